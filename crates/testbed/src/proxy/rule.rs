@@ -22,7 +22,11 @@ impl Request {
             .into_iter()
             .map(|word| String::from_utf8_lossy(&word).into_owned());
         let command = words.next().unwrap_or_default().to_uppercase();
-        Request { command, arguments: words.collect(), nth }
+        Request {
+            command,
+            arguments: words.collect(),
+            nth,
+        }
     }
 
     /// Whether this is `command`, in any case.
@@ -38,7 +42,10 @@ impl Request {
     /// Connections introduce themselves with these. They are the client library's business, not
     /// the learner's, so they are neither counted nor cut.
     pub(crate) fn is_handshake(&self) -> bool {
-        matches!(self.command.as_str(), "HELLO" | "AUTH" | "CLIENT" | "SELECT")
+        matches!(
+            self.command.as_str(),
+            "HELLO" | "AUTH" | "CLIENT" | "SELECT"
+        )
     }
 }
 
@@ -103,9 +110,9 @@ impl Rules {
 
     pub(crate) fn fate_of(&self, request: &Request) -> Option<Fate> {
         let rules = self.lock();
-        let rule = rules.iter().find(|rule| {
-            rule.left.load(Ordering::SeqCst) > 0 && (rule.matches)(request)
-        })?;
+        let rule = rules
+            .iter()
+            .find(|rule| rule.left.load(Ordering::SeqCst) > 0 && (rule.matches)(request))?;
         rule.left.fetch_sub(1, Ordering::SeqCst);
         rule.landed.0.fetch_add(1, Ordering::SeqCst);
         Some(rule.fate.clone())
