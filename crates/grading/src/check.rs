@@ -6,7 +6,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-type Body = Box<dyn Fn(World) -> Pin<Box<dyn Future<Output = Result<(), Finding>> + Send>> + Send + Sync>;
+type Body =
+    Box<dyn Fn(World) -> Pin<Box<dyn Future<Output = Result<(), Finding>> + Send>> + Send + Sync>;
 
 /// How long a check may take unless it says otherwise. A check that needs longer is a hang.
 const TIME_LIMIT: Duration = Duration::from_secs(5);

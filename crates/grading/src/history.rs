@@ -30,7 +30,9 @@ pub(crate) enum Kind {
     /// A request on the wire, or what the database did.
     Wire,
     /// A fault begins or ends.
-    Fault { begins: bool },
+    Fault {
+        begins: bool,
+    },
 }
 
 /// A shared, growing record. Clones are the same record.
@@ -124,12 +126,21 @@ impl History {
     /// Records what the database did.
     pub(crate) fn origin<V: std::fmt::Debug>(&self, lane: &str, event: OriginEvent<V>) {
         let text = match event {
-            OriginEvent::Read(key, Some(row)) => format!("load {key} → {}", shorten(&format!("{row:?}"))),
+            OriginEvent::Read(key, Some(row)) => {
+                format!("load {key} → {}", shorten(&format!("{row:?}")))
+            }
             OriginEvent::Read(key, None) => format!("load {key} → no row"),
             OriginEvent::Failed(key) => format!("load {key} → error"),
-            OriginEvent::Wrote(key, row) => format!("write {key} = {}", shorten(&format!("{row:?}"))),
+            OriginEvent::Wrote(key, row) => {
+                format!("write {key} = {}", shorten(&format!("{row:?}")))
+            }
         };
         self.add(lane, text, Kind::Wire);
+    }
+
+    /// Forgets what happened so far: a check that tries many steps begins each with a clean page.
+    pub fn turn_page(&self) {
+        *self.lock() = Inner::default();
     }
 
     pub(crate) fn events(&self) -> Vec<Event> {
@@ -177,7 +188,10 @@ impl Call {
     /// Records a result as it is.
     pub fn end_with<T: std::fmt::Debug, E: std::fmt::Display>(self, result: &Result<T, E>) -> Step {
         match result {
-            Ok(value) => self.ok(format!("{value:?}")),
+            Ok(value) => match format!("{value:?}").as_str() {
+                "()" => self.ok("done"),
+                value => self.ok(value),
+            },
             Err(error) => self.fail(error.to_string()),
         }
     }

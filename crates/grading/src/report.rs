@@ -77,11 +77,8 @@ pub(crate) fn message(lesson: &str, subject: &Subject, check: &Check, ran: &Ran)
             paragraph(&mut out, "saw", &evidence.saw);
         }
         Verdict::Inconclusive(why) => {
-            let _ = writeln!(
-                out,
-                "{UNSURE}inconclusive:{UNSURE:#} {TITLE}{}{TITLE:#}\n",
-                check.title
-            );
+            let _ =
+                writeln!(out, "{UNSURE}inconclusive:{UNSURE:#} {TITLE}{}{TITLE:#}\n", check.title);
             paragraph(&mut out, "because", why);
             paragraph(&mut out, "so", "nothing was proved, and nothing was counted as passed");
         }
@@ -118,7 +115,8 @@ fn paragraph(out: &mut String, label: &str, text: &str) {
     for source in text.lines() {
         let mut line = String::new();
         for word in source.split(' ') {
-            if !line.is_empty() && INDENT + line.chars().count() + 1 + word.chars().count() > WIDTH {
+            if !line.is_empty() && INDENT + line.chars().count() + 1 + word.chars().count() > WIDTH
+            {
                 lines.push(std::mem::take(&mut line));
             }
             if !line.is_empty() {

@@ -78,6 +78,18 @@ pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
         .unwrap_or_else(|| "of an unknown kind".to_owned())
 }
 
+/// `a/b/../c.rs` as `a/c.rs`: the learner's file is reached by a path upwards.
+fn tidy(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match (part, parts.last()) {
+            ("..", Some(last)) if *last != ".." => drop(parts.pop()),
+            _ => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
 static PANICS: LazyLock<Mutex<HashMap<String, Vec<String>>>> = LazyLock::new(Mutex::default);
 
 /// Panics on a check's threads are kept for its report instead of being strewn over the output.
@@ -89,8 +101,10 @@ fn catch_panics() {
             let thread = std::thread::current();
             match thread.name().filter(|name| name.starts_with("check-")) {
                 Some(name) => {
-                    let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line()));
-                    let text = panic_text(info.payload()) + &place.unwrap_or_default();
+                    let mut text = panic_text(info.payload());
+                    if let Some(at) = info.location() {
+                        text += &format!(" ({}:{})", tidy(at.file()), at.line());
+                    }
                     let mut panics = PANICS.lock().unwrap_or_else(PoisonError::into_inner);
                     let of_check = panics.entry(name.to_owned()).or_default();
                     if !of_check.contains(&text) {

@@ -38,9 +38,7 @@ pub struct Decoy {
 /// The `main` of a lesson's test: grades the learner's file, each check a test of its own.
 pub fn grade(lesson: &'static str, checks: Vec<Check>) -> ExitCode {
     let trials = leak(checks).iter().map(|check| {
-        Trial::test(check.name, move || {
-            every_round(lesson, &Subject::Desk, check, Ran::is_valid)
-        })
+        Trial::test(check.name, move || every_round(lesson, &Subject::Desk, check, Ran::is_valid))
     });
     conclude(trials.collect())
 }

@@ -25,26 +25,29 @@ pub(crate) fn draw(events: &[Event], clash: &[Step]) -> String {
     if lanes.is_empty() {
         return String::new();
     }
-    let width = (WIDTH - MARGIN) / lanes.len();
+    let columns = columns(events, &lanes);
+    // What the server took to start is nobody's business.
+    let began = events.first().map(|event| event.at).unwrap_or_default();
     let mut out = String::new();
-    let heads: String = lanes.iter().map(|lane| format!("{lane:<width$}")).collect();
-    let _ = writeln!(out, "{HEAD}{:>7}    {}{HEAD:#}", "ms", heads.trim_end());
+    let mut heads = String::new();
+    for (lane, column) in lanes.iter().zip(&columns) {
+        heads.push_str(&" ".repeat(column.saturating_sub(heads.chars().count())));
+        heads.push_str(lane);
+    }
+    let _ = writeln!(out, "{HEAD}{:>7}    {}{HEAD:#}", "ms", heads);
     let mut faults_on = 0_usize;
     let mut skipped = 0;
     for (index, event) in events.iter().enumerate() {
         let step = Step(index);
-        if !is_kept(index, events.len(), clash) {
+        if !is_kept(index, event, events.len(), clash) {
             skipped += 1;
-            if let Kind::Fault { begins } = event.kind {
-                faults_on = if begins { faults_on + 1 } else { faults_on.saturating_sub(1) };
-            }
             continue;
         }
         if skipped > 0 {
             let _ = writeln!(out, "{QUIET}{:>7}    … {skipped} more{QUIET:#}", "");
             skipped = 0;
         }
-        let millis = event.at.as_millis();
+        let millis = (event.at - began).as_millis();
         if let Kind::Fault { begins } = event.kind {
             faults_on = if begins { faults_on + 1 } else { faults_on.saturating_sub(1) };
             let corner = if begins { "┌" } else { "└" };
@@ -53,12 +56,20 @@ pub(crate) fn draw(events: &[Event], clash: &[Step]) -> String {
             continue;
         }
         let band = if faults_on > 0 { "▒" } else { " " };
-        let column = lanes.iter().position(|lane| *lane == event.lane).unwrap_or(0) * width;
+        let column = columns[lanes.iter().position(|lane| *lane == event.lane).unwrap_or(0)];
         let text = clip(&indented(event), WIDTH - MARGIN - column);
         if clash.contains(&step) {
-            let _ = writeln!(out, "{CLASH}✗{millis:>6}{CLASH:#} {BAND}{band}{BAND:#}  {:column$}{CLASH}{text}{CLASH:#}", "");
+            let _ = writeln!(
+                out,
+                "{CLASH}✗{millis:>6}{CLASH:#} {BAND}{band}{BAND:#}  {:column$}{CLASH}{text}{CLASH:#}",
+                ""
+            );
         } else {
-            let _ = writeln!(out, "{QUIET}{millis:>7}{QUIET:#} {BAND}{band}{BAND:#}  {:column$}{text}", "");
+            let _ = writeln!(
+                out,
+                "{QUIET}{millis:>7}{QUIET:#} {BAND}{band}{BAND:#}  {:column$}{text}",
+                ""
+            );
         }
     }
     if skipped > 0 {
@@ -79,6 +90,20 @@ fn lanes(events: &[Event]) -> Vec<String> {
     lanes
 }
 
+/// Where each lane begins. The last one gets what it needs, the others share the rest: a text may
+/// run on to the right of its lane, but not past the edge.
+fn columns(events: &[Event], lanes: &[String]) -> Vec<usize> {
+    const WIDEST_LAST: usize = 30;
+    let room = WIDTH - MARGIN;
+    let last = lanes.last().map_or(0, |last| {
+        let texts = events.iter().filter(|event| event.lane == *last);
+        texts.map(|event| indented(event).chars().count()).max().unwrap_or(0).max(last.len())
+    });
+    let others = lanes.len().saturating_sub(1).max(1);
+    let width = (room - last.min(WIDEST_LAST)) / others;
+    (0..lanes.len()).map(|lane| lane * width).collect()
+}
+
 /// Calls stand at the edge of their lane, what they cause is set in below them.
 fn indented(event: &Event) -> String {
     match event.kind {
@@ -87,9 +112,10 @@ fn indented(event: &Event) -> String {
     }
 }
 
-fn is_kept(index: usize, total: usize, clash: &[Step]) -> bool {
+fn is_kept(index: usize, event: &Event, total: usize, clash: &[Step]) -> bool {
     total <= LONGEST
         || index < KEPT_AT_START
+        || matches!(event.kind, Kind::Fault { .. })
         || match clash.len() {
             0 => index + KEPT_AROUND * 2 >= total,
             _ => clash.iter().any(|step| step.0.abs_diff(index) <= KEPT_AROUND / 2),

@@ -4,6 +4,7 @@
 //! grades it, so that an unfinished file breaks nothing else, and an edit rebuilds one small crate.
 
 pub mod cache_aside;
+mod scene;
 
 /// The wrong answers that people really give. Each names the check that must reject it.
 #[path = "../decoys"]

@@ -22,6 +22,9 @@ pub fn all() -> Vec<Decoy> {
         decoy::<PlainDelete>("plain_delete", "slow_reader"),
         decoy::<DelayedDoubleDelete>("delayed_double_delete", "slow_reader"),
         decoy::<VersionComparedInClient>("version_compared_in_client", "late_refill"),
+        decoy::<TombstoneExpires>("tombstone_expires", "slow_reader"),
+        decoy::<WatchOnSharedConnection>("watch_on_shared_connection", "slow_reader"),
+        decoy::<FlushesEverything>("flushes_everything", "only_its_key"),
         decoy::<ErrorCached>("error_cached", "error_is_not_cached"),
         decoy::<InvalidationShrugged>("invalidation_shrugged", "invalidate_tells"),
         decoy::<UnreadableReturned>("unreadable_returned", "unreadable_entry"),
@@ -363,6 +366,105 @@ impl CacheAside for VersionComparedInClient {
         both.atomic().incr(&version, 1).ignore();
         both.expire(&version, 3_600).ignore().del(key).ignore();
         both.query_async(&mut self.0.redis.clone()).await
+    }
+}
+
+/// The writer leaves a tombstone for as long as a lease, and nobody fills while it stands; the
+/// check and the SET are one script. But a reader that is later than the tombstone lives fills.
+/// Rejected by `slow_reader`.
+struct TombstoneExpires(Plain);
+
+impl CacheAside for TombstoneExpires {
+    fn open(url: &str, options: Options) -> RedisResult<Self> {
+        Plain::open(url, options).map(TombstoneExpires)
+    }
+
+    async fn get<V: Value, E: Send>(
+        &self,
+        key: &str,
+        load: impl Future<Output = Result<V, E>> + Send,
+    ) -> Result<V, Error<E>> {
+        if let Some(value) = self.0.read(key).await {
+            return Ok(value);
+        }
+        let value = load.await.map_err(Error::Load)?;
+        if let Ok(json) = serde_json::to_vec(&value) {
+            let script = redis::Script::new(
+                "if redis.call('EXISTS', KEYS[2]) == 0 then
+                     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+                 end",
+            );
+            let mut fill = script.key(key);
+            fill.key(format!("{key}:tombstone")).arg(json).arg(self.0.ttl().as_millis() as u64);
+            let _: RedisResult<()> = fill.invoke_async(&mut self.0.redis.clone()).await;
+        }
+        Ok(value)
+    }
+
+    async fn invalidate(&self, key: &str) -> RedisResult<()> {
+        let lease = self.0.options.lease.as_millis() as u64;
+        let mut both = redis::pipe();
+        both.atomic().pset_ex(format!("{key}:tombstone"), 1, lease).ignore().del(key).ignore();
+        both.query_async(&mut self.0.redis.clone()).await
+    }
+}
+
+/// WATCH before the load, MULTI and EXEC after it: right on a connection of one's own. On a
+/// shared one, another page's EXEC ends the WATCH of this one. Rejected by `slow_reader`.
+struct WatchOnSharedConnection(Plain);
+
+impl CacheAside for WatchOnSharedConnection {
+    fn open(url: &str, options: Options) -> RedisResult<Self> {
+        Plain::open(url, options).map(WatchOnSharedConnection)
+    }
+
+    async fn get<V: Value, E: Send>(
+        &self,
+        key: &str,
+        load: impl Future<Output = Result<V, E>> + Send,
+    ) -> Result<V, Error<E>> {
+        if let Some(value) = self.0.read(key).await {
+            return Ok(value);
+        }
+        let mut redis = self.0.redis.clone();
+        let mut watch = redis::cmd("WATCH");
+        let watched: RedisResult<()> = watch.arg(key).query_async(&mut redis).await;
+        let value = load.await.map_err(Error::Load)?;
+        if let (Ok(()), Ok(json)) = (watched, serde_json::to_vec(&value)) {
+            let mut fill = redis::pipe();
+            fill.atomic().pset_ex(key, json, self.0.ttl().as_millis() as u64).ignore();
+            let _: RedisResult<Option<()>> = fill.query_async(&mut redis).await;
+        }
+        Ok(value)
+    }
+
+    async fn invalidate(&self, key: &str) -> RedisResult<()> {
+        // A DEL of what is not there does not touch a WATCH; a SET does.
+        let mut both = redis::pipe();
+        both.atomic().set_ex(key, "", 1).ignore().del(key).ignore();
+        both.query_async(&mut self.0.redis.clone()).await
+    }
+}
+
+/// Forgets everything, so nothing old can be left. Nor anything else: each price change empties
+/// the cache of the whole shop. Rejected by `only_its_key`.
+struct FlushesEverything(PlainDelete);
+
+impl CacheAside for FlushesEverything {
+    fn open(url: &str, options: Options) -> RedisResult<Self> {
+        PlainDelete::open(url, options).map(FlushesEverything)
+    }
+
+    async fn get<V: Value, E: Send>(
+        &self,
+        key: &str,
+        load: impl Future<Output = Result<V, E>> + Send,
+    ) -> Result<V, Error<E>> {
+        self.0.get(key, load).await
+    }
+
+    async fn invalidate(&self, _: &str) -> RedisResult<()> {
+        redis::cmd("FLUSHDB").query_async(&mut self.0.0.redis.clone()).await
     }
 }
 

@@ -129,26 +129,15 @@ pub async fn process() -> Result<Redis, Missing> {
 async fn obtain(without: &'static [Step]) -> Result<Redis, Missing> {
     // On a blocking thread, so that a paused tokio clock does not run away meanwhile.
     let walk = move || Redis::new(server::provide(&RECIPE, without)?);
-    tokio::task::spawn_blocking(walk)
-        .await
-        .unwrap_or_else(|lost| {
-            let next = format!("run it again: the search was interrupted ({lost})");
-            Err(Missing {
-                server: RECIPE.name,
-                tried: Vec::new(),
-                next,
-            })
-        })
+    tokio::task::spawn_blocking(walk).await.unwrap_or_else(|lost| {
+        let next = format!("run it again: the search was interrupted ({lost})");
+        Err(Missing { server: RECIPE.name, tried: Vec::new(), next })
+    })
 }
 
 impl Redis {
     fn new(provided: Provided) -> Result<Self, Missing> {
-        let Provided {
-            step,
-            url,
-            mut origin,
-            holder,
-        } = provided;
+        let Provided { step, url, mut origin, holder } = provided;
         let refused = |why: String, next: &str| Missing {
             server: RECIPE.name,
             tried: vec![(step, why)],
@@ -183,16 +172,7 @@ impl Redis {
         };
         let url = url::render(&address, info.redis_settings());
         let client = open(info).map_err(unreadable)?;
-        Ok(Self {
-            held: Arc::new(Held {
-                lease,
-                url,
-                address,
-                origin,
-                client,
-                holder,
-            }),
-        })
+        Ok(Self { held: Arc::new(Held { lease, url, address, origin, client, holder }) })
     }
 
     /// What clients open: host or socket, database and credentials.
@@ -311,10 +291,7 @@ impl Redis {
             return self.order("FLUSHALL").await;
         };
         let token = lease.token().to_owned();
-        self.converse("FLUSHDB", move |connection| {
-            lease::flush(connection, &token)
-        })
-        .await
+        self.converse("FLUSHDB", move |connection| lease::flush(connection, &token)).await
     }
 
     /// How often the server has carried out each command since it started, in lower case:
@@ -339,8 +316,7 @@ impl Redis {
         T: FromRedisValue + Send + 'static,
     {
         let command = command(order);
-        self.converse(order, move |connection| command.query(connection))
-            .await
+        self.converse(order, move |connection| command.query(connection)).await
     }
 
     /// Opens a connection for one conversation, on a blocking thread, where a paused tokio
@@ -352,10 +328,7 @@ impl Redis {
     {
         let held = Arc::clone(&self.held);
         let said = tokio::task::spawn_blocking(move || talk(&mut connect(&held.client, PATIENCE)?));
-        said.await?.map_err(|source| Error::Order {
-            order: order.into(),
-            source,
-        })
+        said.await?.map_err(|source| Error::Order { order: order.into(), source })
     }
 
     async fn rule<F>(&self, order: &'static str, rule: F) -> Result<(), Error>
@@ -365,10 +338,7 @@ impl Redis {
         let held = Arc::clone(&self.held);
         let done = tokio::task::spawn_blocking(move || match &held.holder {
             Holder::Process(process) => Ok(rule(process)?),
-            _ => Err(Error::NotOurs {
-                order,
-                origin: held.origin.clone(),
-            }),
+            _ => Err(Error::NotOurs { order, origin: held.origin.clone() }),
         });
         done.await?
     }
@@ -399,33 +369,14 @@ fn connect(client: &::redis::Client, patience: Duration) -> Result<Connection, R
 fn arguments(address: &Address) -> Vec<String> {
     let listen = match address {
         Address::Unix(socket) => {
-            vec![
-                "--port".into(),
-                "0".into(),
-                "--unixsocket".into(),
-                socket.display().to_string(),
-            ]
+            vec!["--port".into(), "0".into(), "--unixsocket".into(), socket.display().to_string()]
         }
         Address::Tcp(host, port) => {
-            vec![
-                "--port".into(),
-                port.to_string(),
-                "--bind".into(),
-                host.clone(),
-            ]
+            vec!["--port".into(), port.to_string(), "--bind".into(), host.clone()]
         }
     };
     // Many databases, since each user of a kept server leases one; they cost nothing.
-    let rest = [
-        "--save",
-        "",
-        "--appendonly",
-        "no",
-        "--databases",
-        "64",
-        "--daemonize",
-        "no",
-    ];
+    let rest = ["--save", "", "--appendonly", "no", "--databases", "64", "--daemonize", "no"];
     listen.into_iter().chain(rest.map(String::from)).collect()
 }
 
@@ -437,9 +388,7 @@ fn greet(url: &str) -> Result<String, String> {
     };
     let info = greeting().map_err(|error| error.to_string())?;
     let field = |name: &str| {
-        info.lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-            .map(str::trim)
+        info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
     };
     Ok(match (field("valkey_version"), field("redis_version")) {
         (Some(version), _) => format!("Valkey {version}"),

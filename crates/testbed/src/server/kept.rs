@@ -26,11 +26,9 @@ impl Record {
     /// record is removed.
     pub fn alive(recipe: &Recipe) -> Option<(Self, String)> {
         let text = fs::read_to_string(Self::path(recipe)).ok()?;
-        let alive = serde_json::from_str::<Self>(&text).ok().and_then(|record| {
-            (recipe.greet)(&record.url)
-                .ok()
-                .map(|version| (record, version))
-        });
+        let alive = serde_json::from_str::<Self>(&text)
+            .ok()
+            .and_then(|record| (recipe.greet)(&record.url).ok().map(|version| (record, version)));
         if alive.is_none() {
             let _ = Self::remove(recipe);
         }

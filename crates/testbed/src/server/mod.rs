@@ -87,17 +87,11 @@ impl Step {
         let Ok(only) = std::env::var("TESTBED_ONLY") else {
             return Ok(Self::CHAIN.to_vec());
         };
-        let named: Vec<Self> = Self::CHAIN
-            .iter()
-            .copied()
-            .filter(|step| step.name() == only)
-            .collect();
+        let named: Vec<Self> =
+            Self::CHAIN.iter().copied().filter(|step| step.name() == only).collect();
         if named.is_empty() {
             let names: Vec<&str> = Self::CHAIN.iter().map(|step| step.name()).collect();
-            return Err(format!(
-                "TESTBED_ONLY is `{only}`; it may be {}",
-                names.join(", ")
-            ));
+            return Err(format!("TESTBED_ONLY is `{only}`; it may be {}", names.join(", ")));
         }
         Ok(named)
     }
@@ -138,11 +132,7 @@ enum Refusal {
 /// # Errors
 /// [`Missing`], when every step was refused, or a URL that is set does not answer.
 pub fn provide(recipe: &Recipe, without: &[Step]) -> Result<Provided, Missing> {
-    let missing = |tried, next| Missing {
-        server: recipe.name,
-        tried,
-        next,
-    };
+    let missing = |tried, next| Missing { server: recipe.name, tried, next };
     let allowed = Step::allowed().map_err(|next| missing(Vec::new(), next))?;
     let mut tried = Vec::new();
     for step in allowed.into_iter().filter(|step| !without.contains(step)) {
@@ -175,32 +165,19 @@ fn from_url(recipe: &Recipe) -> Result<Provided, Refusal> {
         )
     })?;
     let origin = format!("{version} · shared, from {variable}");
-    Ok(Provided {
-        step: Step::Url,
-        url,
-        origin,
-        holder: Holder::Others,
-    })
+    Ok(Provided { step: Step::Url, url, origin, holder: Holder::Others })
 }
 
 fn from_kept(recipe: &Recipe) -> Result<Provided, Refusal> {
     let (Record { url, pid, .. }, version) = Record::alive(recipe)
         .ok_or_else(|| Refusal::Absent("none is up (`cargo lab up` keeps one)".into()))?;
     let origin = format!("{version} · kept by `cargo lab up` · process {pid}");
-    Ok(Provided {
-        step: Step::Kept,
-        url,
-        origin,
-        holder: Holder::Others,
-    })
+    Ok(Provided { step: Step::Kept, url, origin, holder: Holder::Others })
 }
 
 fn from_binary(recipe: &Recipe) -> Result<Provided, Refusal> {
     let program = program::find(recipe.programs).ok_or_else(|| {
-        Refusal::Absent(format!(
-            "no {} on this machine",
-            recipe.programs.join(" or ")
-        ))
+        Refusal::Absent(format!("no {} on this machine", recipe.programs.join(" or ")))
     })?;
     let address = (recipe.private)();
     let arguments = (recipe.arguments)(&address);
@@ -219,12 +196,7 @@ fn from_binary(recipe: &Recipe) -> Result<Provided, Refusal> {
         Address::Tcp(_, port) => format!("port {port}"),
     };
     let origin = format!("{version} · private, {} · {listens}", program.display());
-    Ok(Provided {
-        step: Step::Binary,
-        url,
-        origin,
-        holder: Holder::Process(server),
-    })
+    Ok(Provided { step: Step::Binary, url, origin, holder: Holder::Process(server) })
 }
 
 /// The workspace in which this was built; `.lab` lies there.
