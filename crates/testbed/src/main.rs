@@ -137,7 +137,12 @@ fn examine(recipe: &Recipe) -> bool {
     println!("{}", recipe.name);
     for finding in &findings {
         let mark = if finding.usable { "yes" } else { "no" };
-        println!("  {:<10} {mark:<4} {}", finding.step.name(), finding.text);
+        let mut lines = wrapped(&finding.text, 80 - 18).into_iter();
+        let first = lines.next().unwrap_or_default();
+        println!("  {:<10} {mark:<4} {first}", finding.step.name());
+        for line in lines {
+            println!("{:18}{line}", "");
+        }
     }
     // A URL that is set and does not answer stops the chain: no other server is meant.
     let broken = findings.iter().find(|finding| {
@@ -153,6 +158,21 @@ fn examine(recipe: &Recipe) -> bool {
         (None, None) => println!("next: cargo lab setup"),
     }
     false
+}
+
+/// Breaks a line at its blanks where it would be wider than `width`.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    lines
 }
 
 fn setup(recipe: &Recipe, method: Option<Method>, print: bool) -> Result<bool> {

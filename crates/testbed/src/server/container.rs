@@ -72,7 +72,9 @@ pub fn engine() -> Result<String, String> {
 /// # Errors
 /// What to tell the user.
 pub fn start(id: &str, engine: &str) -> Result<(Contained, String), String> {
-    eprintln!("testbed: starting {id} in a container; the first time, its client is built");
+    super::tell(&format!(
+        "starting {id} in a container; the first time, its client is built"
+    ));
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = super::workspace().join("crates/containers/Cargo.toml");
     let mut holder = Command::new(cargo)

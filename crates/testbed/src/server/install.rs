@@ -193,10 +193,10 @@ pub fn install(recipe: &Recipe) -> Result<(), String> {
     let plan = Method::Apt
         .plan(recipe)
         .ok_or("apt-get has no package for it")?;
-    eprintln!(
-        "testbed: installing {} (once, as this is a bare machine)",
+    super::tell(&format!(
+        "installing {} (once, as this is a bare machine)",
         plan.summary
-    );
+    ));
     plan.run(true)
 }
 

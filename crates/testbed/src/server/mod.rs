@@ -16,6 +16,7 @@
 //! the packages; nothing in this module has to change. List it in [`RECIPES`], and give
 //! `testbed-containers` its image.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -313,4 +314,10 @@ pub fn workspace() -> PathBuf {
 /// so that a test of the test bed leaves the learner's servers alone.
 pub fn state() -> PathBuf {
     std::env::var_os("TESTBED_STATE").map_or_else(|| workspace().join(".lab"), PathBuf::from)
+}
+
+/// One line to the person who waits, written straight to standard error: what `eprintln!`
+/// prints, a test harness swallows.
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "testbed: {line}");
 }
