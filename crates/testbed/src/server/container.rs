@@ -34,9 +34,7 @@ pub fn engine() -> Result<String, String> {
     if let Some(host) = env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()) {
         return match ping(&host) {
             true => Ok(host),
-            false => Err(format!(
-                "DOCKER_HOST is {host}, and no engine answers there"
-            )),
+            false => Err(format!("DOCKER_HOST is {host}, and no engine answers there")),
         };
     }
     let home = env::var_os("HOME").map(PathBuf::from);
@@ -49,10 +47,7 @@ pub fn engine() -> Result<String, String> {
         (home.as_ref(), ".docker/desktop/docker.sock"),
         (home.as_ref(), ".colima/default/docker.sock"),
         (runtime.as_ref(), "podman/podman.sock"),
-        (
-            home.as_ref(),
-            ".local/share/containers/podman/machine/podman.sock",
-        ),
+        (home.as_ref(), ".local/share/containers/podman/machine/podman.sock"),
         (None, "/run/podman/podman.sock"),
     ];
     places
@@ -72,19 +67,11 @@ pub fn engine() -> Result<String, String> {
 /// # Errors
 /// What to tell the user.
 pub fn start(id: &str, engine: &str) -> Result<(Contained, String), String> {
-    super::tell(&format!(
-        "starting {id} in a container; the first time, its client is built"
-    ));
+    super::tell(&format!("starting {id} in a container; the first time, its client is built"));
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = super::workspace().join("crates/containers/Cargo.toml");
     let mut holder = Command::new(cargo)
-        .args([
-            "run",
-            "--quiet",
-            "--package",
-            "testbed-containers",
-            "--manifest-path",
-        ])
+        .args(["run", "--quiet", "--package", "testbed-containers", "--manifest-path"])
         .arg(manifest)
         .args(["--", id])
         .env("DOCKER_HOST", engine)
@@ -107,12 +94,7 @@ pub fn start(id: &str, engine: &str) -> Result<(Contained, String), String> {
         _ => return Err("the container's client could not be built or was lost".into()),
     };
     match (told["url"].as_str(), told["error"].as_str()) {
-        (Some(url), _) => Ok((
-            Contained {
-                _listening: listening,
-            },
-            url.into(),
-        )),
+        (Some(url), _) => Ok((Contained { _listening: listening }, url.into())),
         (None, Some(error)) => Err(error.into()),
         (None, None) => Err(format!("the container's client said: {}", line.trim())),
     }
@@ -131,10 +113,7 @@ fn ping(host: &str) -> bool {
         Some(("unix", path)) => UnixStream::connect(path)
             .is_ok_and(|engine| engine.set_read_timeout(Some(PATIENCE)).is_ok() && ask(engine)),
         Some(("tcp" | "http", address)) if !secured => {
-            let address = address
-                .to_socket_addrs()
-                .ok()
-                .and_then(|mut found| found.next());
+            let address = address.to_socket_addrs().ok().and_then(|mut found| found.next());
             address.is_some_and(|address| {
                 TcpStream::connect_timeout(&address, PATIENCE).is_ok_and(|engine| {
                     engine.set_read_timeout(Some(PATIENCE)).is_ok() && ask(engine)
