@@ -487,7 +487,7 @@ async fn hard_end<S: ProtectedCache>(world: World) -> Result<(), Finding> {
         shop.judge(get(&shop, &scene.key).await, scene.old)?;
         scene.database.write(&scene.key, scene.new);
         tokio::time::sleep(short + stale + Duration::from_millis(100)).await;
-        let passed = format!("(ttl {short:?} and stale {stale:?} have passed)");
+        let passed = format!("(a ttl of {short:?} and {} ms more have passed)", stale.as_millis());
         scene.world.history().note("shop", passed);
         shop.judge(get(&shop, &scene.key).await, scene.new)?;
     }
