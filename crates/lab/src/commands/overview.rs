@@ -1,0 +1,55 @@
+//! `cargo lab progress`: how far you are, by phase and topic.
+
+use anyhow::Result;
+
+use crate::{
+    failure::PASSED,
+    progress::{Status, file, form},
+    screen::{BOLD, DIM, bar, next, pad, paint, say},
+    workspace::{Located, Workspace},
+};
+
+pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
+    let progress = file::load(workspace)?;
+    for phase in workspace.phases() {
+        let lessons = || {
+            workspace
+                .lessons()
+                .filter(|found| found.topic.phase == phase)
+        };
+        let (done, all) = (
+            progress.done(lessons().map(|found| found.lesson.id.clone())),
+            lessons().count(),
+        );
+        let ready = lessons()
+            .filter(|found| found.lesson.status == crate::workspace::Stage::Ready)
+            .count();
+        let aim = progress.aims.get(phase).copied().unwrap_or_default();
+        say!(
+            "{}{}  {done:>3} of {all:<3} {}",
+            paint(BOLD, &pad(phase, 30)),
+            bar(done, all, 20),
+            paint(DIM, &format!("{ready} ready · target {} %", aim.target))
+        );
+        for topic in workspace.topics.iter().filter(|topic| topic.phase == phase) {
+            let located = || topic.lessons.iter().map(|lesson| Located { topic, lesson });
+            let done = located()
+                .filter(|found| progress.status(*found) == Status::Completed)
+                .count();
+            say!(
+                "  {}{}  {done:>3} of {:<3} {}",
+                pad(&format!("{:<4}{}", topic.id, topic.title), 28),
+                bar(done, topic.lessons.len(), 20),
+                topic.lessons.len(),
+                paint(DIM, form::topic_status(topic, &progress))
+            );
+        }
+        say!();
+    }
+    let file = file::location(workspace);
+    if file.is_file() {
+        say!("In full, with your notes: {}", workspace.shown(&file));
+    }
+    next(&form::next_command(workspace, &progress));
+    Ok(PASSED)
+}
