@@ -66,6 +66,16 @@ fn any_lesson<'w>(workspace: &'w Workspace, word: &str) -> Result<Located<'w>> {
             )));
         }
     }
+    if let Some(topic) = workspace
+        .topics
+        .iter()
+        .find(|topic| topic.id.to_lowercase() == wanted || topic.name == wanted)
+    {
+        return Err(usage(format!(
+            "{word} is a topic and not a lesson\nNext: cargo lab list {}",
+            topic.id
+        )));
+    }
     let nearest = workspace
         .lessons()
         .map(|found| {

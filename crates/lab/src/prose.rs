@@ -14,6 +14,27 @@ pub(crate) fn head_comment(source: &str) -> String {
     text
 }
 
+/// The doc comment (`///`) of a struct or enum, and the line that its comment begins on.
+pub(crate) fn type_comment(source: &str, name: &str) -> Option<(String, usize)> {
+    let lines: Vec<&str> = source.lines().collect();
+    let is_its = |line: &&str| {
+        let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+        words.any(|word| word == "struct" || word == "enum") && words.next() == Some(name)
+    };
+    let at = lines.iter().position(is_its)?;
+    let above = lines[..at]
+        .iter()
+        .rev()
+        .take_while(|line| line.trim_start().starts_with(['/', '#']));
+    let first = at - above.count();
+    let text: Vec<&str> = lines[first..at]
+        .iter()
+        .filter_map(|line| line.trim_start().strip_prefix("///"))
+        .map(|text| text.strip_prefix(' ').unwrap_or(text))
+        .collect();
+    Some((text.join("\n"), first + 1))
+}
+
 /// Renders Markdown for reading: paragraphs filled to the width, lists and code kept, links as
 /// their words. It knows what doc comments use, and leaves alone what it does not know.
 pub(crate) fn render(markdown: &str, width: usize, indent: &str) -> String {
@@ -121,15 +142,15 @@ fn words(text: &str) -> String {
     while let Some(at) = rest.find(['[', '`', '*']) {
         out.push_str(&rest[..at]);
         let tail = &rest[at..];
-        if tail.starts_with('`') {
-            match tail[1..].find('`') {
-                Some(end) => {
-                    out.push_str(&tail[1..=end]);
-                    rest = &tail[end + 2..];
+        if let Some(inner) = tail.strip_prefix('`') {
+            match inner.split_once('`') {
+                Some((code, after)) => {
+                    out.push_str(code);
+                    rest = after;
                 }
                 None => {
                     out.push('`');
-                    rest = &tail[1..];
+                    rest = inner;
                 }
             }
         } else if let Some(inner) = tail.strip_prefix("**") {

@@ -76,7 +76,7 @@ fn row(progress: &Progress, found: Located<'_>, current: bool) {
     let name = pad(&lesson.name, 18);
     let name = if current { paint(BOLD, &name) } else { name };
     let rest = format!("{word:<12} {checks:<6}");
-    let text = format!("{}{rest}", name);
+    let text = format!("{name}{rest}");
     let title = cut(&lesson.title, 32);
     if planned {
         say!(

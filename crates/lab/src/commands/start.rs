@@ -8,6 +8,7 @@ use super::chosen;
 use crate::{
     cargo, clock, desk,
     failure::{FAILED, PASSED, usage},
+    fingerprint,
     progress::file,
     prose,
     screen::{BOLD, DIM, command, paint, say},
@@ -34,13 +35,20 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, edit: bool) -> Resu
         paint(BOLD, &format!("{} {}", lesson.id, lesson.name)),
         paint(DIM, &format!("· {}{time}", found.topic.title))
     );
-    say!("{}", prose::render(&prose::head_comment(&source), 80, "  "));
+    let head = prose::head_comment(&source);
+    // The title is printed above already.
+    let task = match head.split_once('\n') {
+        Some((title, rest)) if title.trim_start_matches('#').trim().starts_with(&lesson.id) => rest,
+        _ => &head,
+    };
+    say!("{}", prose::render(task, 80, "  "));
     let file = found.desk_file(workspace);
     let label = |text: &str| paint(DIM, &format!("{text:<11}"));
-    let state = if made {
-        "new, from the starter"
-    } else {
-        "as you left it"
+    let untouched = fingerprint::of_file(&file) == fingerprint::of_file(&starter);
+    let state = match (made, untouched) {
+        (true, _) => "new, from the starter",
+        (false, true) => "the starter, untouched",
+        (false, false) => "as you left it",
     };
     say!(
         "{}{}  {}",

@@ -104,7 +104,7 @@ fn resume(part: &Part, progress: &mut Progress) {
         let value = value.trim();
         match label {
             "Lesson" => {
-                progress.current = value.split_whitespace().next().map(|id| Id(id.to_owned()))
+                progress.current = value.split_whitespace().next().map(|id| Id(id.to_owned()));
             }
             "Last activity" => {
                 progress.last = value
