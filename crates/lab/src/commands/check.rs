@@ -10,9 +10,13 @@ use crate::{
     fingerprint,
     grader::{self, Graded, Outcome, Verdict},
     progress::{self, Change, Status, file, form},
-    screen::{BAD, BOLD, DIM, GOOD, WARN, command, count, cut, duration, next, pad, paint, say},
+    prose,
+    screen::{BAD, BOLD, DIM, GOOD, WARN, command, count, duration, next, pad, paint, say},
     workspace::{HINTS, Located, Workspace},
 };
+
+/// The width of a check's sentence; behind it stands the time that it took.
+const TITLE: usize = 66;
 
 /// How a grading ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,12 +141,16 @@ fn show(outcome: &Outcome) {
         Verdict::Invalid => paint(BAD, "✗"),
         Verdict::Inconclusive => paint(WARN, "?"),
     };
-    let time = duration(outcome.millis);
-    say!(
-        "  {mark} {} {}",
-        pad(&cut(&outcome.title, 66), 66),
-        paint(DIM, &format!("{time:>8}"))
-    );
+    // A long sentence goes on below, where the times are not.
+    let lines = prose::wrap(&outcome.title, TITLE);
+    let (first, rest) = lines
+        .split_first()
+        .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+    let time = format!("{:>8}", duration(outcome.millis));
+    say!("  {mark} {} {}", pad(first, TITLE), paint(DIM, &time));
+    for line in rest {
+        say!("    {line}");
+    }
 }
 
 fn summary(found: Located<'_>, graded: &Graded, grade: Grade) {

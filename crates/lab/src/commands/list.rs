@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::{
     failure::{PASSED, usage},
     progress::{Progress, Status, file},
-    screen::{BOLD, DIM, GOOD, WARN, cut, next, pad, paint, say},
+    screen::{BOLD, DIM, GOOD, WARN, count, cut, next, pad, paint, say},
     workspace::{Located, Stage, Topic, Workspace},
 };
 
@@ -24,7 +24,7 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, all: bool) -> Resul
         let detailed = ready > 0 || all || one.is_some();
         let done = progress.done(topic.lessons.iter().map(|lesson| lesson.id.clone()));
         let state = match ready {
-            0 => format!("planned, {} lessons", topic.lessons.len()),
+            0 => format!("planned, {}", count(topic.lessons.len(), "lesson")),
             _ => format!(
                 "{done} done, {ready} ready, {} planned",
                 topic.lessons.len() - ready

@@ -9,6 +9,10 @@ use crate::{
     workspace::{Located, Workspace},
 };
 
+/// The longest title of a topic, and its id.
+const TITLE: usize = 35;
+const BAR: usize = 12;
+
 pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
     let progress = file::load(workspace)?;
     for phase in workspace.phases() {
@@ -26,10 +30,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
             .count();
         let aim = progress.aims.get(phase).copied().unwrap_or_default();
         say!(
-            "{}{}  {done:>3} of {all:<3} {}",
-            paint(BOLD, &pad(phase, 30)),
-            bar(done, all, 20),
-            paint(DIM, &format!("{ready} ready · target {} %", aim.target))
+            "{}{}  {done:>3} of {all:<3}{}",
+            paint(BOLD, &pad(phase, TITLE + 2)),
+            bar(done, all, BAR),
+            paint(DIM, &format!("{ready:>2} ready, target {} %", aim.target))
         );
         for topic in workspace.topics.iter().filter(|topic| topic.phase == phase) {
             let located = || topic.lessons.iter().map(|lesson| Located { topic, lesson });
@@ -37,9 +41,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
                 .filter(|found| progress.status(*found) == Status::Completed)
                 .count();
             say!(
-                "  {}{}  {done:>3} of {:<3} {}",
-                pad(&format!("{:<4}{}", topic.id, topic.title), 28),
-                bar(done, topic.lessons.len(), 20),
+                "  {}{}  {done:>3} of {:<3}{}",
+                pad(&format!("{:<4}{}", topic.id, topic.title), TITLE),
+                bar(done, topic.lessons.len(), BAR),
                 topic.lessons.len(),
                 paint(DIM, form::topic_status(topic, &progress))
             );

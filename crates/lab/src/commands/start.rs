@@ -43,7 +43,7 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, edit: bool) -> Resu
     };
     say!("{}", prose::render(task, 80, "  "));
     let file = found.desk_file(workspace);
-    let label = |text: &str| paint(DIM, &format!("{text:<11}"));
+    let label = |text: &str| paint(DIM, &format!("{text:<13}"));
     let untouched = fingerprint::of_file(&file) == fingerprint::of_file(&starter);
     let state = match (made, untouched) {
         (true, _) => "new, from the starter",

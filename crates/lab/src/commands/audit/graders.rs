@@ -221,6 +221,7 @@ fn table(found: &Located<'_>, tallies: &Tallies) -> Vec<Lapse> {
         .filter(|((lesson, _, _), _)| lesson == name)
         .collect();
     say!("{}", paint(BOLD, name));
+    row(" ", ["", "as it must", "", "slowest"]);
     let mut subjects: Vec<&str> = of_lesson
         .iter()
         .map(|((_, subject, _), _)| subject.as_str())
@@ -245,11 +246,7 @@ fn table(found: &Located<'_>, tallies: &Tallies) -> Vec<Lapse> {
             .map(|(_, tally)| tally.millis)
             .max()
             .unwrap_or_default();
-        let (label, verb) = match subject.strip_prefix("decoy:") {
-            Some(decoy) => (decoy.to_owned(), "rejected"),
-            None if subject == "reference" => (subject.to_owned(), "passed"),
-            None => (subject.to_owned(), "rejected"),
-        };
+        let label = subject.strip_prefix("decoy:").unwrap_or(subject);
         let place = if subject.starts_with("decoy:") {
             format!("at {check}")
         } else {
@@ -260,13 +257,8 @@ fn table(found: &Located<'_>, tallies: &Tallies) -> Vec<Lapse> {
         } else {
             paint(BAD, "✗")
         };
-        let figures = format!("{verb:<8} {:>3} of {:<3}", worst.right, worst.rounds);
-        say!(
-            "  {mark} {} {figures} {} {:>7}",
-            pad(&label, 26),
-            pad(&place, 26),
-            duration(millis)
-        );
+        let figures = format!("{} of {}", worst.right, worst.rounds);
+        row(&mark, [label, &figures, &place, &duration(millis)]);
         for ((_, _, check), tally) in checks
             .iter()
             .filter(|(_, tally)| tally.right != tally.rounds)
@@ -287,4 +279,14 @@ fn table(found: &Located<'_>, tallies: &Tallies) -> Vec<Lapse> {
         }
     }
     lapses
+}
+
+/// What was graded, how often it came out right, by which check, and the longest time.
+fn row(mark: &str, [subject, figures, place, time]: [&str; 4]) {
+    say!(
+        "  {mark} {} {} {} {time:>8}",
+        pad(subject, 27),
+        pad(figures, 11),
+        pad(place, 25)
+    );
 }
