@@ -6,7 +6,7 @@ use crate::{
     failure::PASSED,
     progress::{self, Progress, Status, file, form},
     prose,
-    screen::{BOLD, DIM, WARN, bar, command, count, paint, say},
+    screen::{BOLD, DIM, WARN, WIDTH, bar, command, count, paint, say},
     workspace::{HINTS, Located, Workspace},
 };
 
@@ -39,7 +39,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
         &format!("{}  {line}", bar(done, ready.len(), 20)),
     );
     if let Some((when, what)) = &progress.last {
-        field("Last", &format!("{when}: {what}"));
+        wrapped("Last", &format!("{when}: {what}"));
     }
     notices(workspace, &progress);
     say!();
@@ -77,6 +77,12 @@ fn field(label: &str, value: &str) {
     say!("  {}{value}", paint(DIM, &format!("{label:<LABEL$}")));
 }
 
+fn wrapped(label: &str, text: &str) {
+    for (number, line) in prose::wrap(text, WIDTH - LABEL - 4).iter().enumerate() {
+        field(if number == 0 { label } else { "" }, line);
+    }
+}
+
 fn place(workspace: &Workspace, progress: &Progress, found: Located<'_>) {
     let lesson = found.lesson;
     field(
@@ -99,9 +105,7 @@ fn place(workspace: &Workspace, progress: &Progress, found: Located<'_>) {
     if file.is_file() {
         field("Your file", &workspace.shown(&file).to_string());
     }
-    for (number, line) in prose::wrap(&lesson.proves, 62).iter().enumerate() {
-        field(if number == 0 { "It proves" } else { "" }, line);
-    }
+    wrapped("It proves", &lesson.proves);
 }
 
 /// What changed since the learner last met a lesson, after `git pull` above all.

@@ -25,15 +25,12 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
             progress.done(lessons().map(|found| found.lesson.id.clone())),
             lessons().count(),
         );
-        let ready = lessons()
-            .filter(|found| found.lesson.status == crate::workspace::Stage::Ready)
-            .count();
         let aim = progress.aims.get(phase).copied().unwrap_or_default();
         say!(
-            "{}{}  {done:>3} of {all:<3}{}",
+            "{}{}  {done:>3} of {all:<3} {}",
             paint(BOLD, &pad(phase, TITLE + 2)),
             bar(done, all, BAR),
-            paint(DIM, &format!("{ready:>2} ready, target {} %", aim.target))
+            paint(DIM, &format!("target {} %", aim.target))
         );
         for topic in workspace.topics.iter().filter(|topic| topic.phase == phase) {
             let located = || topic.lessons.iter().map(|lesson| Located { topic, lesson });
@@ -41,7 +38,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
                 .filter(|found| progress.status(*found) == Status::Completed)
                 .count();
             say!(
-                "  {}{}  {done:>3} of {:<3}{}",
+                "  {}{}  {done:>3} of {:<3} {}",
                 pad(&format!("{:<4}{}", topic.id, topic.title), TITLE),
                 bar(done, topic.lessons.len(), BAR),
                 topic.lessons.len(),
