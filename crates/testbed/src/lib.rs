@@ -1,0 +1,16 @@
+//! Real servers, faults on the wire, and load: what the lessons are tried against.
+//!
+//! - [`server`] is how a server is found or started, and why it never outlives its owner.
+//! - [`redis`] is a Redis of one's own, with the faults that a server can play by itself.
+//! - [`proxy`] stands between a client and its Redis and makes the faults happen: it holds a
+//!   request until another has overtaken it, drops a request or only its reply, stalls, refuses.
+//! - [`gate`] is the barrier that makes two clients meet where they would break each other.
+//! - [`origin`] is the database behind a cache, with a counter at its door.
+
+pub mod gate;
+pub mod origin;
+pub mod proxy;
+pub mod redis;
+pub mod server;
+
+pub use server::missing::Missing;

@@ -1,0 +1,117 @@
+//! Which requests meet which fault.
+
+use crate::gate::Gate;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// One request of a client, as the proxy saw it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The command in capitals: `SET`, `EVALSHA`.
+    pub command: String,
+    /// The command's arguments, bytes read as UTF-8 where they are.
+    pub arguments: Vec<String>,
+    /// The how many-eth request of this client since the proxy began or
+    /// [`super::Proxy::reset_count`], counted from 1.
+    pub nth: usize,
+}
+
+impl Request {
+    pub(crate) fn parse(frame: &[u8], nth: usize) -> Request {
+        let mut words = super::resp::words(frame)
+            .into_iter()
+            .map(|word| String::from_utf8_lossy(&word).into_owned());
+        let command = words.next().unwrap_or_default().to_uppercase();
+        Request { command, arguments: words.collect(), nth }
+    }
+
+    /// Whether this is `command`, in any case.
+    pub fn is(&self, command: &str) -> bool {
+        self.command.eq_ignore_ascii_case(command)
+    }
+
+    /// Whether one of the arguments is `key`.
+    pub fn mentions(&self, key: &str) -> bool {
+        self.arguments.iter().any(|argument| argument == key)
+    }
+
+    /// Connections introduce themselves with these. They are the client library's business, not
+    /// the learner's, so they are neither counted nor cut.
+    pub(crate) fn is_handshake(&self) -> bool {
+        matches!(self.command.as_str(), "HELLO" | "AUTH" | "CLIENT" | "SELECT")
+    }
+}
+
+/// What happens to a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Fate {
+    /// It waits at the gate before it goes on to the server.
+    Hold(Gate),
+    /// It is dropped and the connection closed: the server never sees it.
+    CutRequest,
+    /// The server carries it out, the reply is dropped and the connection closed: the client
+    /// cannot know. This is the ambiguous case.
+    CutReply,
+}
+
+type Matcher = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
+
+#[derive(Clone)]
+pub(crate) struct Rule {
+    matches: Matcher,
+    fate: Fate,
+    left: Arc<AtomicUsize>,
+    landed: Landed,
+}
+
+/// Whether a fault has happened. A check that planned a fault asks before it judges.
+#[derive(Clone, Debug, Default)]
+pub struct Landed(Arc<AtomicUsize>);
+
+impl Landed {
+    /// How often the fault has happened.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// The rules of one proxy, first match wins.
+#[derive(Clone, Default)]
+pub(crate) struct Rules(Arc<Mutex<Vec<Rule>>>);
+
+impl Rules {
+    pub(crate) fn add(
+        &self,
+        times: usize,
+        matches: impl Fn(&Request) -> bool + Send + Sync + 'static,
+        fate: Fate,
+    ) -> Landed {
+        let landed = Landed::default();
+        let rule = Rule {
+            matches: Arc::new(matches),
+            fate,
+            left: Arc::new(AtomicUsize::new(times)),
+            landed: landed.clone(),
+        };
+        self.lock().push(rule);
+        landed
+    }
+
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    pub(crate) fn fate_of(&self, request: &Request) -> Option<Fate> {
+        let rules = self.lock();
+        let rule = rules
+            .iter()
+            .find(|rule| rule.left.load(Ordering::SeqCst) > 0 && (rule.matches)(request))?;
+        rule.left.fetch_sub(1, Ordering::SeqCst);
+        rule.landed.0.fetch_add(1, Ordering::SeqCst);
+        Some(rule.fate.clone())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Rule>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

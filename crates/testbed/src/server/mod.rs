@@ -1,0 +1,206 @@
+//! How a lesson comes by a server: by one chain, the same for every kind.
+//!
+//! 1. **url**: the address in an environment variable, `REDIS_URL` for Redis.
+//! 2. **kept**: the one that `cargo lab up` keeps running.
+//! 3. **binary**: the program on this machine, started privately: see [`supervised`].
+//!
+//! The first step that can serve does. `TESTBED_ONLY=binary` (or any other step's name) rules
+//! out all others, which is how each step is tested on a machine that has several.
+//!
+//! # Adding a server
+//!
+//! A kind of server is one [`Recipe`] and the type that a lesson holds: see `redis/mod.rs`.
+//! The recipe names the programs, the arguments, the line of the log that means "ready" and
+//! the packages; nothing in this module has to change. Then list it in [`RECIPES`].
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub mod address;
+pub mod kept;
+pub mod missing;
+pub mod program;
+pub mod supervised;
+
+pub use address::Address;
+use kept::Record;
+use missing::Missing;
+use supervised::Supervised;
+
+/// What the chain must know about a kind of server.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipe {
+    /// Its name in sentences: "Redis".
+    pub name: &'static str,
+    /// Its name in files and commands: "redis".
+    pub id: &'static str,
+    /// The environment variable that holds a URL.
+    pub variable: &'static str,
+    /// The programs that will do, the preferred one first.
+    pub programs: &'static [&'static str],
+    /// Its well-known port.
+    pub port: u16,
+    /// Where a private one listens. A relative socket path is inside its room.
+    pub private: fn() -> Address,
+    /// The arguments that make the program listen there, keep nothing on disk, log to
+    /// standard output and stay in the foreground.
+    pub arguments: fn(&Address) -> Vec<String>,
+    /// Part of the log line that means that clients are welcome, in lower case.
+    pub ready: &'static str,
+    /// How long to wait for that line. Generous: it is met only when something is wrong.
+    pub patience: Duration,
+    /// The URL of a server that listens there, without credentials.
+    pub url: fn(&Address) -> String,
+    /// Talks to the server at a URL: what it is ("Redis 7.0.15"), or why it does not answer.
+    pub greet: fn(&str) -> Result<String, String>,
+}
+
+/// Every kind of server that the test bed can provide.
+pub const RECIPES: &[Recipe] = &[crate::redis::RECIPE];
+
+/// A step of the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The address in an environment variable.
+    Url,
+    /// The server that `cargo lab up` keeps.
+    Kept,
+    /// The program on this machine.
+    Binary,
+}
+
+impl Step {
+    /// The chain, in its order.
+    pub const CHAIN: &[Self] = &[Self::Url, Self::Kept, Self::Binary];
+
+    /// Its name in messages and in `TESTBED_ONLY`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Url => "url",
+            Self::Kept => "kept",
+            Self::Binary => "binary",
+        }
+    }
+
+    /// The steps that may be taken: all, or the one that `TESTBED_ONLY` names.
+    fn allowed() -> Result<Vec<Self>, String> {
+        let Ok(only) = std::env::var("TESTBED_ONLY") else {
+            return Ok(Self::CHAIN.to_vec());
+        };
+        let named: Vec<Self> =
+            Self::CHAIN.iter().copied().filter(|step| step.name() == only).collect();
+        if named.is_empty() {
+            let names: Vec<&str> = Self::CHAIN.iter().map(|step| step.name()).collect();
+            return Err(format!("TESTBED_ONLY is `{only}`; it may be {}", names.join(", ")));
+        }
+        Ok(named)
+    }
+}
+
+/// A server that answers.
+#[derive(Debug)]
+pub struct Provided {
+    /// The step that provided it.
+    pub step: Step,
+    /// Where clients connect to.
+    pub url: String,
+    /// One line for people: what it is and where it comes from.
+    pub origin: String,
+    /// What keeps it alive.
+    pub holder: Holder,
+}
+
+/// What keeps a server alive.
+#[derive(Debug)]
+pub enum Holder {
+    /// Somebody else; others may be using it.
+    Others,
+    /// This process.
+    Process(Supervised),
+}
+
+/// Why a step provides nothing.
+enum Refusal {
+    /// There is nothing there: go on.
+    Absent(String),
+    /// It was asked for by name and does not work: stop, and say what to do.
+    Broken(String, String),
+}
+
+/// Walks the chain, leaving out the steps in `without`. Blocks.
+///
+/// # Errors
+/// [`Missing`], when every step was refused, or a URL that is set does not answer.
+pub fn provide(recipe: &Recipe, without: &[Step]) -> Result<Provided, Missing> {
+    let missing = |tried, next| Missing { server: recipe.name, tried, next };
+    let allowed = Step::allowed().map_err(|next| missing(Vec::new(), next))?;
+    let mut tried = Vec::new();
+    for step in allowed.into_iter().filter(|step| !without.contains(step)) {
+        let provided = match step {
+            Step::Url => from_url(recipe),
+            Step::Kept => from_kept(recipe),
+            Step::Binary => from_binary(recipe),
+        };
+        match provided {
+            Ok(provided) => return Ok(provided),
+            Err(Refusal::Absent(why)) => tried.push((step, why)),
+            Err(Refusal::Broken(why, next)) => {
+                tried.push((step, why));
+                return Err(missing(tried, next));
+            }
+        }
+    }
+    Err(missing(tried, "cargo lab setup".into()))
+}
+
+fn from_url(recipe: &Recipe) -> Result<Provided, Refusal> {
+    let variable = recipe.variable;
+    let url = std::env::var(variable).ok().filter(|url| !url.is_empty());
+    let url = url.ok_or_else(|| Refusal::Absent(format!("{variable} is not set")))?;
+    // Whoever sets the variable wants that server and no other: no silent second best.
+    let version = (recipe.greet)(&url).map_err(|why| {
+        Refusal::Broken(
+            format!("{variable} is set, but: {why}"),
+            format!("start that server, or `unset {variable}` to use another"),
+        )
+    })?;
+    let origin = format!("{version} · shared, from {variable}");
+    Ok(Provided { step: Step::Url, url, origin, holder: Holder::Others })
+}
+
+fn from_kept(recipe: &Recipe) -> Result<Provided, Refusal> {
+    let (Record { url, pid, .. }, version) = Record::alive(recipe)
+        .ok_or_else(|| Refusal::Absent("none is up (`cargo lab up` keeps one)".into()))?;
+    let origin = format!("{version} · kept by `cargo lab up` · process {pid}");
+    Ok(Provided { step: Step::Kept, url, origin, holder: Holder::Others })
+}
+
+fn from_binary(recipe: &Recipe) -> Result<Provided, Refusal> {
+    let program = program::find(recipe.programs).ok_or_else(|| {
+        Refusal::Absent(format!("no {} on this machine", recipe.programs.join(" or ")))
+    })?;
+    let address = (recipe.private)();
+    let arguments = (recipe.arguments)(&address);
+    // A binary for another system, or a broken one: a container may still do.
+    let absent = |why: String| Refusal::Absent(why);
+    let server = Supervised::start(&program, &arguments, recipe.ready, recipe.patience)
+        .map_err(|trouble| absent(trouble.to_string()))?;
+    let address = match address {
+        Address::Unix(socket) => Address::Unix(server.room().join(socket)),
+        tcp @ Address::Tcp(..) => tcp,
+    };
+    let url = (recipe.url)(&address);
+    let version = (recipe.greet)(&url).map_err(absent)?;
+    let listens = match &address {
+        Address::Unix(_) => "unix socket".into(),
+        Address::Tcp(_, port) => format!("port {port}"),
+    };
+    let origin = format!("{version} · private, {} · {listens}", program.display());
+    Ok(Provided { step: Step::Binary, url, origin, holder: Holder::Process(server) })
+}
+
+/// The workspace in which this was built; `.lab` lies there.
+pub fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
