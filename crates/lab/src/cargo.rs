@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A build that is silent for longer than this is announced.
-const PATIENCE: Duration = Duration::from_millis(1_500);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Cargo at the root of the workspace, with this terminal's input and output.
 pub(crate) fn command(workspace: &Workspace, arguments: &[&str]) -> Command {
@@ -55,10 +55,7 @@ pub(crate) struct TestProgram {
 impl TestProgram {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.executable);
-        command
-            .args(arguments)
-            .current_dir(&self.package)
-            .env("CARGO_MANIFEST_DIR", &self.package);
+        command.args(arguments).current_dir(&self.package).env("CARGO_MANIFEST_DIR", &self.package);
         command.env("CARGO", cargo_program());
         command
     }
@@ -92,17 +89,12 @@ pub(crate) fn build_test(workspace: &Workspace, package: &str, target: &str) -> 
         "json-render-diagnostics",
     ];
     let (status, out, err) = captured(&mut command(workspace, &arguments), || {
-        say!(
-            "{}",
-            paint(DIM, "Building the grader; the first time takes a minute.")
-        );
+        say!("{}", paint(DIM, "Building the grader; the first time takes a minute."));
     })?;
     if !status.success() {
         return Ok(Built::Broken(err));
     }
-    let artifacts = out
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Message>(line).ok());
+    let artifacts = out.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
     let built = artifacts
         .filter(|message| message.reason == "compiler-artifact")
         .filter_map(|message| Some((message.executable?, message.manifest_path?)))
@@ -112,14 +104,9 @@ pub(crate) fn build_test(workspace: &Workspace, package: &str, target: &str) -> 
             "cargo built no test {target} in {package}\nNext: cargo test -p {package} --test {target}"
         );
     };
-    let package = manifest
-        .parent()
-        .map(Path::to_path_buf)
-        .context("a manifest lies in a folder")?;
-    Ok(Built::Program(TestProgram {
-        executable,
-        package,
-    }))
+    let package =
+        manifest.parent().map(Path::to_path_buf).context("a manifest lies in a folder")?;
+    Ok(Built::Program(TestProgram { executable, package }))
 }
 
 /// Runs to the end and returns standard output and error. `slow` is called once if it takes long.
@@ -129,12 +116,8 @@ pub(crate) fn captured(
 ) -> Result<(ExitStatus, String, String)> {
     let began = Instant::now();
     let mut slow = Some(slow);
-    let running = Running::start(
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped()),
-    )?;
+    let running =
+        Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let out = running.take(|child| child.stdout.take().map(drain));
     let err = running.take(|child| child.stderr.take().map(drain));
     let status = running.wait(|| {
@@ -145,9 +128,7 @@ pub(crate) fn captured(
         }
     })?;
     let text = |drained: Option<thread::JoinHandle<Vec<u8>>>| {
-        let bytes = drained
-            .and_then(|thread| thread.join().ok())
-            .unwrap_or_default();
+        let bytes = drained.and_then(|thread| thread.join().ok()).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     };
     Ok((status, text(out), text(err)))

@@ -74,9 +74,7 @@ impl Running {
     /// Waits for the end, calling `meanwhile` about a hundred times a second.
     pub(crate) fn wait(self, mut meanwhile: impl FnMut()) -> Result<ExitStatus> {
         loop {
-            let ended = self
-                .take(Child::try_wait)
-                .context("cannot wait for a child process")?;
+            let ended = self.take(Child::try_wait).context("cannot wait for a child process")?;
             meanwhile();
             if let Some(status) = ended {
                 *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -106,9 +104,7 @@ fn explain(error: io::Error, program: &str) -> anyhow::Error {
     let missing = error.kind() == io::ErrorKind::NotFound;
     let error = anyhow::Error::from(error);
     if missing {
-        error.context(format!(
-            "cannot find {program}\nNext: install Rust, https://rustup.rs"
-        ))
+        error.context(format!("cannot find {program}\nNext: install Rust, https://rustup.rs"))
     } else {
         error.context(format!("cannot start {program}"))
     }

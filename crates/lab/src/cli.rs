@@ -120,9 +120,8 @@ pub(crate) struct Audit {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let number: u64 = text[..digits]
-        .parse()
-        .map_err(|_| "a number and s, m or h: 5m".to_owned())?;
+    let number: u64 =
+        text[..digits].parse().map_err(|_| "a number and s, m or h: 5m".to_owned())?;
     match &text[digits..] {
         "s" => Ok(Duration::from_secs(number)),
         "m" => Ok(Duration::from_secs(number * 60)),

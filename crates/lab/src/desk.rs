@@ -19,10 +19,7 @@ use crate::{
 pub(crate) fn ensure(workspace: &Workspace, found: Located<'_>) -> Result<bool> {
     let starter = found.starter(workspace);
     let text = fs::read(&starter).with_context(|| {
-        format!(
-            "cannot read the starter {}\nNext: git status",
-            starter.display()
-        )
+        format!("cannot read the starter {}\nNext: git status", starter.display())
     })?;
     let file = found.desk_file(workspace);
     if let Some(folder) = file.parent() {
@@ -67,10 +64,7 @@ pub(crate) fn take_up(
 pub(crate) fn reset(workspace: &Workspace, found: Located<'_>) -> Result<Option<PathBuf>> {
     let starter = found.starter(workspace);
     let fresh = fs::read(&starter).with_context(|| {
-        format!(
-            "cannot read the starter {}\nNext: git status",
-            starter.display()
-        )
+        format!("cannot read the starter {}\nNext: git status", starter.display())
     })?;
     let file = found.desk_file(workspace);
     let copy = match fs::read(&file) {

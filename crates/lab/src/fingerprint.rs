@@ -33,11 +33,7 @@ pub(crate) fn of_checks(workspace: &Workspace, found: Located<'_>) -> Option<Str
     files.push(exercises.join("checks").join(&file));
     files.push(exercises.join("tests").join(&file));
     files.sort();
-    let contents: Vec<u8> = files
-        .iter()
-        .filter_map(|path| fs::read(path).ok())
-        .flatten()
-        .collect();
+    let contents: Vec<u8> = files.iter().filter_map(|path| fs::read(path).ok()).flatten().collect();
     (!contents.is_empty()).then(|| of_bytes(&contents))
 }
 
@@ -63,10 +59,7 @@ mod tests {
     #[test]
     fn is_the_published_function_folded() {
         // FNV-1a 64 of "a" is af63dc4c8601ec8c in the authors' test vectors.
-        assert_eq!(
-            of_bytes(b"a"),
-            format!("{:08x}", 0xaf63_dc4c_u32 ^ 0x8601_ec8c)
-        );
+        assert_eq!(of_bytes(b"a"), format!("{:08x}", 0xaf63_dc4c_u32 ^ 0x8601_ec8c));
     }
 
     #[test]

@@ -69,11 +69,7 @@ pub(crate) fn run(
         .env("GRADING_REPORT", &report.path)
         .env("GRADING_REPEAT", repeat.to_string())
         .stdin(Stdio::null())
-        .stdout(
-            output
-                .try_clone()
-                .context("cannot share the grader's output file")?,
-        );
+        .stdout(output.try_clone().context("cannot share the grader's output file")?);
     let mut outcomes = Vec::new();
     let status = Running::start(&mut command)?.wait(|| {
         for outcome in report.news() {
@@ -86,11 +82,7 @@ pub(crate) fn run(
         .seek(SeekFrom::Start(0))
         .and_then(|_| output.read_to_end(&mut text))
         .context("cannot read the grader's output")?;
-    Ok(Graded {
-        outcomes,
-        status,
-        output: String::from_utf8_lossy(&text).into_owned(),
-    })
+    Ok(Graded { outcomes, status, output: String::from_utf8_lossy(&text).into_owned() })
 }
 
 /// A report file in `.lab/`, gone when dropped. One that a killed lab leaves behind is harmless:
@@ -106,33 +98,19 @@ impl Report {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let folder = workspace.state();
         store::make_folder(&folder)?;
-        let name = format!(
-            "report-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name =
+            format!("report-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = folder.join(format!("{name}.jsonl"));
         // An old process may have had our id.
         let _ = fs::remove_file(&path);
-        Ok(Self {
-            output: folder.join(format!("{name}.out")),
-            path,
-            read: 0,
-        })
+        Ok(Self { output: folder.join(format!("{name}.out")), path, read: 0 })
     }
 
     fn output(&self) -> Result<File> {
-        let open = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&self.output);
+        let open =
+            File::options().read(true).write(true).create(true).truncate(true).open(&self.output);
         open.with_context(|| {
-            format!(
-                "cannot write {}\nNext: cargo lab doctor",
-                self.output.display()
-            )
+            format!("cannot write {}\nNext: cargo lab doctor", self.output.display())
         })
     }
 
@@ -141,15 +119,10 @@ impl Report {
         let Ok(text) = read_from(&self.path, self.read) else {
             return Vec::new();
         };
-        let whole = text
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |end| end + 1);
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         self.read += whole as u64;
         let lines = text[..whole].split(|byte| *byte == b'\n');
-        lines
-            .filter_map(|line| serde_json::from_slice(line).ok())
-            .collect()
+        lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
     }
 }
 

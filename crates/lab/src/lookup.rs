@@ -18,12 +18,8 @@ pub(crate) fn lesson<'w>(workspace: &'w Workspace, word: &str) -> Result<Located
     if found.lesson.status == Stage::Planned {
         let mut ready = String::new();
         for other in workspace.ready() {
-            let _ = write!(
-                ready,
-                "{}{}",
-                if ready.is_empty() { "" } else { ", " },
-                other.lesson.name
-            );
+            let _ =
+                write!(ready, "{}{}", if ready.is_empty() { "" } else { ", " }, other.lesson.name);
         }
         return Err(usage(format!(
             "{} {} is planned and not built yet. Ready now: {ready}\nNext: cargo lab list",
@@ -46,19 +42,14 @@ fn any_lesson<'w>(workspace: &'w Workspace, word: &str) -> Result<Located<'w>> {
         .filter(|found| !wanted.is_empty() && found.lesson.name.starts_with(&wanted))
         .collect();
     // Of several that begin so, the only one that is built is what the learner means.
-    let ready: Vec<_> = starting
-        .iter()
-        .filter(|found| found.lesson.status == Stage::Ready)
-        .collect();
+    let ready: Vec<_> =
+        starting.iter().filter(|found| found.lesson.status == Stage::Ready).collect();
     match (starting.as_slice(), ready.as_slice()) {
         ([only], _) => return Ok(*only),
         (_, [only]) => return Ok(**only),
         ([], _) => {}
         (several, _) => {
-            let names: Vec<_> = several
-                .iter()
-                .map(|found| found.lesson.name.as_str())
-                .collect();
+            let names: Vec<_> = several.iter().map(|found| found.lesson.name.as_str()).collect();
             return Err(usage(format!(
                 "{word} is the beginning of {} lessons: {}\nNext: name one of them",
                 names.len(),
@@ -79,10 +70,7 @@ fn any_lesson<'w>(workspace: &'w Workspace, word: &str) -> Result<Located<'w>> {
     let nearest = workspace
         .lessons()
         .map(|found| {
-            (
-                strsim::jaro_winkler(&wanted, &found.lesson.name),
-                found.lesson.name.as_str(),
-            )
+            (strsim::jaro_winkler(&wanted, &found.lesson.name), found.lesson.name.as_str())
         })
         .filter(|(likeness, _)| *likeness >= LIKENESS)
         .max_by(|a, b| a.0.total_cmp(&b.0));

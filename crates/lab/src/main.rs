@@ -55,20 +55,12 @@ fn report(error: &anyhow::Error) {
     }
     let style = screen::BAD.bold();
     for (number, line) in lines.iter().enumerate() {
-        let lead = if number == 0 {
-            screen::paint(style, "error") + ": "
-        } else {
-            "  ".to_owned()
-        };
+        let lead = if number == 0 { screen::paint(style, "error") + ": " } else { "  ".to_owned() };
         let width = screen::WIDTH - if number == 0 { 7 } else { 2 };
         for (part, text) in prose::wrap(line, width).iter().enumerate() {
             anstream::eprintln!("{}{text}", if part == 0 { &lead } else { "  " });
         }
     }
     let next = next.unwrap_or_else(|| "cargo lab --help".to_owned());
-    anstream::eprintln!(
-        "\n{}  {}",
-        screen::paint(screen::BOLD, "Next"),
-        screen::command(&next)
-    );
+    anstream::eprintln!("\n{}  {}", screen::paint(screen::BOLD, "Next"), screen::command(&next));
 }

@@ -178,11 +178,7 @@ fn map(out: &mut String, workspace: &Workspace) {
 }
 
 fn timeline(out: &mut String, workspace: &Workspace) {
-    let planned: Vec<_> = workspace
-        .topics
-        .iter()
-        .filter(|topic| topic.weeks.is_some())
-        .collect();
+    let planned: Vec<_> = workspace.topics.iter().filter(|topic| topic.weeks.is_some()).collect();
     if planned.is_empty() {
         return;
     }
@@ -190,11 +186,7 @@ fn timeline(out: &mut String, workspace: &Workspace) {
     for week in 1..=WEEKS {
         let titles: Vec<String> = planned
             .iter()
-            .filter(|topic| {
-                topic
-                    .weeks
-                    .is_some_and(|(first, last)| (first..=last).contains(&week))
-            })
+            .filter(|topic| topic.weeks.is_some_and(|(first, last)| (first..=last).contains(&week)))
             .map(|topic| heading(topic))
             .collect();
         let work = if titles.is_empty() {
@@ -239,27 +231,13 @@ fn chapter(out: &mut String, workspace: &Workspace, topic: &Topic, progress: Opt
         let rows: Vec<_> = topic
             .uses
             .iter()
-            .map(|used| {
-                vec![
-                    used.case.clone(),
-                    used.pattern.clone(),
-                    used.example.clone(),
-                ]
-            })
+            .map(|used| vec![used.case.clone(), used.pattern.clone(), used.example.clone()])
             .collect();
-        let _ = write!(
-            out,
-            "\n{}",
-            table::write(&["use case", "pattern", "example"], &rows)
-        );
+        let _ = write!(out, "\n{}", table::write(&["use case", "pattern", "example"], &rows));
     }
     if !topic.prerequisites.is_empty() {
         out.push_str("\n**Prerequisites.** ");
-        let _ = writeln!(
-            out,
-            "{}.",
-            topic.prerequisites.join("; ").trim_end_matches('.')
-        );
+        let _ = writeln!(out, "{}.", topic.prerequisites.join("; ").trim_end_matches('.'));
     }
     if !topic.concepts.is_empty() {
         // A concept is ticked when every lesson of the topic that there is has passed.
@@ -278,11 +256,7 @@ fn chapter(out: &mut String, workspace: &Workspace, topic: &Topic, progress: Opt
             .iter()
             .map(|lesson| lesson_row(Located { topic, lesson }, progress))
             .collect();
-        let _ = write!(
-            out,
-            "\n{}",
-            table::write(&["id", "lesson", "status", "it proves"], &rows)
-        );
+        let _ = write!(out, "\n{}", table::write(&["id", "lesson", "status", "it proves"], &rows));
     }
     let folder = format!("sandbox/{}", topic.folder);
     if workspace.root.join(&folder).join("README.md").is_file() {
@@ -298,10 +272,5 @@ fn lesson_row(found: Located<'_>, progress: Option<&Progress>) -> Vec<String> {
         (Some(progress), Stage::Ready) => progress.status(found).word(),
         (None, Stage::Ready) => "ready",
     };
-    vec![
-        lesson.id.clone(),
-        format!("`{}`", lesson.name),
-        status.to_owned(),
-        lesson.proves.clone(),
-    ]
+    vec![lesson.id.clone(), format!("`{}`", lesson.name), status.to_owned(), lesson.proves.clone()]
 }

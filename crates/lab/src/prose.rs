@@ -22,10 +22,8 @@ pub(crate) fn type_comment(source: &str, name: &str) -> Option<(String, usize)> 
         words.any(|word| word == "struct" || word == "enum") && words.next() == Some(name)
     };
     let at = lines.iter().position(is_its)?;
-    let above = lines[..at]
-        .iter()
-        .rev()
-        .take_while(|line| line.trim_start().starts_with(['/', '#']));
+    let above =
+        lines[..at].iter().rev().take_while(|line| line.trim_start().starts_with(['/', '#']));
     let first = at - above.count();
     let text: Vec<&str> = lines[first..at]
         .iter()
@@ -38,11 +36,8 @@ pub(crate) fn type_comment(source: &str, name: &str) -> Option<(String, usize)> 
 /// Renders Markdown for reading: paragraphs filled to the width, lists and code kept, links as
 /// their words. It knows what doc comments use, and leaves alone what it does not know.
 pub(crate) fn render(markdown: &str, width: usize, indent: &str) -> String {
-    let mut out = Filler {
-        width: width.saturating_sub(indent.chars().count()),
-        indent,
-        ..Filler::default()
-    };
+    let mut out =
+        Filler { width: width.saturating_sub(indent.chars().count()), indent, ..Filler::default() };
     let mut code = false;
     for line in markdown.lines() {
         let trimmed = line.trim();
@@ -110,8 +105,7 @@ impl Filler<'_> {
     }
 
     fn verbatim(&mut self, line: &str) {
-        self.text
-            .push_str(format!("{}{line}", self.indent).trim_end());
+        self.text.push_str(format!("{}{line}", self.indent).trim_end());
         self.text.push('\n');
     }
 
@@ -228,11 +222,7 @@ mod tests {
     #[test]
     fn no_line_is_wider_than_asked() {
         let text = "word ".repeat(100);
-        assert!(
-            wrap(&text, 30)
-                .iter()
-                .all(|line| line.chars().count() <= 30)
-        );
+        assert!(wrap(&text, 30).iter().all(|line| line.chars().count() <= 30));
         assert_eq!(wrap("ab cd ef", 5), ["ab cd", "ef"]);
     }
 }

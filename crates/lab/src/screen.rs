@@ -18,11 +18,7 @@ pub(crate) const COMMAND: Style = AnsiColor::Cyan.on_default();
 /// enough: that is no failure.
 pub(crate) fn print(text: &str) {
     let mut out = anstream::stdout().lock();
-    if out
-        .write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .is_err()
-    {
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
         std::process::exit(0);
     }
 }
@@ -56,6 +52,13 @@ pub(crate) fn stdout_is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
+/// A line that the next one overwrites: how far a long run is. Only terminals get it.
+pub(crate) fn passing(text: &str) {
+    if stdout_is_terminal() {
+        print(&format!("\r\x1b[2K{}", paint(DIM, text)));
+    }
+}
+
 /// Whether a question can be asked and answered.
 pub(crate) fn interactive() -> bool {
     stdout_is_terminal() && std::io::stdin().is_terminal()
@@ -69,19 +72,12 @@ pub(crate) fn columns() -> usize {
 /// A bar of `width` cells, `done` of `total` of them filled.
 pub(crate) fn bar(done: usize, total: usize, width: usize) -> String {
     let filled = (done * width).checked_div(total).unwrap_or(0).min(width);
-    format!(
-        "{}{}",
-        paint(GOOD, &"━".repeat(filled)),
-        paint(DIM, &"─".repeat(width - filled))
-    )
+    format!("{}{}", paint(GOOD, &"━".repeat(filled)), paint(DIM, &"─".repeat(width - filled)))
 }
 
 /// Pads to a width in characters; `format!` would count the colour codes in.
 pub(crate) fn pad(text: &str, width: usize) -> String {
-    format!(
-        "{text}{}",
-        " ".repeat(width.saturating_sub(text.chars().count()))
-    )
+    format!("{text}{}", " ".repeat(width.saturating_sub(text.chars().count())))
 }
 
 /// Cuts to a width in characters, with an ellipsis where something is cut.

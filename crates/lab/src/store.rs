@@ -30,19 +30,13 @@ pub(crate) fn write(path: &Path, contents: &[u8]) -> Result<()> {
         let _ = fs::remove_file(&temporary);
     }
     written.with_context(|| {
-        format!(
-            "cannot write {}; it is as it was before\nNext: cargo lab doctor",
-            path.display()
-        )
+        format!("cannot write {}; it is as it was before\nNext: cargo lab doctor", path.display())
     })
 }
 
 pub(crate) fn make_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| {
-        format!(
-            "cannot make the folder {}\nNext: cargo lab doctor",
-            folder.display()
-        )
+        format!("cannot make the folder {}\nNext: cargo lab doctor", folder.display())
     })
 }
 
@@ -56,11 +50,7 @@ pub(crate) fn back_up(
     make_folder(folder)?;
     let stamp = clock::stamp();
     for turn in 1_u32.. {
-        let suffix = if turn == 1 {
-            String::new()
-        } else {
-            format!("-{turn}")
-        };
+        let suffix = if turn == 1 { String::new() } else { format!("-{turn}") };
         let path = folder.join(format!("{stem}.{stamp}{suffix}.{extension}"));
         match File::create_new(&path) {
             Ok(mut file) => {
@@ -72,10 +62,7 @@ pub(crate) fn back_up(
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => {
                 return Err(error).with_context(|| {
-                    format!(
-                        "cannot write the backup {}\nNext: cargo lab doctor",
-                        path.display()
-                    )
+                    format!("cannot write the backup {}\nNext: cargo lab doctor", path.display())
                 });
             }
         }

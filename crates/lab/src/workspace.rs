@@ -80,9 +80,7 @@ pub(crate) struct Topic {
 
 impl Topic {
     pub(crate) fn ready(&self) -> impl Iterator<Item = &Lesson> {
-        self.lessons
-            .iter()
-            .filter(|lesson| lesson.status == Stage::Ready)
+        self.lessons.iter().filter(|lesson| lesson.status == Stage::Ready)
     }
 }
 
@@ -107,33 +105,24 @@ impl Workspace {
         let here =
             env::current_dir().context("the current folder is gone\nNext: cd to your clone")?;
         let told = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-        let root = root_above(&here)
-            .or_else(|| root_above(&told?))
-            .ok_or_else(|| {
-                anyhow!(
-                    "{} is not inside the sandbox: no folder from here upwards has a Cargo.toml \
+        let root = root_above(&here).or_else(|| root_above(&told?)).ok_or_else(|| {
+            anyhow!(
+                "{} is not inside the sandbox: no folder from here upwards has a Cargo.toml \
                      beside a sandbox/ folder\nNext: cd to your clone, then cargo lab",
-                    here.display()
-                )
-            })?;
-        Ok(Self {
-            topics: read_topics(&root)?,
-            root,
-        })
+                here.display()
+            )
+        })?;
+        Ok(Self { topics: read_topics(&root)?, root })
     }
 
     pub(crate) fn lessons(&self) -> impl Iterator<Item = Located<'_>> {
-        self.topics.iter().flat_map(|topic| {
-            topic
-                .lessons
-                .iter()
-                .map(move |lesson| Located { topic, lesson })
-        })
+        self.topics
+            .iter()
+            .flat_map(|topic| topic.lessons.iter().map(move |lesson| Located { topic, lesson }))
     }
 
     pub(crate) fn ready(&self) -> impl Iterator<Item = Located<'_>> {
-        self.lessons()
-            .filter(|found| found.lesson.status == Stage::Ready)
+        self.lessons().filter(|found| found.lesson.status == Stage::Ready)
     }
 
     pub(crate) fn by_id(&self, id: &str) -> Option<Located<'_>> {
@@ -196,11 +185,7 @@ impl Located<'_> {
     pub(crate) fn reference(&self, workspace: &Workspace) -> PathBuf {
         let source = self.sandbox(workspace).join("src");
         let folder = source.join(&self.lesson.name).join("mod.rs");
-        if folder.is_file() {
-            folder
-        } else {
-            source.join(self.file())
-        }
+        if folder.is_file() { folder } else { source.join(self.file()) }
     }
 
     pub(crate) fn sandbox_package(&self, workspace: &Workspace) -> Result<String> {
@@ -225,9 +210,7 @@ fn read_topics(root: &Path) -> Result<Vec<Topic>> {
         fs::read_dir(&sandbox).with_context(|| format!("cannot list {}", sandbox.display()))?;
     let mut topics = Vec::new();
     for entry in entries {
-        let folder = entry
-            .with_context(|| format!("cannot list {}", sandbox.display()))?
-            .path();
+        let folder = entry.with_context(|| format!("cannot list {}", sandbox.display()))?.path();
         let file = folder.join("topic.toml");
         if !file.is_file() {
             continue;
@@ -236,18 +219,11 @@ fn read_topics(root: &Path) -> Result<Vec<Topic>> {
             fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let mut topic: Topic = toml::from_str(&text)
             .with_context(|| format!("cannot understand {}\nNext: git diff {0}", file.display()))?;
-        topic.folder = folder
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        topic.folder = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         topics.push(topic);
     }
     if topics.is_empty() {
-        bail!(
-            "{} holds no topic.toml\nNext: git status",
-            sandbox.display()
-        );
+        bail!("{} holds no topic.toml\nNext: git status", sandbox.display());
     }
     topics.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(topics)

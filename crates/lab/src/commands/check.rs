@@ -39,24 +39,13 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>) -> Result<u8> {
         Grade::Passed => {
             say!(
                 "{}",
-                paint(
-                    DIM,
-                    &format!("\nCompare with the reference: cargo lab solution {name}")
-                )
+                paint(DIM, &format!("\nCompare with the reference: cargo lab solution {name}"))
             );
-            say!(
-                "{}",
-                paint(
-                    DIM,
-                    &format!("How wrong answers die:      cargo lab why {name}")
-                )
-            );
+            say!("{}", paint(DIM, &format!("How wrong answers die:      cargo lab why {name}")));
             next(&form::next_command(workspace, &progress));
         }
         Grade::Failed => {
-            let taken = progress
-                .record(found)
-                .map_or(0, |record| record.hints as usize);
+            let taken = progress.record(found).map_or(0, |record| record.hints as usize);
             let stuck = if taken < HINTS { "hint" } else { "why" };
             say!("\n{}  cargo lab {stuck} {name}", paint(DIM, "Stuck?"));
             next(&format!("cargo lab check {name}"));
@@ -64,11 +53,7 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>) -> Result<u8> {
         Grade::Inconclusive => next("cargo lab doctor"),
         Grade::Broken => next(&format!("cargo lab check {name}")),
     }
-    Ok(if grade == Grade::Passed {
-        PASSED
-    } else {
-        FAILED
-    })
+    Ok(if grade == Grade::Passed { PASSED } else { FAILED })
 }
 
 /// Builds, grades, shows and records. What comes next is for the caller to say.
@@ -84,10 +69,7 @@ pub(crate) fn grade(workspace: &Workspace, found: Located<'_>) -> Result<Grade> 
         Built::Program(program) => program,
         Built::Broken(words) => {
             say!("{}", words.trim_end());
-            say!(
-                "\n{} It does not compile yet, so nothing was graded.",
-                paint(BAD, "✗")
-            );
+            say!("\n{} It does not compile yet, so nothing was graded.", paint(BAD, "✗"));
             record(workspace, found, "", &[], Grade::Broken)?;
             return Ok(Grade::Broken);
         }
@@ -115,12 +97,7 @@ fn announce_changes(workspace: &Workspace, found: Located<'_>) -> Result<()> {
 /// A grader that reports success and fails, or the other way round, is broken, and so is one that
 /// graded nothing.
 fn judge(graded: &Graded) -> Grade {
-    let any = |verdict| {
-        graded
-            .outcomes
-            .iter()
-            .any(|outcome| outcome.verdict == verdict)
-    };
+    let any = |verdict| graded.outcomes.iter().any(|outcome| outcome.verdict == verdict);
     if graded.outcomes.is_empty() {
         Grade::Broken
     } else if any(Verdict::Invalid) {
@@ -143,9 +120,8 @@ fn show(outcome: &Outcome) {
     };
     // A long sentence goes on below, where the times are not.
     let lines = prose::wrap(&outcome.title, TITLE);
-    let (first, rest) = lines
-        .split_first()
-        .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+    let (first, rest) =
+        lines.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
     let time = format!("{:>8}", duration(outcome.millis));
     say!("  {mark} {} {}", pad(first, TITLE), paint(DIM, &time));
     for line in rest {
@@ -154,17 +130,10 @@ fn show(outcome: &Outcome) {
 }
 
 fn summary(found: Located<'_>, graded: &Graded, grade: Grade) {
-    let passed = graded
-        .outcomes
-        .iter()
-        .filter(|outcome| outcome.verdict == Verdict::Valid)
-        .count();
+    let passed = graded.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Valid).count();
     let all = graded.outcomes.len();
-    let unproved = graded
-        .outcomes
-        .iter()
-        .filter(|outcome| outcome.verdict == Verdict::Inconclusive)
-        .count();
+    let unproved =
+        graded.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Inconclusive).count();
     say!();
     match grade {
         Grade::Passed => {
@@ -172,11 +141,8 @@ fn summary(found: Located<'_>, graded: &Graded, grade: Grade) {
             say!("{}", paint(GOOD.bold(), &text));
         }
         Grade::Failed => {
-            let unproved = if unproved > 0 {
-                format!(", {unproved} inconclusive")
-            } else {
-                String::new()
-            };
+            let unproved =
+                if unproved > 0 { format!(", {unproved} inconclusive") } else { String::new() };
             say!(
                 "{}",
                 paint(
@@ -209,25 +175,16 @@ fn summary(found: Located<'_>, graded: &Graded, grade: Grade) {
         }
     }
     // A refuted check teaches; one that proved nothing is shown only where there is no other.
-    let wanted = if grade == Grade::Failed {
-        Verdict::Invalid
-    } else {
-        Verdict::Inconclusive
-    };
-    let mut failures = graded
-        .outcomes
-        .iter()
-        .filter(|outcome| outcome.verdict == wanted);
+    let wanted = if grade == Grade::Failed { Verdict::Invalid } else { Verdict::Inconclusive };
+    let mut failures = graded.outcomes.iter().filter(|outcome| outcome.verdict == wanted);
     if let Some(first) = failures.next() {
-        say!(
-            "\n{}\n{}",
-            paint(BOLD, &first.check),
-            first.message.trim_end()
-        );
+        say!("\n{}\n{}", paint(BOLD, &first.check), first.message.trim_end());
     }
     let others: Vec<_> = failures.map(|outcome| outcome.check.as_str()).collect();
     if !others.is_empty() {
-        say!("\nAlso: {}", others.join(", "));
+        for (number, line) in prose::wrap(&others.join(", "), 74).iter().enumerate() {
+            say!("{}{line}", if number == 0 { "\nAlso: " } else { "      " });
+        }
     }
 }
 
@@ -239,10 +196,7 @@ fn record(
     grade: Grade,
 ) -> Result<()> {
     let size = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let passed = outcomes
-        .iter()
-        .filter(|outcome| outcome.verdict == Verdict::Valid)
-        .count();
+    let passed = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Valid).count();
     let millis: u64 = outcomes.iter().map(|outcome| outcome.millis).sum();
     let all = outcomes.len();
     file::update(workspace, |progress| {
@@ -265,15 +219,8 @@ fn record(
             record.starter = fingerprint::of_file(&found.starter(workspace)).unwrap_or_default();
         } else if record.status == Status::Completed || record.status == Status::Stale {
             // It passed once; what is there now does not.
-            record.status = if grade == Grade::Failed {
-                Status::InProgress
-            } else {
-                record.status
-            };
+            record.status = if grade == Grade::Failed { Status::InProgress } else { record.status };
         }
-        progress.did(
-            clock::minute(),
-            format!("checked {}, {what}", found.lesson.name),
-        );
+        progress.did(clock::minute(), format!("checked {}, {what}", found.lesson.name));
     })
 }

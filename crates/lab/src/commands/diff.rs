@@ -30,10 +30,7 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>) -> Result<u8> {
         &workspace.shown(&mine).to_string(),
     );
     // Having seen the task as it is now, the learner need not be told again that it changed.
-    if progress
-        .record(found)
-        .is_some_and(|record| !record.starter.is_empty())
-    {
+    if progress.record(found).is_some_and(|record| !record.starter.is_empty()) {
         file::update(workspace, |progress| {
             progress.record_mut(found).starter = fingerprint::of_file(&starter).unwrap_or_default();
         })?;
@@ -48,11 +45,7 @@ pub(crate) fn show(old: &str, new: &str, old_name: &str, new_name: &str) {
         say!("{new_name} and {old_name} are the same.");
         return;
     }
-    say!(
-        "{}\n{}",
-        paint(BAD, &format!("--- {old_name}")),
-        paint(GOOD, &format!("+++ {new_name}"))
-    );
+    say!("{}\n{}", paint(BAD, &format!("--- {old_name}")), paint(GOOD, &format!("+++ {new_name}")));
     let diff = TextDiff::from_lines(old, new);
     for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
         say!("{}", paint(DIM, hunk.header().to_string().trim_end()));

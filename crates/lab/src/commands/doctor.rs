@@ -36,30 +36,15 @@ struct Finding {
 
 impl Finding {
     fn ok(what: &'static str, text: impl Into<String>) -> Self {
-        Self {
-            state: State::Ok,
-            what,
-            text: text.into(),
-            then: None,
-        }
+        Self { state: State::Ok, what, text: text.into(), then: None }
     }
 
     fn warn(what: &'static str, text: impl Into<String>, then: &str) -> Self {
-        Self {
-            state: State::Warn,
-            what,
-            text: text.into(),
-            then: Some(then.to_owned()),
-        }
+        Self { state: State::Warn, what, text: text.into(), then: Some(then.to_owned()) }
     }
 
     fn missing(what: &'static str, text: impl Into<String>, then: &str) -> Self {
-        Self {
-            state: State::Missing,
-            what,
-            text: text.into(),
-            then: Some(then.to_owned()),
-        }
+        Self { state: State::Missing, what, text: text.into(), then: Some(then.to_owned()) }
     }
 }
 
@@ -86,9 +71,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
         }
     }
     say!();
-    let missing = findings
-        .iter()
-        .find(|finding| matches!(finding.state, State::Missing));
+    let missing = findings.iter().find(|finding| matches!(finding.state, State::Missing));
     // Cargo cannot build the test bed without these; its errors would only repeat the lines above.
     if let Some(then) = missing.and_then(|finding| finding.then.as_deref()) {
         next(then);
@@ -107,16 +90,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
 /// What a program says on standard output; `None` when it is not there or fails.
 fn ask(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str], folder: &Path) -> Option<String> {
     let mut command = Command::new(program);
-    let output = command
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let output = command.args(arguments).current_dir(folder).stdin(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn toolchain(workspace: &Workspace) -> Finding {
@@ -133,14 +108,8 @@ fn toolchain(workspace: &Workspace) -> Finding {
 
 /// `df -P` is the one way to ask that POSIX promises.
 fn disk(workspace: &Workspace) -> Finding {
-    let free = ask("df", &["-Pk", "."], &workspace.root).and_then(|text| {
-        text.lines()
-            .nth(1)?
-            .split_whitespace()
-            .nth(3)?
-            .parse::<u64>()
-            .ok()
-    });
+    let free = ask("df", &["-Pk", "."], &workspace.root)
+        .and_then(|text| text.lines().nth(1)?.split_whitespace().nth(3)?.parse::<u64>().ok());
     match free.map(|kibibytes| kibibytes << 10) {
         None => Finding::warn("disk", "df does not say how much is free", "df -h ."),
         Some(bytes) => {
@@ -156,10 +125,8 @@ fn disk(workspace: &Workspace) -> Finding {
 }
 
 fn target(workspace: &Workspace) -> std::path::PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || workspace.root.join("target"),
-        |path| workspace.root.join(path),
-    )
+    env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace.root.join("target"), |path| workspace.root.join(path))
 }
 
 /// Tries it: modes and owners do not tell of read-only mounts and full disks.
@@ -172,11 +139,7 @@ fn writable(what: &'static str, folder: &Path, then: &str) -> Finding {
         Ok(()) => Finding::ok(what, "can be written"),
         Err(error) => {
             let _ = fs::remove_file(&probe);
-            Finding::missing(
-                what,
-                format!("cannot write {}: {error}", folder.display()),
-                then,
-            )
+            Finding::missing(what, format!("cannot write {}: {error}", folder.display()), then)
         }
     }
 }
@@ -199,10 +162,7 @@ fn git(workspace: &Workspace) -> Finding {
             "git rm -r --cached desk",
         );
     }
-    let changed = ask("git", &["status", "--porcelain"], root)
-        .unwrap_or_default()
-        .lines()
-        .count();
+    let changed = ask("git", &["status", "--porcelain"], root).unwrap_or_default().lines().count();
     match changed {
         0 => Finding::ok("git", format!("{branch}, clean; desk/ is yours")),
         _ => Finding::warn(
@@ -214,16 +174,10 @@ fn git(workspace: &Workspace) -> Finding {
 }
 
 fn desk(workspace: &Workspace) -> Finding {
-    let files = workspace
-        .ready()
-        .filter(|found| found.desk_file(workspace).is_file())
-        .count();
+    let files = workspace.ready().filter(|found| found.desk_file(workspace).is_file()).count();
     Finding::ok(
         "lessons",
-        format!(
-            "{files} of {} on the desk",
-            count(workspace.ready().count(), "ready lesson")
-        ),
+        format!("{files} of {} on the desk", count(workspace.ready().count(), "ready lesson")),
     )
 }
 

@@ -19,10 +19,7 @@ pub(crate) fn run(workspace: &Workspace, word: &str) -> Result<u8> {
     })?;
     let progress = file::load(workspace)?;
     let name = paint(BOLD, &format!("{} {}", found.lesson.id, found.lesson.name));
-    say!(
-        "You are at {name}: {}.",
-        form::standing(progress.record(found))
-    );
+    say!("You are at {name}: {}.", form::standing(progress.record(found)));
     next(&form::next_command(workspace, &progress));
     Ok(PASSED)
 }

@@ -20,14 +20,9 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, again: bool) -> Res
     let hints = &found.lesson.hints;
     let name = &found.lesson.name;
     if hints.is_empty() {
-        return Err(usage(format!(
-            "{name} has no hints\nNext: cargo lab start {name}"
-        )));
+        return Err(usage(format!("{name} has no hints\nNext: cargo lab start {name}")));
     }
-    let taken = progress
-        .record(found)
-        .map_or(0, |record| record.hints as usize)
-        .min(hints.len());
+    let taken = progress.record(found).map_or(0, |record| record.hints as usize).min(hints.len());
     if again {
         if taken == 0 {
             say!("You have had no hint for {name} yet.");
@@ -54,10 +49,7 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, again: bool) -> Res
             desk::take_up(workspace, found, progress, &clock::day());
             let record = progress.record_mut(found);
             record.hints = u32::try_from(taken + 1).unwrap_or(u32::MAX);
-            progress.did(
-                clock::minute(),
-                format!("took hint {} of {name}", taken + 1),
-            );
+            progress.did(clock::minute(), format!("took hint {} of {name}", taken + 1));
         })?;
     }
     next(&format!("cargo lab check {name}"));
@@ -67,10 +59,6 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, again: bool) -> Res
 fn show(found: Located<'_>, number: usize) {
     let step = STEPS.get(number).copied().unwrap_or("one more");
     let title = format!("Hint {} of {}", number + 1, found.lesson.hints.len());
-    say!(
-        "{} {}\n",
-        paint(BOLD, &title),
-        paint(DIM, &format!("· {step}"))
-    );
+    say!("{} {}\n", paint(BOLD, &title), paint(DIM, &format!("· {step}")));
     say!("{}", prose::render(&found.lesson.hints[number], 80, "  "));
 }

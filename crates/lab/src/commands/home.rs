@@ -24,20 +24,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
     if let Some(found) = progress.current(workspace) {
         place(workspace, &progress, found);
     }
-    let ready: Vec<_> = workspace
-        .ready()
-        .map(|found| found.lesson.id.clone())
-        .collect();
+    let ready: Vec<_> = workspace.ready().map(|found| found.lesson.id.clone()).collect();
     let done = progress.done(ready.iter());
     let planned = workspace.lessons().count() - ready.len();
-    let line = format!(
-        "{done} of {} done; {planned} planned",
-        count(ready.len(), "ready lesson")
-    );
-    field(
-        "Progress",
-        &format!("{}  {line}", bar(done, ready.len(), 20)),
-    );
+    let line = format!("{done} of {} done; {planned} planned", count(ready.len(), "ready lesson"));
+    field("Progress", &format!("{}  {line}", bar(done, ready.len(), 20)));
     if let Some((when, what)) = &progress.last {
         wrapped("Last", &format!("{when}: {what}"));
     }
@@ -49,25 +40,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
         let name = &found.lesson.name;
         let also = match progress.status(found) {
             Status::Pending => vec![format!("cargo lab run {name}"), "cargo lab list".to_owned()],
-            Status::Completed => vec![
-                format!("cargo lab why {name}"),
-                format!("cargo lab solution {name}"),
-            ],
+            Status::Completed => {
+                vec![format!("cargo lab why {name}"), format!("cargo lab solution {name}")]
+            }
             Status::InProgress | Status::Stale => {
-                vec![
-                    "cargo lab watch".to_owned(),
-                    format!("cargo lab hint {name}"),
-                ]
+                vec!["cargo lab watch".to_owned(), format!("cargo lab hint {name}")]
             }
         };
-        field(
-            "Also",
-            &also
-                .iter()
-                .map(|text| command(text))
-                .collect::<Vec<_>>()
-                .join(" · "),
-        );
+        field("Also", &also.iter().map(|text| command(text)).collect::<Vec<_>>().join(" · "));
     }
     field("All commands", &command("cargo lab --help"));
     Ok(PASSED)
@@ -85,10 +65,7 @@ fn wrapped(label: &str, text: &str) {
 
 fn place(workspace: &Workspace, progress: &Progress, found: Located<'_>) {
     let lesson = found.lesson;
-    field(
-        "You are at",
-        &paint(BOLD, &format!("{} {}", lesson.id, lesson.name)),
-    );
+    field("You are at", &paint(BOLD, &format!("{} {}", lesson.id, lesson.name)));
     field("", &format!("{}: {}", found.topic.title, lesson.title));
     let record = progress.record(found);
     let mut standing = form::standing(record);
@@ -119,12 +96,7 @@ fn notices(workspace: &Workspace, progress: &Progress) {
                     format!("cargo lab check {name}")
                 }
             };
-            say!(
-                "\n  {} {name}: {}\n    {}",
-                paint(WARN, "~"),
-                change.words(),
-                command(&then)
-            );
+            say!("\n  {} {name}: {}\n    {}", paint(WARN, "~"), change.words(), command(&then));
         }
     }
 }

@@ -11,48 +11,28 @@ use crate::{
 
 pub(crate) fn run(workspace: &Workspace, word: Option<&str>, all: bool) -> Result<u8> {
     let progress = file::load(workspace)?;
-    let current = progress
-        .current(workspace)
-        .map(|found| found.lesson.id.as_str());
+    let current = progress.current(workspace).map(|found| found.lesson.id.as_str());
     let one = word.map(|word| topic(workspace, word)).transpose()?;
-    for topic in workspace
-        .topics
-        .iter()
-        .filter(|topic| one.is_none_or(|one| one.id == topic.id))
-    {
+    for topic in workspace.topics.iter().filter(|topic| one.is_none_or(|one| one.id == topic.id)) {
         let ready = topic.ready().count();
         let detailed = ready > 0 || all || one.is_some();
         let done = progress.done(topic.lessons.iter().map(|lesson| lesson.id.clone()));
         let state = match ready {
             0 => format!("planned, {}", count(topic.lessons.len(), "lesson")),
-            _ => format!(
-                "{done} done, {ready} ready, {} planned",
-                topic.lessons.len() - ready
-            ),
+            _ => format!("{done} done, {ready} ready, {} planned", topic.lessons.len() - ready),
         };
         let title = format!("{:<2}  {}", topic.id, topic.title);
-        let title = if ready > 0 {
-            paint(BOLD, &pad(&title, 44))
-        } else {
-            pad(&title, 44)
-        };
+        let title = if ready > 0 { paint(BOLD, &pad(&title, 44)) } else { pad(&title, 44) };
         say!("{title}{}", paint(DIM, &state));
         if detailed {
             for lesson in &topic.lessons {
-                row(
-                    &progress,
-                    Located { topic, lesson },
-                    current == Some(lesson.id.as_str()),
-                );
+                row(&progress, Located { topic, lesson }, current == Some(lesson.id.as_str()));
             }
             say!();
         }
     }
     if one.is_none() && !all {
-        say!(
-            "{}",
-            paint(DIM, "\nA planned topic's lessons: cargo lab list 02")
-        );
+        say!("{}", paint(DIM, "\nA planned topic's lessons: cargo lab list 02"));
     }
     next("cargo lab");
     Ok(PASSED)
@@ -102,11 +82,7 @@ fn topic<'w>(workspace: &'w Workspace, word: &str) -> Result<&'w Topic> {
                 || topic.folder == wanted
         })
         .ok_or_else(|| {
-            let names: Vec<_> = workspace
-                .topics
-                .iter()
-                .map(|topic| topic.name.as_str())
-                .collect();
+            let names: Vec<_> = workspace.topics.iter().map(|topic| topic.name.as_str()).collect();
             usage(format!(
                 "there is no topic {word}. There are: {}\nNext: cargo lab list",
                 names.join(", ")

@@ -16,15 +16,9 @@ const BAR: usize = 12;
 pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
     let progress = file::load(workspace)?;
     for phase in workspace.phases() {
-        let lessons = || {
-            workspace
-                .lessons()
-                .filter(|found| found.topic.phase == phase)
-        };
-        let (done, all) = (
-            progress.done(lessons().map(|found| found.lesson.id.clone())),
-            lessons().count(),
-        );
+        let lessons = || workspace.lessons().filter(|found| found.topic.phase == phase);
+        let (done, all) =
+            (progress.done(lessons().map(|found| found.lesson.id.clone())), lessons().count());
         let aim = progress.aims.get(phase).copied().unwrap_or_default();
         say!(
             "{}{}  {done:>3} of {all:<3} {}",
@@ -34,9 +28,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
         );
         for topic in workspace.topics.iter().filter(|topic| topic.phase == phase) {
             let located = || topic.lessons.iter().map(|lesson| Located { topic, lesson });
-            let done = located()
-                .filter(|found| progress.status(*found) == Status::Completed)
-                .count();
+            let done =
+                located().filter(|found| progress.status(*found) == Status::Completed).count();
             say!(
                 "  {}{}  {done:>3} of {:<3} {}",
                 pad(&format!("{:<4}{}", topic.id, topic.title), TITLE),

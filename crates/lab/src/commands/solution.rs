@@ -44,19 +44,14 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, yes: bool) -> Resul
         }
         progress.did(clock::minute(), format!("looked at the solution of {name}"));
     })?;
-    let (old_name, new_name) = (
-        workspace.shown(&mine).to_string(),
-        workspace.shown(&reference).to_string(),
-    );
+    let (old_name, new_name) =
+        (workspace.shown(&mine).to_string(), workspace.shown(&reference).to_string());
     if screen::stdout_is_terminal() && columns() >= WIDE {
         side_by_side(&old, &new, &old_name, &new_name);
     } else {
         diff::show(&old, &new, &old_name, &new_name);
     }
-    next(&format!(
-        "cargo lab {} {name}",
-        if passed { "why" } else { "check" }
-    ));
+    next(&format!("cargo lab {} {name}", if passed { "why" } else { "check" }));
     Ok(PASSED)
 }
 
@@ -66,26 +61,16 @@ fn confirmed(name: &str) -> Result<bool> {
             "{name} has not passed yet, and the look would be recorded\nNext: cargo lab solution {name} --yes"
         )));
     }
-    screen::print(&format!(
-        "{name} has not passed yet. Look anyway? It is recorded. [y/N] "
-    ));
+    screen::print(&format!("{name} has not passed yet. Look anyway? It is recorded. [y/N] "));
     let mut answer = String::new();
-    stdin()
-        .lock()
-        .read_line(&mut answer)
-        .context("cannot read your answer")?;
+    stdin().lock().read_line(&mut answer).context("cannot read your answer")?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 /// Equal lines face each other; what differs stands on the side that has it.
 fn side_by_side(old: &str, new: &str, old_name: &str, new_name: &str) {
     let half = columns() / 2 - 2;
-    say!(
-        "{} {} {}",
-        paint(BOLD, &pad(old_name, half)),
-        paint(DIM, "│"),
-        paint(BOLD, new_name)
-    );
+    say!("{} {} {}", paint(BOLD, &pad(old_name, half)), paint(DIM, "│"), paint(BOLD, new_name));
     let (left, right): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
     let row = |mine: Option<&&str>, other: Option<&&str>, equal: bool| {
         let cell =

@@ -27,9 +27,8 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, edit: bool) -> Resu
     let source = fs::read_to_string(&starter)
         .with_context(|| format!("cannot read {}", starter.display()))?;
     let lesson = found.lesson;
-    let time = lesson.minutes.map_or(String::new(), |minutes| {
-        format!(" · about {minutes} minutes")
-    });
+    let time =
+        lesson.minutes.map_or(String::new(), |minutes| format!(" · about {minutes} minutes"));
     say!(
         "{} {}\n",
         paint(BOLD, &format!("{} {}", lesson.id, lesson.name)),
@@ -50,22 +49,9 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, edit: bool) -> Resu
         (false, true) => "the starter, untouched",
         (false, false) => "as you left it",
     };
-    say!(
-        "{}{}  {}",
-        label("Your file"),
-        workspace.shown(&file),
-        paint(DIM, state)
-    );
-    say!(
-        "{}{}",
-        label("See it run"),
-        command(&format!("cargo lab run {}", lesson.name))
-    );
-    say!(
-        "{}{}",
-        label("Stuck"),
-        command(&format!("cargo lab hint {}", lesson.name))
-    );
+    say!("{}{}  {}", label("Your file"), workspace.shown(&file), paint(DIM, state));
+    say!("{}{}", label("See it run"), command(&format!("cargo lab run {}", lesson.name)));
+    say!("{}{}", label("Stuck"), command(&format!("cargo lab hint {}", lesson.name)));
     say!(
         "{}{} or {}",
         label("Next"),
@@ -77,9 +63,7 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, edit: bool) -> Resu
 
 /// Opens the learner's editor; `$EDITOR` may hold arguments, as in `code --wait`.
 fn open(file: &Path) -> Result<u8> {
-    let editor = env::var("VISUAL")
-        .or_else(|_| env::var("EDITOR"))
-        .unwrap_or_default();
+    let editor = env::var("VISUAL").or_else(|_| env::var("EDITOR")).unwrap_or_default();
     let mut words = editor.split_whitespace();
     let program = words.next().ok_or_else(|| {
         usage("neither $VISUAL nor $EDITOR is set\nNext: EDITOR=nano cargo lab start --edit")

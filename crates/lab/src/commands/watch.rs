@@ -47,11 +47,7 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>) -> Result<u8> {
         desk::ensure(workspace, found)?;
         let graded = fingerprint::of_file(&path);
         let grade = check::grade(workspace, found)?;
-        let next = if grade == Grade::Passed {
-            next_lesson(workspace, found)?
-        } else {
-            None
-        };
+        let next = if grade == Grade::Passed { next_lesson(workspace, found)? } else { None };
         invite(found, grade, next);
         if grade == Grade::Passed && !stdin().is_terminal() {
             // Nobody is there to press a key.
@@ -89,25 +85,15 @@ fn next_lesson<'w>(workspace: &'w Workspace, found: Located<'w>) -> Result<Optio
 fn invite(found: Located<'_>, grade: Grade, next: Option<Located<'_>>) {
     let text = match (grade, next) {
         (Grade::Passed, Some(next)) => {
-            format!(
-                "Enter: on to {} {}; q and Enter: stop.",
-                next.lesson.id, next.lesson.name
-            )
+            format!("Enter: on to {} {}; q and Enter: stop.", next.lesson.id, next.lesson.name)
         }
         (Grade::Passed, None) => "That was the last lesson that is ready. Enter: stop.".to_owned(),
-        _ => format!(
-            "Watching {}.rs: save to grade again; q and Enter: stop.",
-            found.lesson.name
-        ),
+        _ => format!("Watching {}.rs: save to grade again; q and Enter: stop.", found.lesson.name),
     };
     say!("\n{}", paint(DIM, &text));
     match grade {
         Grade::Inconclusive => say!("{}  {}", paint(DIM, "Next"), command("cargo lab doctor")),
-        Grade::Failed => say!(
-            "{}  cargo lab hint {}",
-            paint(DIM, "Stuck?"),
-            found.lesson.name
-        ),
+        Grade::Failed => say!("{}  cargo lab hint {}", paint(DIM, "Stuck?"), found.lesson.name),
         Grade::Passed | Grade::Broken => {}
     }
 }
@@ -138,11 +124,8 @@ fn keys() -> Receiver<Event> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         for line in stdin().lock().lines().map_while(Result::ok) {
-            let event = if line.trim().eq_ignore_ascii_case("q") {
-                Event::Quit
-            } else {
-                Event::Enter
-            };
+            let event =
+                if line.trim().eq_ignore_ascii_case("q") { Event::Quit } else { Event::Enter };
             if sender.send(event).is_err() {
                 break;
             }

@@ -23,19 +23,15 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, decoy: Option<&str>
     let program = match cargo::build_test(workspace, &found.exercises_package(workspace)?, "audit")?
     {
         Built::Program(program) => program,
-        Built::Broken(words) => bail!(
-            "the graders do not compile:\n{}\nNext: git status",
-            words.trim_end()
-        ),
+        Built::Broken(words) => {
+            bail!("the graders do not compile:\n{}\nNext: git status", words.trim_end())
+        }
     };
     let decoys = decoys(&program, name)?;
     if decoys.is_empty() {
         bail!("{name} has no wrong answers to show\nNext: cargo lab audit {name}");
     }
-    let seen = progress
-        .record(found)
-        .map(|record| record.seen.clone())
-        .unwrap_or_default();
+    let seen = progress.record(found).map(|record| record.seen.clone()).unwrap_or_default();
     let shown = match decoy {
         Some(word) => decoys.iter().find(|decoy| *decoy == word).ok_or_else(|| {
             usage(format!(
@@ -46,10 +42,7 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, decoy: Option<&str>
         None => {
             list(name, &decoys, &seen);
             // All seen: begin again.
-            decoys
-                .iter()
-                .find(|decoy| !seen.contains(decoy))
-                .unwrap_or(&decoys[0])
+            decoys.iter().find(|decoy| !seen.contains(decoy)).unwrap_or(&decoys[0])
         }
     };
     show(workspace, found, &program, shown)
@@ -59,41 +52,22 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, decoy: Option<&str>
 pub(crate) fn decoys(program: &TestProgram, lesson: &str) -> Result<Vec<String>> {
     let lead = format!("{lesson}::decoy::");
     let tests = tests(program)?;
-    Ok(tests
-        .iter()
-        .filter_map(|test| test.strip_prefix(&lead))
-        .map(str::to_owned)
-        .collect())
+    Ok(tests.iter().filter_map(|test| test.strip_prefix(&lead)).map(str::to_owned).collect())
 }
 
 /// Every test of a test program.
 pub(crate) fn tests(program: &TestProgram) -> Result<Vec<String>> {
     let (status, out, err) = cargo::captured(&mut program.command(&["--list"]), || {})?;
     if !status.success() {
-        bail!(
-            "the graders cannot be listed:\n{}\nNext: git status",
-            err.trim_end()
-        );
+        bail!("the graders cannot be listed:\n{}\nNext: git status", err.trim_end());
     }
-    Ok(out
-        .lines()
-        .filter_map(|line| line.strip_suffix(": test"))
-        .map(str::to_owned)
-        .collect())
+    Ok(out.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
 }
 
 fn list(lesson: &str, decoys: &[String], seen: &[String]) {
-    say!(
-        "{} has {}:\n",
-        paint(BOLD, lesson),
-        count(decoys.len(), "wrong answer")
-    );
+    say!("{} has {}:\n", paint(BOLD, lesson), count(decoys.len(), "wrong answer"));
     for decoy in decoys {
-        let mark = if seen.contains(decoy) {
-            paint(GOOD, "✓")
-        } else {
-            " ".to_owned()
-        };
+        let mark = if seen.contains(decoy) { paint(GOOD, "✓") } else { " ".to_owned() };
         say!("  {mark} {decoy}");
     }
     say!();
@@ -108,11 +82,7 @@ fn show(
     let name = &found.lesson.name;
     say!("{}\n", paint(BOLD, decoy));
     if let Some((comment, place)) = explanation(workspace, found, decoy) {
-        say!(
-            "{}\n  {}\n",
-            prose::render(&comment, 80, "  ").trim_end(),
-            paint(DIM, &place)
-        );
+        say!("{}\n  {}\n", prose::render(&comment, 80, "  ").trim_end(), paint(DIM, &place));
     }
     let test = format!("{name}::decoy::{decoy}");
     let graded = grader::run(workspace, program, &["--exact", &test], 1, |_| {})?;
@@ -131,10 +101,7 @@ fn show(
                 if !record.seen.iter().any(|seen| seen == decoy) {
                     record.seen.push(decoy.to_owned());
                 }
-                progress.did(
-                    clock::minute(),
-                    format!("read the wrong answer {decoy} of {name}"),
-                );
+                progress.did(clock::minute(), format!("read the wrong answer {decoy} of {name}"));
             })?;
             next(&format!("cargo lab why {name}"));
             Ok(PASSED)
@@ -159,10 +126,7 @@ fn explanation(workspace: &Workspace, found: Located<'_>, decoy: &str) -> Option
     let folder = found.exercises(workspace).join("decoys");
     let own = folder.join(&found.lesson.name).join(format!("{decoy}.rs"));
     if let Ok(source) = fs::read_to_string(&own) {
-        return Some((
-            prose::head_comment(&source),
-            workspace.shown(&own).to_string(),
-        ));
+        return Some((prose::head_comment(&source), workspace.shown(&own).to_string()));
     }
     let shared = folder.join(format!("{}.rs", found.lesson.name));
     let source = fs::read_to_string(&shared).ok()?;

@@ -15,10 +15,7 @@ pub(crate) struct Damage {
 
 impl Damage {
     pub(crate) fn new(line: usize, what: impl Into<String>) -> Self {
-        Self {
-            line,
-            what: what.into(),
-        }
+        Self { line, what: what.into() }
     }
 }
 
@@ -126,11 +123,7 @@ impl Document {
             }
             return;
         }
-        let part = Segment::Part(Part {
-            name: name.to_owned(),
-            line: 0,
-            body,
-        });
+        let part = Segment::Part(Part { name: name.to_owned(), line: 0, body });
         match after.and_then(|after| position(after, &self.segments)) {
             Some(at) => {
                 self.segments.insert(at + 1, Segment::Text(b"\n".to_vec()));
@@ -150,28 +143,14 @@ impl Document {
             if let Segment::Text(text) = segment
                 && let Some(at) = end_of_section(text, heading)
             {
-                let before = if text[..at].ends_with(b"\n") {
-                    ""
-                } else {
-                    "\n"
-                };
-                let after = if text[at..].starts_with(b"#") {
-                    "\n"
-                } else {
-                    ""
-                };
+                let before = if text[..at].ends_with(b"\n") { "" } else { "\n" };
+                let after = if text[at..].starts_with(b"#") { "\n" } else { "" };
                 text.splice(at..at, format!("{before}{line}\n{after}").bytes());
                 return;
             }
         }
-        let lead = if self.bytes().ends_with(b"\n") {
-            ""
-        } else {
-            "\n"
-        };
-        self.segments.push(Segment::Text(
-            format!("{lead}\n## {heading}\n\n{line}\n").into_bytes(),
-        ));
+        let lead = if self.bytes().ends_with(b"\n") { "" } else { "\n" };
+        self.segments.push(Segment::Text(format!("{lead}\n## {heading}\n\n{line}\n").into_bytes()));
     }
 }
 
@@ -184,9 +163,8 @@ fn end_of_section(text: &[u8], heading: &str) -> Option<usize> {
         if words.starts_with("```") {
             fenced = !fenced;
         }
-        let title = (!fenced)
-            .then(|| words.strip_prefix("# ").or(words.strip_prefix("## ")))
-            .flatten();
+        let title =
+            (!fenced).then(|| words.strip_prefix("# ").or(words.strip_prefix("## "))).flatten();
         match (title, end) {
             (Some(_), Some(_)) => return end,
             (Some(title), None) if title.trim().eq_ignore_ascii_case(heading) => {
@@ -303,11 +281,6 @@ impl Reader {
     fn finish(mut self) -> (Document, Vec<Damage>) {
         self.break_off();
         self.flush_text();
-        (
-            Document {
-                segments: self.segments,
-            },
-            self.damage,
-        )
+        (Document { segments: self.segments }, self.damage)
     }
 }

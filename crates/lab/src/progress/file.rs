@@ -56,13 +56,7 @@ pub(crate) fn rewrite<T>(
             }
             (reading.progress, reading.document)
         }
-        None => (
-            Progress {
-                started: clock::day(),
-                ..Progress::default()
-            },
-            form::fresh(),
-        ),
+        None => (Progress { started: clock::day(), ..Progress::default() }, form::fresh()),
     };
     let answer = change(&mut progress, &mut document);
     progress.refresh(workspace);
@@ -94,11 +88,7 @@ fn lock(workspace: &Workspace) -> Result<File> {
     store::make_folder(&folder)?;
     let path = folder.join("progress.lock");
     let open = || -> std::io::Result<File> {
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)?;
+        let file = File::options().create(true).truncate(false).write(true).open(&path)?;
         file.lock()?;
         Ok(file)
     };

@@ -14,9 +14,7 @@ use crate::{
 };
 
 /// The lab's parts, in the order in which a file that lacks one gets it.
-const PARTS: [&str; 7] = [
-    "resume", "phases", "topics", "lessons", "skills", "levels", "goals",
-];
+const PARTS: [&str; 7] = ["resume", "phases", "topics", "lessons", "skills", "levels", "goals"];
 
 /// From this complexity on, a topic of the first phase belongs to the second step.
 const SENIOR_COMPLEXITY: u8 = 4;
@@ -54,9 +52,7 @@ pub(crate) fn blank(workspace: &Workspace) -> String {
 }
 
 fn with_head(head: &str) -> Document {
-    let mut document = Document {
-        segments: vec![Segment::Text(head.into())],
-    };
+    let mut document = Document { segments: vec![Segment::Text(head.into())] };
     for (number, name) in PARTS.iter().enumerate() {
         if number > 0 {
             document.segments.push(Segment::Text(b"\n".to_vec()));
@@ -99,11 +95,7 @@ fn resume(workspace: &Workspace, progress: &Progress) -> String {
     let shown = current.map(|found| found.lesson.id.as_str());
     match current {
         Some(found) if id.is_none() || id == shown => {
-            let chosen = if id.is_some() {
-                found.lesson.id.as_str()
-            } else {
-                NOTHING
-            };
+            let chosen = if id.is_some() { found.lesson.id.as_str() } else { NOTHING };
             let _ = writeln!(
                 out,
                 "- **Lesson:** {chosen} {}, {}",
@@ -129,11 +121,7 @@ fn resume(workspace: &Workspace, progress: &Progress) -> String {
     if !progress.started.is_empty() {
         let _ = writeln!(out, "- **Started:** {}", progress.started);
     }
-    let _ = writeln!(
-        out,
-        "- **Next command:** `{}`",
-        next_command(workspace, progress)
-    );
+    let _ = writeln!(out, "- **Next command:** `{}`", next_command(workspace, progress));
     out
 }
 
@@ -154,10 +142,7 @@ pub(crate) fn next_command(workspace: &Workspace, progress: &Progress) -> String
         return "cargo lab list".to_owned();
     };
     let name = &found.lesson.name;
-    match progress
-        .record(found)
-        .map(|record| (record.status, record.attempts))
-    {
+    match progress.record(found).map(|record| (record.status, record.attempts)) {
         None | Some((Status::Pending, _)) => format!("cargo lab start {name}"),
         Some((Status::InProgress | Status::Stale, _)) => format!("cargo lab check {name}"),
         Some((Status::Completed, _)) => match progress.next_open(workspace, Some(&found.lesson.id))
@@ -177,15 +162,9 @@ fn phases(workspace: &Workspace, progress: &Progress) -> String {
         String::from("## Phases\n\n_Initial and target are yours to edit; current is earned._\n\n");
     let mut rows = Vec::new();
     for phase in workspace.phases() {
-        let lessons = || {
-            workspace
-                .lessons()
-                .filter(|found| found.topic.phase == phase)
-        };
+        let lessons = || workspace.lessons().filter(|found| found.topic.phase == phase);
         let all = lessons().count();
-        let ready = lessons()
-            .filter(|found| found.lesson.status == Stage::Ready)
-            .count();
+        let ready = lessons().filter(|found| found.lesson.status == Stage::Ready).count();
         let done = progress.done(lessons().map(|found| found.lesson.id.clone()));
         let aim = progress.aims.get(phase).copied().unwrap_or_default();
         rows.push(vec![
@@ -198,10 +177,8 @@ fn phases(workspace: &Workspace, progress: &Progress) -> String {
         ]);
     }
     // Goals for a phase that this version does not have are kept.
-    for (phase, aim) in progress
-        .aims
-        .iter()
-        .filter(|(phase, _)| !workspace.phases().contains(&phase.as_str()))
+    for (phase, aim) in
+        progress.aims.iter().filter(|(phase, _)| !workspace.phases().contains(&phase.as_str()))
     {
         let (initial, target) = (format!("{} %", aim.initial), format!("{} %", aim.target));
         rows.push(vec![
@@ -214,14 +191,7 @@ fn phases(workspace: &Workspace, progress: &Progress) -> String {
         ]);
     }
     out += &table::write(
-        &[
-            "phase",
-            "initial",
-            "current",
-            "target",
-            "lessons done",
-            "ready now",
-        ],
+        &["phase", "initial", "current", "target", "lessons done", "ready now"],
         &rows,
     );
     out
@@ -266,9 +236,8 @@ fn topics(workspace: &Workspace, progress: &Progress) -> String {
         + &table::write(&["id", "topic", "status", "done", "lessons"], &rows)
 }
 
-const LESSON_COLUMNS: [&str; 9] = [
-    "id", "lesson", "status", "date", "checks", "attempts", "hints", "peeked", "figures",
-];
+const LESSON_COLUMNS: [&str; 9] =
+    ["id", "lesson", "status", "date", "checks", "attempts", "hints", "peeked", "figures"];
 
 fn lessons(workspace: &Workspace, progress: &Progress) -> String {
     let mut out = String::from("## Lessons\n");
@@ -281,9 +250,7 @@ fn lessons(workspace: &Workspace, progress: &Progress) -> String {
             continue;
         }
         let located = topic.lessons.iter().map(|lesson| Located { topic, lesson });
-        let rows: Vec<_> = located
-            .map(|found| row(found, progress.record(found)))
-            .collect();
+        let rows: Vec<_> = located.map(|found| row(found, progress.record(found))).collect();
         let _ = write!(
             out,
             "\n### {} {}\n\n{}",
@@ -292,21 +259,15 @@ fn lessons(workspace: &Workspace, progress: &Progress) -> String {
             table::write(&LESSON_COLUMNS, &rows)
         );
     }
-    let unknown: Vec<_> = progress
-        .records
-        .iter()
-        .filter(|(id, _)| workspace.by_id(&id.0).is_none())
-        .collect();
+    let unknown: Vec<_> =
+        progress.records.iter().filter(|(id, _)| workspace.by_id(&id.0).is_none()).collect();
     if !unknown.is_empty() {
         let rows: Vec<_> = unknown
             .iter()
             .map(|(id, record)| record_row(&id.0, &record.name, record.status.word(), record))
             .collect();
-        let _ = write!(
-            out,
-            "\n### From another version\n\n{}",
-            table::write(&LESSON_COLUMNS, &rows)
-        );
+        let _ =
+            write!(out, "\n### From another version\n\n{}", table::write(&LESSON_COLUMNS, &rows));
     }
     out
 }
@@ -319,28 +280,17 @@ fn row(found: Located<'_>, record: Option<&Record>) -> Vec<String> {
         None => Status::Pending.word(),
         Some(record) => record.status.word(),
     };
-    record_row(
-        &found.lesson.id,
-        &found.lesson.name,
-        status,
-        record.unwrap_or(&blank),
-    )
+    record_row(&found.lesson.id, &found.lesson.name, status, record.unwrap_or(&blank))
 }
 
 fn record_row(id: &str, name: &str, status: &str, record: &Record) -> Vec<String> {
     let or = |text: &str, other: &str| {
-        if text.is_empty() {
-            other.to_owned()
-        } else {
-            text.to_owned()
-        }
+        if text.is_empty() { other.to_owned() } else { text.to_owned() }
     };
     let mut marks = String::new();
-    for (label, hash) in [
-        ("file", &record.file),
-        ("checks", &record.checks),
-        ("starter", &record.starter),
-    ] {
+    for (label, hash) in
+        [("file", &record.file), ("checks", &record.checks), ("starter", &record.starter)]
+    {
         if !hash.is_empty() {
             let _ = write!(marks, " {label}:{hash}");
         }
@@ -357,17 +307,11 @@ fn record_row(id: &str, name: &str, status: &str, record: &Record) -> Vec<String
         name.to_owned(),
         status.to_owned(),
         or(&record.date, NOTHING),
-        record.passed.map_or(NOTHING.to_owned(), |(passed, all)| {
-            format!("{passed}/{all}")
-        }),
+        record.passed.map_or(NOTHING.to_owned(), |(passed, all)| format!("{passed}/{all}")),
         record.attempts.to_string(),
         record.hints.to_string(),
         or(&record.peeked, "no"),
-        if marks.is_empty() {
-            figures
-        } else {
-            format!("{figures} <!--{marks} -->")
-        },
+        if marks.is_empty() { figures } else { format!("{figures} <!--{marks} -->") },
     ]
 }
 
@@ -403,19 +347,10 @@ fn skills(workspace: &Workspace, progress: &Progress) -> String {
 }
 
 fn levels(workspace: &Workspace, progress: &Progress) -> String {
-    let first_phase = workspace
-        .phases()
-        .first()
-        .copied()
-        .unwrap_or_default()
-        .to_owned();
+    let first_phase = workspace.phases().first().copied().unwrap_or_default().to_owned();
     let is_mid =
         |topic: &&Topic| topic.phase == first_phase && topic.complexity < SENIOR_COMPLEXITY;
-    let done: Vec<&Record> = progress
-        .records
-        .values()
-        .filter(|record| record.is_done())
-        .collect();
+    let done: Vec<&Record> = progress.records.values().filter(|record| record.is_done()).collect();
     let tick = |yes: bool, text: &str| format!("- [{}] {text}\n", if yes { "x" } else { " " });
     let topic_line = |topic: &Topic| {
         let passed = progress.done(topic.lessons.iter().map(|lesson| lesson.id.clone()));
@@ -438,16 +373,9 @@ fn levels(workspace: &Workspace, progress: &Progress) -> String {
         done.iter().any(|record| !record.seen.is_empty()),
         "a lesson passed, and one of its wrong answers read",
     );
-    workspace
-        .topics
-        .iter()
-        .filter(is_mid)
-        .for_each(|topic| out += &topic_line(topic));
+    workspace.topics.iter().filter(is_mid).for_each(|topic| out += &topic_line(topic));
     out += "\n### Mid to senior\n\n";
-    let alone = done
-        .iter()
-        .filter(|record| record.peeked.is_empty() && record.hints == 0)
-        .count();
+    let alone = done.iter().filter(|record| record.peeked.is_empty() && record.hints == 0).count();
     out += &tick(
         alone >= 10,
         &format!("ten lessons passed with neither hint nor solution: {alone} so far"),
@@ -468,9 +396,10 @@ fn goals(workspace: &Workspace, progress: &Progress) -> String {
         .take(3)
         .collect();
     for found in &open {
-        let time = found.lesson.minutes.map_or(String::new(), |minutes| {
-            format!(" About {minutes} minutes.")
-        });
+        let time = found
+            .lesson
+            .minutes
+            .map_or(String::new(), |minutes| format!(" About {minutes} minutes."));
         let _ = writeln!(
             out,
             "- [ ] **{} {}:** {}.{time}",

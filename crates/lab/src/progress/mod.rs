@@ -95,11 +95,7 @@ pub(crate) struct Record {
 impl Record {
     /// Whether the row says nothing that a fresh form does not say.
     pub(crate) fn is_blank(&self) -> bool {
-        *self
-            == Self {
-                name: self.name.clone(),
-                ..Self::default()
-            }
+        *self == Self { name: self.name.clone(), ..Self::default() }
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -116,10 +112,7 @@ pub(crate) struct Aim {
 
 impl Default for Aim {
     fn default() -> Self {
-        Self {
-            initial: 0,
-            target: 100,
-        }
+        Self { initial: 0, target: 100 }
     }
 }
 
@@ -169,8 +162,7 @@ impl Progress {
     }
 
     pub(crate) fn status(&self, found: Located<'_>) -> Status {
-        self.record(found)
-            .map_or(Status::Pending, |record| record.status)
+        self.record(found).map_or(Status::Pending, |record| record.status)
     }
 
     /// The chosen lesson; else the first ready one that is not done; else the last ready one.
@@ -179,9 +171,7 @@ impl Progress {
             .current
             .as_ref()
             .and_then(|id| workspace.ready().find(|found| found.lesson.id == id.0));
-        chosen
-            .or_else(|| self.next_open(workspace, None))
-            .or_else(|| workspace.ready().last())
+        chosen.or_else(|| self.next_open(workspace, None)).or_else(|| workspace.ready().last())
     }
 
     /// The first ready lesson that is not completed, looking from behind `after` onwards first.
@@ -192,11 +182,7 @@ impl Progress {
     ) -> Option<Located<'w>> {
         let open = |found: &Located<'_>| self.status(*found) != Status::Completed;
         let later = after.and_then(|id| {
-            workspace
-                .ready()
-                .skip_while(|found| found.lesson.id != id)
-                .skip(1)
-                .find(open)
+            workspace.ready().skip_while(|found| found.lesson.id != id).skip(1).find(open)
         });
         later.or_else(|| workspace.ready().find(open))
     }
@@ -207,11 +193,7 @@ impl Progress {
 
     pub(crate) fn done(&self, lessons: impl Iterator<Item = impl AsRef<str>>) -> usize {
         lessons
-            .filter(|id| {
-                self.records
-                    .get(&Id(id.as_ref().to_owned()))
-                    .is_some_and(Record::is_done)
-            })
+            .filter(|id| self.records.get(&Id(id.as_ref().to_owned())).is_some_and(Record::is_done))
             .count()
     }
 
@@ -244,20 +226,14 @@ pub(crate) fn changes(
     let differs =
         |kept: &str, now: Option<String>| !kept.is_empty() && now.is_none_or(|now| now != kept);
     let mut changes = Vec::new();
-    if differs(
-        &record.starter,
-        fingerprint::of_file(&found.starter(workspace)),
-    ) {
+    if differs(&record.starter, fingerprint::of_file(&found.starter(workspace))) {
         changes.push(Change::Task);
     }
     if matches!(record.status, Status::Completed | Status::Stale) {
         if differs(&record.checks, fingerprint::of_checks(workspace, found)) {
             changes.push(Change::Checks);
         }
-        if differs(
-            &record.file,
-            fingerprint::of_file(&found.desk_file(workspace)),
-        ) {
+        if differs(&record.file, fingerprint::of_file(&found.desk_file(workspace))) {
             changes.push(Change::File);
         }
     }

@@ -30,10 +30,7 @@ pub(crate) fn read(bytes: &[u8]) -> Reading {
     let (mut document, mut damage) = Document::parse(bytes);
     let mut progress = Progress::default();
     if !document.parts().any(|part| part.name == "lessons") {
-        damage.push(Damage::new(
-            1,
-            "the part lessons is missing: its figures begin anew",
-        ));
+        damage.push(Damage::new(1, "the part lessons is missing: its figures begin anew"));
     }
     let edited = seal(&document) != written_seal(&document);
     for part in document.parts() {
@@ -46,12 +43,7 @@ pub(crate) fn read(bytes: &[u8]) -> Reading {
     }
     drop_repeated_parts(&mut document, &mut damage);
     damage.sort_by_key(|damage| damage.line);
-    Reading {
-        document,
-        progress,
-        damage,
-        edited,
-    }
+    Reading { document, progress, damage, edited }
 }
 
 /// The seal over all parts but the seal itself: tells an edit by hand from the lab's own writing.
@@ -95,9 +87,8 @@ fn drop_repeated_parts(document: &mut Document, damage: &mut Vec<Damage>) {
 /// `- **Label:** value`
 fn resume(part: &Part, progress: &mut Progress) {
     for line in part.body.lines() {
-        let Some((label, value)) = line
-            .strip_prefix("- **")
-            .and_then(|rest| rest.split_once(":** "))
+        let Some((label, value)) =
+            line.strip_prefix("- **").and_then(|rest| rest.split_once(":** "))
         else {
             continue;
         };
@@ -107,9 +98,8 @@ fn resume(part: &Part, progress: &mut Progress) {
                 progress.current = value.split_whitespace().next().map(|id| Id(id.to_owned()));
             }
             "Last activity" => {
-                progress.last = value
-                    .split_once(": ")
-                    .map(|(when, what)| (when.to_owned(), what.to_owned()));
+                progress.last =
+                    value.split_once(": ").map(|(when, what)| (when.to_owned(), what.to_owned()));
             }
             "Started" => value.clone_into(&mut progress.started),
             _ => {}
@@ -126,13 +116,8 @@ fn phases(part: &Part, progress: &mut Progress, damage: &mut Vec<Damage>) {
             damage.push(Damage::new(number, "a row of the phases is cut short"));
             continue;
         };
-        let percent = |cell: &str| {
-            cell.trim_end_matches('%')
-                .trim()
-                .parse::<u8>()
-                .ok()
-                .filter(|p| *p <= 100)
-        };
+        let percent =
+            |cell: &str| cell.trim_end_matches('%').trim().parse::<u8>().ok().filter(|p| *p <= 100);
         match (percent(initial), percent(target)) {
             (Some(initial), Some(target)) => {
                 progress.aims.insert(phase.clone(), Aim { initial, target });
@@ -173,19 +158,7 @@ fn lesson(number: usize, row: &[String], damage: &mut Vec<Damage>) -> Option<(Id
     let mut unclear = |what: &str, cell: &str| {
         damage.push(Damage::new(number, format!("{what} cannot be \"{cell}\"")));
     };
-    let [
-        id,
-        name,
-        status,
-        date,
-        checks,
-        attempts,
-        hints,
-        peeked,
-        figures,
-        ..,
-    ] = row
-    else {
+    let [id, name, status, date, checks, attempts, hints, peeked, figures, ..] = row else {
         damage.push(Damage::new(number, "a row of the lessons is cut short"));
         return None;
     };
@@ -193,10 +166,7 @@ fn lesson(number: usize, row: &[String], damage: &mut Vec<Damage>) -> Option<(Id
         unclear("a lesson's id", id);
         return None;
     }
-    let mut record = Record {
-        name: name.clone(),
-        ..Record::default()
-    };
+    let mut record = Record { name: name.clone(), ..Record::default() };
     record.status = match status.as_str() {
         "pending" | "planned" => Status::Pending,
         "in progress" => Status::InProgress,
@@ -208,18 +178,10 @@ fn lesson(number: usize, row: &[String], damage: &mut Vec<Damage>) -> Option<(Id
         }
     };
     let given = |cell: &str| {
-        if cell == NOTHING {
-            String::new()
-        } else {
-            cell.to_owned()
-        }
+        if cell == NOTHING { String::new() } else { cell.to_owned() }
     };
     record.date = given(date);
-    record.peeked = if peeked == "no" {
-        String::new()
-    } else {
-        given(peeked)
-    };
+    record.peeked = if peeked == "no" { String::new() } else { given(peeked) };
     if checks != NOTHING {
         record.passed = checks.split_once('/').and_then(|(passed, all)| {
             Some((passed.trim().parse().ok()?, all.trim().parse().ok()?))
@@ -228,10 +190,9 @@ fn lesson(number: usize, row: &[String], damage: &mut Vec<Damage>) -> Option<(Id
             unclear("the checks passed", checks);
         }
     }
-    for (cell, field, what) in [
-        (attempts, &mut record.attempts, "the attempts"),
-        (hints, &mut record.hints, "the hints"),
-    ] {
+    for (cell, field, what) in
+        [(attempts, &mut record.attempts, "the attempts"), (hints, &mut record.hints, "the hints")]
+    {
         match cell.parse() {
             Ok(count) => *field = count,
             Err(_) => unclear(what, cell),

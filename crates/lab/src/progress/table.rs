@@ -2,10 +2,8 @@
 
 /// Writes a table with every column as wide as its widest cell.
 pub(crate) fn write(header: &[&str], rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| row.iter().map(|cell| escape(cell)).collect())
-        .collect();
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| escape(cell)).collect()).collect();
     let widths: Vec<usize> = header
         .iter()
         .enumerate()
@@ -35,21 +33,12 @@ pub(crate) fn write(header: &[&str], rows: &[Vec<String>]) -> String {
 
 /// The width of a cell without its comment: the lab's marks must not push the table apart.
 fn visible(cell: &str) -> usize {
-    cell.split("<!--")
-        .next()
-        .unwrap_or(cell)
-        .trim_end()
-        .chars()
-        .count()
+    cell.split("<!--").next().unwrap_or(cell).trim_end().chars().count()
 }
 
 /// One line, and no bar that would begin a cell.
 fn escape(cell: &str) -> String {
-    cell.split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .replace('\\', "\\\\")
-        .replace('|', "\\|")
+    cell.split_whitespace().collect::<Vec<_>>().join(" ").replace('\\', "\\\\").replace('|', "\\|")
 }
 
 /// The cells of a table line; `None` for a line that is no table line.
@@ -74,9 +63,7 @@ pub(crate) fn cells(line: &str) -> Option<Vec<String>> {
 
 /// Whether a line is the rule between a table's header and its rows.
 pub(crate) fn is_rule(cells: &[String]) -> bool {
-    cells
-        .iter()
-        .all(|cell| !cell.is_empty() && cell.chars().all(|c| matches!(c, '-' | ':')))
+    cells.iter().all(|cell| !cell.is_empty() && cell.chars().all(|c| matches!(c, '-' | ':')))
 }
 
 #[cfg(test)]
@@ -85,11 +72,7 @@ mod tests {
 
     #[test]
     fn cells_come_back() {
-        let row = vec![
-            "a | b".to_owned(),
-            String::new(),
-            "c\\d <!-- x -->".to_owned(),
-        ];
+        let row = vec!["a | b".to_owned(), String::new(), "c\\d <!-- x -->".to_owned()];
         let text = write(&["one", "two", "three"], std::slice::from_ref(&row));
         assert_eq!(cells(text.lines().nth(2).unwrap()).unwrap(), row);
     }

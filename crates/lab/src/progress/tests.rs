@@ -38,31 +38,19 @@ fn workspace() -> Workspace {
 /// Letters that have broken parsers before: bars, backslashes, comments, accents.
 fn word(random: &mut StdRng) -> String {
     let pool: Vec<char> = "abcXYZ019|\\é–→ _*`#".chars().collect();
-    let text: String = (0..random.random_range(1..12))
-        .map(|_| *pool.choose(random).unwrap())
-        .collect();
+    let text: String =
+        (0..random.random_range(1..12)).map(|_| *pool.choose(random).unwrap()).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn record(random: &mut StdRng) -> Record {
     let maybe = |random: &mut StdRng, text: &str| {
-        if random.random() {
-            text.to_owned()
-        } else {
-            String::new()
-        }
+        if random.random() { text.to_owned() } else { String::new() }
     };
-    let status = *[
-        Status::Pending,
-        Status::InProgress,
-        Status::Completed,
-        Status::Stale,
-    ]
-    .choose(random)
-    .unwrap();
-    let seen = (0..random.random_range(0..3))
-        .map(|n| format!("decoy_{n}"))
-        .collect();
+    let status = *[Status::Pending, Status::InProgress, Status::Completed, Status::Stale]
+        .choose(random)
+        .unwrap();
+    let seen = (0..random.random_range(0..3)).map(|n| format!("decoy_{n}")).collect();
     Record {
         name: format!("lesson_{}", random.random_range(0..9)),
         status,
@@ -78,45 +66,32 @@ fn record(random: &mut StdRng) -> Record {
         checks: maybe(random, "ffffffff"),
         starter: maybe(random, "12345678"),
         seen,
-        other: if random.random() {
-            vec!["later:mark".to_owned()]
-        } else {
-            Vec::new()
-        },
+        other: if random.random() { vec!["later:mark".to_owned()] } else { Vec::new() },
     }
 }
 
 fn progress(random: &mut StdRng) -> Progress {
-    let mut progress = Progress {
-        started: "2026-11-01".to_owned(),
-        ..Progress::default()
-    };
+    let mut progress = Progress { started: "2026-11-01".to_owned(), ..Progress::default() };
     let ids = ["01.2", "01.10", "01.11", "02.1", "77.3", "P.2"];
     for id in ids {
         if random.random() {
             continue;
         }
-        progress
-            .records
-            .insert(Id((*id).to_owned()), record(random));
+        progress.records.insert(Id((*id).to_owned()), record(random));
     }
     if random.random() {
         progress.current = ids.choose(random).map(|id| Id((*id).to_owned()));
     }
     if random.random() {
-        progress.last = Some((
-            "2026-11-21 10:56".to_owned(),
-            "checked cache_aside: 3 of 7".to_owned(),
-        ));
+        progress.last =
+            Some(("2026-11-21 10:56".to_owned(), "checked cache_aside: 3 of 7".to_owned()));
     }
     for phase in ["Core | one", "A later phase"] {
         if random.random() {
             continue;
         }
-        let aim = Aim {
-            initial: random.random_range(0..=100),
-            target: random.random_range(0..=100),
-        };
+        let aim =
+            Aim { initial: random.random_range(0..=100), target: random.random_range(0..=100) };
         progress.aims.insert((*phase).to_owned(), aim);
     }
     progress
@@ -198,10 +173,8 @@ fn a_damaged_file_is_repaired_and_no_text_is_lost() {
     for seed in 0..ROUNDS {
         let random = &mut StdRng::seed_from_u64(seed);
         let bytes = rendered(&progress(random), &workspace).bytes();
-        let mut lines: Vec<Vec<u8>> = bytes
-            .split_inclusive(|byte| *byte == b'\n')
-            .map(<[u8]>::to_vec)
-            .collect();
+        let mut lines: Vec<Vec<u8>> =
+            bytes.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
         for _ in 0..random.random_range(1..6) {
             let at = random.random_range(0..lines.len());
             match random.random_range(0..4) {
@@ -217,16 +190,10 @@ fn a_damaged_file_is_repaired_and_no_text_is_lost() {
         let mut reading = read::read(&damaged);
         form::fill(&mut reading.document, &workspace, &reading.progress);
         let repaired = reading.document.bytes();
-        let kept = repaired
-            .windows(16)
-            .any(|window| window == b"My own sentence.");
+        let kept = repaired.windows(16).any(|window| window == b"My own sentence.");
         assert!(kept, "seed {seed}:\n{}", String::from_utf8_lossy(&damaged));
         let again = read::read(&repaired);
-        assert_eq!(
-            (again.damage, again.edited),
-            (Vec::new(), false),
-            "seed {seed}"
-        );
+        assert_eq!((again.damage, again.edited), (Vec::new(), false), "seed {seed}");
     }
 }
 
@@ -234,30 +201,13 @@ fn a_damaged_file_is_repaired_and_no_text_is_lost() {
 fn damage_is_named_by_its_line() {
     let workspace = workspace();
     let mut progress = Progress::default();
-    progress.records.insert(
-        Id("01.2".to_owned()),
-        Record {
-            attempts: 3,
-            ..Record::default()
-        },
-    );
+    progress.records.insert(Id("01.2".to_owned()), Record { attempts: 3, ..Record::default() });
     let text = String::from_utf8(rendered(&progress, &workspace).bytes()).unwrap();
-    let broken = text
-        .replacen("| 3 ", "| three ", 1)
-        .replacen("<!-- lab:end skills -->\n", "", 1);
+    let broken = text.replacen("| 3 ", "| three ", 1).replacen("<!-- lab:end skills -->\n", "", 1);
     let reading = read::read(broken.as_bytes());
-    let line = |needle: &str| {
-        broken
-            .lines()
-            .position(|line| line.contains(needle))
-            .unwrap()
-            + 1
-    };
-    let named: Vec<_> = reading
-        .damage
-        .iter()
-        .map(|damage| (damage.line, damage.what.as_str()))
-        .collect();
+    let line = |needle: &str| broken.lines().position(|line| line.contains(needle)).unwrap() + 1;
+    let named: Vec<_> =
+        reading.damage.iter().map(|damage| (damage.line, damage.what.as_str())).collect();
     assert_eq!(
         named,
         [
@@ -304,15 +254,9 @@ fn a_note_goes_to_the_end_of_its_section() {
     );
     let (mut bare, _) = Document::parse(b"no end of line");
     bare.append("Session notes", "- first");
-    assert_eq!(
-        bare.bytes(),
-        b"no end of line\n\n## Session notes\n\n- first\n"
-    );
+    assert_eq!(bare.bytes(), b"no end of line\n\n## Session notes\n\n- first\n");
     let mut fresh = form::fresh();
     fresh.append(form::NOTES, "- first");
     let text = String::from_utf8(fresh.bytes()).unwrap();
-    assert!(
-        text.contains("## Session notes\n\n- first\n\n## Questions\n"),
-        "{text}"
-    );
+    assert!(text.contains("## Session notes\n\n- first\n\n## Questions\n"), "{text}");
 }

@@ -16,11 +16,7 @@ fn whole() -> Sandbox {
 fn timeless(text: &str) -> String {
     text.lines()
         .map(|line| {
-            if line.contains(" in ") && line.contains("round") {
-                "N rounds in TIME"
-            } else {
-                line
-            }
+            if line.contains(" in ") && line.contains("round") { "N rounds in TIME" } else { line }
         })
         .collect::<Vec<_>>()
         .join("\n")
@@ -31,50 +27,24 @@ fn a_whole_sandbox_passes() {
     let sandbox = whole();
     assert_snapshot!(timeless(&sandbox.passes(&["audit"]).out));
     assert!(
-        sandbox
-            .read("bin/calls")
-            .contains("test -q -p caching-exercises --test audit --no-run")
+        sandbox.read("bin/calls").contains("test -q -p caching-exercises --test audit --no-run")
     );
 }
 
 #[test]
 fn each_missing_part_is_named() {
     for (path, named) in [
-        (
-            "sandbox/01-caching/src/stampede.rs",
-            "stampede has no module",
-        ),
-        (
-            "sandbox/01-caching/examples/stampede.rs",
-            "stampede has no example",
-        ),
-        (
-            "sandbox/01-caching/benches/stampede.rs",
-            "stampede has no benchmark",
-        ),
-        (
-            "exercises/01-caching/starters/stampede.rs",
-            "stampede has no starter",
-        ),
-        (
-            "exercises/01-caching/checks/stampede.rs",
-            "stampede has no checks",
-        ),
-        (
-            "exercises/01-caching/tests/stampede.rs",
-            "stampede has no test target",
-        ),
-        ("docs/lessons/stampede.md", "stampede has no page"),
-        ("docs/SUMMARY.md", "stampede has no line in docs/SUMMARY.md"),
-        (
-            "sandbox/01-caching/README.md",
-            "stampede has no mention in its topic's README",
-        ),
+        ("sandbox/01-caching/src/stampede.rs", "stampede lacks its module"),
+        ("sandbox/01-caching/examples/stampede.rs", "stampede lacks its example"),
+        ("sandbox/01-caching/benches/stampede.rs", "stampede lacks its benchmark"),
+        ("exercises/01-caching/starters/stampede.rs", "stampede lacks its starter"),
+        ("exercises/01-caching/checks/stampede.rs", "stampede lacks its checks"),
+        ("exercises/01-caching/tests/stampede.rs", "stampede lacks its test target"),
+        ("docs/lessons/stampede.md", "stampede lacks its page"),
+        ("docs/SUMMARY.md", "stampede lacks its line in docs/SUMMARY.md"),
+        ("sandbox/01-caching/README.md", "stampede lacks a mention in its topic's README"),
         ("PROGRESS.md", "PROGRESS.md is not what topic.toml says"),
-        (
-            "LEARNING_PATH.md",
-            "LEARNING_PATH.md is not what topic.toml says",
-        ),
+        ("LEARNING_PATH.md", "LEARNING_PATH.md is not what topic.toml says"),
     ] {
         let sandbox = whole();
         fs::remove_file(sandbox.root.join(path)).unwrap();
@@ -90,22 +60,16 @@ fn metadata_that_disagrees_is_named() {
     let topic = sandbox.read("sandbox/02-locks/topic.toml");
     sandbox.write(
         "sandbox/02-locks/topic.toml",
-        topic
-            .replace("\"01\"", "\"77\"")
-            .replace("oversell", "stampede")
-            .replace("02.1", "03.1"),
+        topic.replace("\"01\"", "\"77\"").replace("oversell", "stampede").replace("02.1", "03.1"),
     );
     let topic = sandbox.read("sandbox/01-caching/topic.toml");
-    sandbox.write(
-        "sandbox/01-caching/topic.toml",
-        topic.replace(", \"three\"]", "]"),
-    );
+    sandbox.write("sandbox/01-caching/topic.toml", topic.replace(", \"three\"]", "]"));
     let out = sandbox.lab(&["audit", "--repeat", "1"]).out;
     for named in [
         "the topic 02 requires 77, which there is not",
         "two lessons are called stampede",
         "the id 03.1 does not belong to the topic 02",
-        "stampede has no three hints",
+        "stampede lacks its three hints",
         "LEARNING_PATH.md is not what topic.toml says",
     ] {
         assert!(out.contains(named), "{named} in\n{out}");
@@ -118,38 +82,24 @@ fn a_decoy_that_survives_is_a_lapse() {
     sandbox.write("bin/survives", "same_ttl");
     let seen = sandbox.lab(&["audit", "cache_aside"]);
     assert_eq!(seen.code, 1);
-    assert!(
-        seen.out.contains("✗ same_ttl                    19 of 20"),
-        "{}",
-        seen.out
-    );
+    assert!(seen.out.contains("✗ same_ttl                    19 of 20"), "{}", seen.out);
     assert!(
         seen.out
             .contains("cache_aside: same_ttl came out right 19 of 20 at ttl; then valid, SEED=9"),
         "{}",
         seen.out
     );
-    assert!(
-        !seen.out.contains("stampede"),
-        "only what was asked for: {}",
-        seen.out
-    );
+    assert!(!seen.out.contains("stampede"), "only what was asked for: {}", seen.out);
 }
 
 #[test]
 fn as_many_rounds_as_fit() {
     let sandbox = whole();
     let out = sandbox.passes(&["audit", "cache_aside", "--for", "1s"]).out;
-    let line = out
-        .lines()
-        .find(|line| line.contains(" rounds in "))
-        .unwrap();
+    let line = out.lines().find(|line| line.contains(" rounds in ")).unwrap();
     let rounds: u32 = line.split_whitespace().next().unwrap().parse().unwrap();
     assert!(rounds > 1, "{line}");
-    assert!(
-        out.contains(&format!("reference                   {rounds} of {rounds}")),
-        "{out}"
-    );
+    assert!(out.contains(&format!("reference                   {rounds} of {rounds}")), "{out}");
     assert_eq!(sandbox.lab(&["audit", "--for", "1 week"]).code, 2);
     assert_eq!(sandbox.lab(&["audit", "--repeat", "0"]).code, 2);
 }
@@ -157,18 +107,8 @@ fn as_many_rounds_as_fit() {
 #[test]
 fn fix_writes_once() {
     let sandbox = Sandbox::new();
-    assert!(
-        sandbox
-            .passes(&["audit", "--fix"])
-            .out
-            .contains("PROGRESS.md written.")
-    );
-    assert!(
-        sandbox
-            .passes(&["audit", "--fix"])
-            .out
-            .contains("PROGRESS.md was in step.")
-    );
+    assert!(sandbox.passes(&["audit", "--fix"]).out.contains("PROGRESS.md written."));
+    assert!(sandbox.passes(&["audit", "--fix"]).out.contains("PROGRESS.md was in step."));
     assert!(
         sandbox
             .read("PROGRESS.md")

@@ -6,26 +6,10 @@ use crate::sandbox::{DESK_FILE, STARTER, Sandbox};
 fn only_a_full_pass_completes_a_lesson() {
     let sandbox = Sandbox::new();
     for (word, code, row) in [
-        (
-            "nothing",
-            1,
-            "01.2 | cache_aside | in progress | 2026-11-21 | 1/3 | 1 | 0 | no | –",
-        ),
-        (
-            "UNSURE",
-            1,
-            "01.2 | cache_aside | in progress | 2026-11-21 | 1/2 | 2 | 0 | no | –",
-        ),
-        (
-            "SYNTAX",
-            1,
-            "01.2 | cache_aside | in progress | 2026-11-21 | 1/2 | 3 | 0 | no | –",
-        ),
-        (
-            "CRASH",
-            1,
-            "01.2 | cache_aside | in progress | 2026-11-21 | 1/2 | 4 | 0 | no | –",
-        ),
+        ("nothing", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/3 | 1 | 0 | no | –"),
+        ("UNSURE", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/2 | 2 | 0 | no | –"),
+        ("SYNTAX", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/2 | 3 | 0 | no | –"),
+        ("CRASH", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/2 | 4 | 0 | no | –"),
         (
             "RIGHT",
             0,
@@ -37,11 +21,7 @@ fn only_a_full_pass_completes_a_lesson() {
         assert_eq!(seen.code, code, "{word}: {seen:#?}");
         assert_eq!(sandbox.row("01.2"), row, "{word}");
     }
-    assert_eq!(
-        sandbox.names(".lab"),
-        ["progress.lock"],
-        "reports are cleared away"
-    );
+    assert_eq!(sandbox.names(".lab"), ["progress.lock"], "reports are cleared away");
 }
 
 #[test]
@@ -50,10 +30,7 @@ fn a_file_that_does_not_compile_shows_cargos_words() {
     sandbox.write(DESK_FILE, "SYNTAX");
     let out = sandbox.lab(&["check", "cache_aside"]).out;
     assert!(out.contains("error: expected item, found SYNTAX"), "{out}");
-    assert!(
-        out.contains("It does not compile yet, so nothing was graded."),
-        "{out}"
-    );
+    assert!(out.contains("It does not compile yet, so nothing was graded."), "{out}");
 }
 
 #[test]
@@ -77,10 +54,7 @@ fn a_grader_that_falls_over_is_not_a_pass() {
     let sandbox = Sandbox::new();
     sandbox.write(DESK_FILE, "CRASH");
     let out = sandbox.lab(&["check", "cache_aside"]).out;
-    assert!(
-        out.contains("the grader fell over") && out.contains("nothing is counted"),
-        "{out}"
-    );
+    assert!(out.contains("the grader fell over") && out.contains("nothing is counted"), "{out}");
 }
 
 #[test]
@@ -90,31 +64,19 @@ fn an_edit_after_the_pass_makes_it_stale_and_undoing_it_does_not() {
     sandbox.passes(&["check", "cache_aside"]);
     sandbox.write(DESK_FILE, "RIGHT, edited");
     let home = sandbox.passes(&["goto", "cache_aside"]).out + &sandbox.passes(&[]).out;
-    assert!(
-        home.contains("stale") && home.contains("your file changed since it passed"),
-        "{home}"
-    );
+    assert!(home.contains("stale") && home.contains("your file changed since it passed"), "{home}");
     sandbox.write(DESK_FILE, "RIGHT");
     assert!(!sandbox.passes(&[]).out.contains("stale"));
     sandbox.write(DESK_FILE, "broken now");
     assert_eq!(sandbox.lab(&["check", "cache_aside"]).code, 1);
-    assert!(
-        sandbox.row("01.2").contains("| in progress |"),
-        "{}",
-        sandbox.row("01.2")
-    );
+    assert!(sandbox.row("01.2").contains("| in progress |"), "{}", sandbox.row("01.2"));
 }
 
 #[test]
 fn start_never_overwrites_and_reset_keeps_a_copy() {
     let sandbox = Sandbox::new();
     sandbox.write(DESK_FILE, "mine");
-    assert!(
-        sandbox
-            .passes(&["start", "cache_aside"])
-            .out
-            .contains("as you left it")
-    );
+    assert!(sandbox.passes(&["start", "cache_aside"]).out.contains("as you left it"));
     assert_eq!(sandbox.read(DESK_FILE), "mine");
     for _ in 0..2 {
         assert!(
@@ -127,15 +89,9 @@ fn start_never_overwrites_and_reset_keeps_a_copy() {
     }
     assert_eq!(
         sandbox.names("desk/backups/01-caching"),
-        [
-            "cache_aside.20261121-105600-2.rs",
-            "cache_aside.20261121-105600.rs"
-        ]
+        ["cache_aside.20261121-105600-2.rs", "cache_aside.20261121-105600.rs"]
     );
-    assert_eq!(
-        sandbox.read("desk/backups/01-caching/cache_aside.20261121-105600.rs"),
-        "mine"
-    );
+    assert_eq!(sandbox.read("desk/backups/01-caching/cache_aside.20261121-105600.rs"), "mine");
 }
 
 #[test]
@@ -143,21 +99,13 @@ fn the_solution_asks_first_and_records_the_look() {
     let sandbox = Sandbox::new();
     let refused = sandbox.lab(&["solution", "cache_aside"]);
     assert_eq!(refused.code, 2);
-    assert!(
-        refused.err.contains("cargo lab solution cache_aside --yes"),
-        "{}",
-        refused.err
-    );
+    assert!(refused.err.contains("cargo lab solution cache_aside --yes"), "{}", refused.err);
     let shown = sandbox.passes(&["solution", "cache_aside", "--yes"]).out;
     assert!(
         shown.contains("+pub struct Reference;") && shown.contains("-pub struct MyCache;"),
         "{shown}"
     );
-    assert!(
-        sandbox.row("01.2").contains("| 2026-11-21 | –"),
-        "{}",
-        sandbox.row("01.2")
-    );
+    assert!(sandbox.row("01.2").contains("| 2026-11-21 | –"), "{}", sandbox.row("01.2"));
     sandbox.write("desk/01-caching/stampede.rs", "RIGHT");
     sandbox.passes(&["check", "stampede"]);
     sandbox.passes(&["solution", "stampede"]);
@@ -177,10 +125,5 @@ fn the_current_lesson_moves_on() {
     assert_eq!(sandbox.lab(&["check"]).code, 1);
     assert!(sandbox.row("01.5").contains("| in progress |"));
     sandbox.write("desk/01-caching/stampede.rs", "RIGHT");
-    assert!(
-        sandbox
-            .passes(&["check"])
-            .out
-            .ends_with("Next  cargo lab progress\n")
-    );
+    assert!(sandbox.passes(&["check"]).out.ends_with("Next  cargo lab progress\n"));
 }

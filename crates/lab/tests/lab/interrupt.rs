@@ -21,18 +21,14 @@ fn until(what: &str, mut true_yet: impl FnMut() -> bool) {
 
 fn signal(name: &str, pid: u32) -> bool {
     let mut kill = Command::new("kill");
-    kill.args([&format!("-{name}"), &pid.to_string()])
-        .stderr(Stdio::null());
+    kill.args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null());
     kill.status().is_ok_and(|status| status.success())
 }
 
 /// A killed process that nobody has waited for yet is gone all the same.
 fn alive(pid: u32) -> bool {
     let mut ps = Command::new("ps");
-    let state = ps
-        .args(["-o", "stat=", "-p", &pid.to_string()])
-        .output()
-        .unwrap();
+    let state = ps.args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
     let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
     !state.is_empty() && !state.starts_with('Z')
 }
@@ -44,11 +40,7 @@ fn interrupt(arguments: &[&str], name: &str) {
     sandbox.passes(&["goto", "cache_aside"]);
     let before = sandbox.progress();
     let mut command = sandbox.command(arguments);
-    let lab = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let lab = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut pid = 0;
     until("the child runs", || {
         pid = fs::read_to_string(sandbox.root.join("bin/pid"))
@@ -62,11 +54,7 @@ fn interrupt(arguments: &[&str], name: &str) {
     assert!(signal(name, lab.id()));
     let seen = seen(&lab.wait_with_output().unwrap(), &sandbox.root);
     assert_eq!(seen.code, 130, "{arguments:?} {name}: {seen:#?}");
-    assert!(
-        seen.err.contains("Stopped. Nothing is lost"),
-        "{}",
-        seen.err
-    );
+    assert!(seen.err.contains("Stopped. Nothing is lost"), "{}", seen.err);
     until("the child is gone", || !alive(pid));
     assert_eq!(sandbox.progress(), before);
     // And the next run is as good as ever.
@@ -97,11 +85,7 @@ fn a_lab_that_was_killed() {
     let sandbox = Sandbox::new();
     sandbox.write(DESK_FILE, "HANG");
     sandbox.passes(&["goto", "cache_aside"]);
-    let mut lab = sandbox
-        .command(&["check", "cache_aside"])
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut lab = sandbox.command(&["check", "cache_aside"]).stdout(Stdio::null()).spawn().unwrap();
     until("the grader runs", || sandbox.has("bin/pid"));
     lab.kill().unwrap();
     lab.wait().unwrap();

@@ -21,11 +21,7 @@ fn notes_survive_every_command() {
         ),
         "{text}"
     );
-    assert_eq!(
-        sandbox.names("desk/backups"),
-        [""; 0],
-        "text of one's own is no damage"
-    );
+    assert_eq!(sandbox.names("desk/backups"), [""; 0], "text of one's own is no damage");
 }
 
 #[test]
@@ -38,40 +34,19 @@ fn a_damaged_file_is_kept_named_and_mended() {
         .progress()
         .replace("| completed ", "| finished! ")
         .replace("<!-- lab:end topics -->\n", "");
-    let line = damaged
-        .lines()
-        .position(|line| line.contains("finished!"))
-        .unwrap()
-        + 1;
+    let line = damaged.lines().position(|line| line.contains("finished!")).unwrap() + 1;
     sandbox.write("desk/PROGRESS.md", &damaged);
     // Also a command that only looks mends it.
     let seen = sandbox.passes(&[]);
     assert!(
-        seen.err
-            .contains(&format!("line {line}: a status cannot be \"finished!\"")),
+        seen.err.contains(&format!("line {line}: a status cannot be \"finished!\"")),
         "{}",
         seen.err
     );
-    assert!(
-        seen.err.contains("the part topics has lost its end marker"),
-        "{}",
-        seen.err
-    );
-    assert!(
-        seen.err
-            .contains("desk/backups/PROGRESS.20261121-105600.md"),
-        "{}",
-        seen.err
-    );
-    assert_eq!(
-        sandbox.read("desk/backups/PROGRESS.20261121-105600.md"),
-        damaged
-    );
-    assert!(
-        sandbox
-            .progress()
-            .contains("- 2026-11-21 10:56 · keep me\n")
-    );
+    assert!(seen.err.contains("the part topics has lost its end marker"), "{}", seen.err);
+    assert!(seen.err.contains("desk/backups/PROGRESS.20261121-105600.md"), "{}", seen.err);
+    assert_eq!(sandbox.read("desk/backups/PROGRESS.20261121-105600.md"), damaged);
+    assert!(sandbox.progress().contains("- 2026-11-21 10:56 · keep me\n"));
     let again = sandbox.passes(&["list"]);
     assert_eq!(again.err, "");
 }
@@ -83,10 +58,7 @@ fn an_empty_or_foreign_file_loses_nothing() {
         sandbox.write("desk/PROGRESS.md", text);
         sandbox.passes(&["hint", "cache_aside"]);
         assert!(sandbox.progress().ends_with(text));
-        assert_eq!(
-            sandbox.read("desk/backups/PROGRESS.20261121-105600.md"),
-            text
-        );
+        assert_eq!(sandbox.read("desk/backups/PROGRESS.20261121-105600.md"), text);
         assert!(sandbox.row("01.2").contains("| 1 | no |"));
     }
 }
@@ -95,10 +67,7 @@ fn an_empty_or_foreign_file_loses_nothing() {
 fn goals_edited_by_hand_count_and_a_copy_is_kept() {
     let sandbox = Sandbox::new();
     sandbox.passes(&["start", "cache_aside"]);
-    sandbox.write(
-        "desk/PROGRESS.md",
-        sandbox.progress().replacen("100 %", "60 %", 1),
-    );
+    sandbox.write("desk/PROGRESS.md", sandbox.progress().replacen("100 %", "60 %", 1));
     assert!(sandbox.passes(&["progress"]).out.contains("target 60 %"));
     let seen = sandbox.passes(&["hint"]);
     assert!(seen.err.contains("was edited by hand"), "{}", seen.err);
@@ -119,32 +88,21 @@ fn rows_of_another_version_and_renamed_lessons_are_kept() {
         ("exercises/01-caching/checks/read_through.rs", "x"),
         (
             "sandbox/01-caching/topic.toml",
-            topic
-                .replace("name = \"cache_aside\"", "name = \"read_through\"")
-                .as_str(),
+            topic.replace("name = \"cache_aside\"", "name = \"read_through\"").as_str(),
         ),
     ] {
         sandbox.write(file, text);
     }
     sandbox.passes(&["goto", "stampede"]);
     assert!(
-        sandbox
-            .row("01.2")
-            .starts_with("01.2 | read_through | stale"),
+        sandbox.row("01.2").starts_with("01.2 | read_through | stale"),
         "{}",
         sandbox.row("01.2")
     );
-    sandbox.write(
-        "sandbox/01-caching/topic.toml",
-        topic.replace("id = \"01.2\"", "id = \"01.7\""),
-    );
+    sandbox.write("sandbox/01-caching/topic.toml", topic.replace("id = \"01.2\"", "id = \"01.7\""));
     sandbox.passes(&["goto", "stampede"]);
     assert!(sandbox.progress().contains("### From another version"));
-    assert!(
-        sandbox.row("01.2").contains("| 2/2 | 1 |"),
-        "{}",
-        sandbox.row("01.2")
-    );
+    assert!(sandbox.row("01.2").contains("| 2/2 | 1 |"), "{}", sandbox.row("01.2"));
     sandbox.write("sandbox/01-caching/topic.toml", topic);
     sandbox.passes(&["goto", "stampede"]);
     assert_eq!(
@@ -178,16 +136,8 @@ fn a_folder_that_cannot_be_written_is_named() {
     let doctor = sandbox.lab(&["doctor"]);
     fs::set_permissions(sandbox.root.join("desk"), fs::Permissions::from_mode(0o700)).unwrap();
     assert_eq!(seen.code, 1);
-    assert!(
-        seen.err.contains("ROOT/desk") || seen.err.contains("ROOT/.lab"),
-        "{}",
-        seen.err
-    );
-    assert!(
-        seen.err.ends_with("Next  cargo lab doctor\n"),
-        "{}",
-        seen.err
-    );
+    assert!(seen.err.contains("ROOT/desk") || seen.err.contains("ROOT/.lab"), "{}", seen.err);
+    assert!(seen.err.ends_with("Next  cargo lab doctor\n"), "{}", seen.err);
     assert_eq!(doctor.code, 1);
     assert!(doctor.out.contains("missing  "), "{}", doctor.out);
     assert_eq!(sandbox.progress(), before);
@@ -211,10 +161,7 @@ fn two_labs_at_once_lose_no_update() {
     let text = sandbox.progress();
     for writer in 0..WRITERS {
         for note in 0..NOTES {
-            assert!(
-                text.contains(&format!("writer {writer} note {note}\n")),
-                "{writer} {note}"
-            );
+            assert!(text.contains(&format!("writer {writer} note {note}\n")), "{writer} {note}");
         }
     }
     assert_eq!(

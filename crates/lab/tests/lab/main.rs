@@ -1,9 +1,6 @@
 //! The lab as a learner meets it: its screens, its exit codes, and what is on disk afterwards.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on should say where"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod audit;
 mod grading;

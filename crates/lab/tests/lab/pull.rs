@@ -16,14 +16,8 @@ fn git(folder: &Path, arguments: &[&str]) {
         "init.defaultBranch=main",
     ]);
     // The learner's own settings must not decide this test.
-    command
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1");
-    let output = command
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap();
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+    let output = command.args(arguments).current_dir(folder).output().unwrap();
     assert!(
         output.status.success(),
         "git {arguments:?}: {}",
@@ -43,18 +37,9 @@ fn git_pull_costs_neither_solutions_nor_progress() {
     git(&upstream.root, &["commit", "-qm", "one"]);
     git(
         home.path(),
-        &[
-            "clone",
-            "-q",
-            "--bare",
-            &upstream.root.display().to_string(),
-            "upstream.git",
-        ],
+        &["clone", "-q", "--bare", &upstream.root.display().to_string(), "upstream.git"],
     );
-    git(
-        &upstream.root,
-        &["remote", "add", "origin", &bare.display().to_string()],
-    );
+    git(&upstream.root, &["remote", "add", "origin", &bare.display().to_string()]);
     git(home.path(), &["clone", "-q", "upstream.git", "clone"]);
 
     // The learner passes one lesson and is in the middle of another.
@@ -68,15 +53,10 @@ fn git_pull_costs_neither_solutions_nor_progress() {
 
     // Upstream changes the very files that a learner's work hangs on.
     for lesson in ["cache_aside", "stampede"] {
-        upstream.write(
-            &format!("exercises/01-caching/starters/{lesson}.rs"),
-            "//! A better task.\n",
-        );
+        upstream
+            .write(&format!("exercises/01-caching/starters/{lesson}.rs"), "//! A better task.\n");
     }
-    upstream.write(
-        "exercises/01-caching/checks/cache_aside.rs",
-        "// sharper checks\n",
-    );
+    upstream.write("exercises/01-caching/checks/cache_aside.rs", "// sharper checks\n");
     let topic = upstream
         .read("sandbox/01-caching/topic.toml")
         .replace("title = \"Stampede\"", "title = \"The stampede\"");
@@ -101,25 +81,12 @@ fn git_pull_costs_neither_solutions_nor_progress() {
     ] {
         assert!(home.contains(text), "{text} in\n{home}");
     }
-    assert!(
-        learner
-            .passes(&["list"])
-            .out
-            .contains("~ 01.2  cache_aside       stale")
-    );
+    assert!(learner.passes(&["list"]).out.contains("~ 01.2  cache_aside       stale"));
 
     // Looking at the new task settles the one, passing the new checks the other.
     let diff = learner.passes(&["diff", "stampede"]).out;
-    assert!(
-        diff.contains("-//! A better task.") && diff.contains("+half done"),
-        "{diff}"
-    );
-    assert!(
-        !learner
-            .passes(&[])
-            .out
-            .contains("stampede: the task changed")
-    );
+    assert!(diff.contains("-//! A better task.") && diff.contains("+half done"), "{diff}");
+    assert!(!learner.passes(&[]).out.contains("stampede: the task changed"));
     learner.passes(&["check", "cache_aside"]);
     let settled = learner.passes(&[]).out;
     assert!(!settled.contains("upstream"), "{settled}");

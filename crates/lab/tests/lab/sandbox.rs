@@ -205,69 +205,39 @@ impl Sandbox {
     pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("lab").tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
-        let sandbox = Self {
-            _folder: Some(folder),
-            root,
-        };
+        let sandbox = Self { _folder: Some(folder), root };
         sandbox.fill();
         sandbox
     }
 
     /// A second look at a folder that somebody else keeps.
     pub(crate) fn at(root: &Path) -> Self {
-        Self {
-            _folder: None,
-            root: root.to_path_buf(),
-        }
+        Self { _folder: None, root: root.to_path_buf() }
     }
 
     pub(crate) fn fill(&self) {
         self.write("Cargo.toml", "[workspace]\n");
-        self.write(
-            ".gitignore",
-            "/target\n/desk\n/.lab\n/bin/calls\n/bin/pid\n",
-        );
+        self.write(".gitignore", "/target\n/desk\n/.lab\n/bin/calls\n/bin/pid\n");
         self.write("sandbox/01-caching/topic.toml", TOPIC);
         self.write("sandbox/02-locks/topic.toml", LOCKS);
-        self.write(
-            "sandbox/01-caching/Cargo.toml",
-            "[package]\nname = \"caching\"\n",
-        );
+        self.write("sandbox/01-caching/Cargo.toml", "[package]\nname = \"caching\"\n");
         self.write("sandbox/01-caching/README.md", "cache_aside and stampede\n");
-        self.write(
-            "exercises/01-caching/Cargo.toml",
-            "[package]\nname = \"caching-exercises\"\n",
-        );
+        self.write("exercises/01-caching/Cargo.toml", "[package]\nname = \"caching-exercises\"\n");
         self.write("exercises/01-caching/decoys/cache_aside.rs", DECOYS);
         self.write(
             "docs/SUMMARY.md",
             "- [c](lessons/cache_aside.md)\n- [s](lessons/stampede.md)\n",
         );
         for lesson in ["cache_aside", "stampede"] {
-            self.write(
-                &format!("exercises/01-caching/starters/{lesson}.rs"),
-                STARTER,
-            );
-            self.write(
-                &format!("exercises/01-caching/checks/{lesson}.rs"),
-                "// checks\n",
-            );
-            self.write(
-                &format!("exercises/01-caching/tests/{lesson}.rs"),
-                "// target\n",
-            );
+            self.write(&format!("exercises/01-caching/starters/{lesson}.rs"), STARTER);
+            self.write(&format!("exercises/01-caching/checks/{lesson}.rs"), "// checks\n");
+            self.write(&format!("exercises/01-caching/tests/{lesson}.rs"), "// target\n");
             self.write(
                 &format!("sandbox/01-caching/src/{lesson}.rs"),
                 "pub trait Contract {}\npub struct Reference;\n",
             );
-            self.write(
-                &format!("sandbox/01-caching/examples/{lesson}.rs"),
-                "fn main() {}\n",
-            );
-            self.write(
-                &format!("sandbox/01-caching/benches/{lesson}.rs"),
-                "fn main() {}\n",
-            );
+            self.write(&format!("sandbox/01-caching/examples/{lesson}.rs"), "fn main() {}\n");
+            self.write(&format!("sandbox/01-caching/benches/{lesson}.rs"), "fn main() {}\n");
             self.write(&format!("docs/lessons/{lesson}.md"), "# Page\n");
             self.program(&format!("bin/{lesson}"), GRADER);
         }
@@ -343,10 +313,8 @@ impl Sandbox {
     /// A lesson's row in the progress table, its cells trimmed, without the lab's marks.
     pub(crate) fn row(&self, id: &str) -> String {
         let text = self.progress();
-        let line = text
-            .lines()
-            .find(|line| line.starts_with(&format!("| {id} ")))
-            .unwrap_or_default();
+        let line =
+            text.lines().find(|line| line.starts_with(&format!("| {id} "))).unwrap_or_default();
         let line = line.split("<!--").next().unwrap_or_default();
         line.split('|')
             .map(str::trim)

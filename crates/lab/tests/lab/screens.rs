@@ -50,10 +50,7 @@ fn a_wrong_answer() {
     assert_snapshot!("why_first", sandbox.passes(&["why", "cache_aside"]).out);
     let second = sandbox.passes(&["why", "cache_aside"]).out;
     assert!(second.contains("✓ plain_delete"), "{second}");
-    assert!(
-        second.contains("Stores, and sets the time to live in a second step."),
-        "{second}"
-    );
+    assert!(second.contains("Stores, and sets the time to live in a second step."), "{second}");
     let named = sandbox.passes(&["why", "cache_aside", "same_ttl"]).out;
     assert!(named.starts_with("same_ttl\n"), "{named}");
 }
@@ -86,34 +83,18 @@ fn the_map() {
 #[test]
 fn hints_come_one_by_one() {
     let sandbox = Sandbox::new();
-    assert!(
-        sandbox
-            .passes(&["hint", "cache_aside", "--again"])
-            .out
-            .contains("no hint")
-    );
+    assert!(sandbox.passes(&["hint", "cache_aside", "--again"]).out.contains("no hint"));
     let first = sandbox.passes(&["hint", "cache_aside"]).out;
     assert!(
         first.contains("Hint 1 of 3")
             && first.contains("What may happen between the read and the SET?")
     );
-    assert!(
-        sandbox
-            .passes(&["hint", "cache_aside"])
-            .out
-            .contains("Take a lease.")
-    );
+    assert!(sandbox.passes(&["hint", "cache_aside"]).out.contains("Take a lease."));
     assert!(sandbox.passes(&["hint"]).out.contains("Hint 3 of 3"));
     let last = sandbox.passes(&["hint"]).out;
-    assert!(
-        last.contains("Hint 3 of 3") && last.contains("cargo lab why cache_aside"),
-        "{last}"
-    );
+    assert!(last.contains("Hint 3 of 3") && last.contains("cargo lab why cache_aside"), "{last}");
     let all = sandbox.passes(&["hint", "--again"]).out;
-    assert!(
-        all.contains("Hint 1 of 3") && all.contains("Hint 3 of 3"),
-        "{all}"
-    );
+    assert!(all.contains("Hint 1 of 3") && all.contains("Hint 3 of 3"), "{all}");
     assert_eq!(
         sandbox.row("01.2"),
         "01.2 | cache_aside | in progress | 2026-11-21 | – | 0 | 3 | no | –"
@@ -124,22 +105,13 @@ fn hints_come_one_by_one() {
 fn lessons_are_found_by_what_people_type() {
     let sandbox = Sandbox::new();
     for word in ["cache_aside", "01.2", "cache", "CACHE-ASIDE"] {
-        assert!(
-            sandbox
-                .passes(&["goto", word])
-                .out
-                .contains("01.2 cache_aside"),
-            "{word}"
-        );
+        assert!(sandbox.passes(&["goto", word]).out.contains("01.2 cache_aside"), "{word}");
     }
     for (word, said) in [
         ("cashe_aside", "Did you mean cache_aside?"),
         ("stampeed", "Did you mean stampede?"),
         ("zzz", "there is no lesson zzz"),
-        (
-            "oversell",
-            "02.1 oversell is planned and not built yet. Ready now: cache_aside",
-        ),
+        ("oversell", "02.1 oversell is planned and not built yet. Ready now: cache_aside"),
         ("02", "02 is a topic and not a lesson"),
     ] {
         let seen = sandbox.lab(&["check", word]);
@@ -159,30 +131,16 @@ fn what_the_lab_passes_on() {
         run.contains("the example speaks") && run.contains("cargo lab start cache_aside"),
         "{run}"
     );
-    assert!(
-        sandbox
-            .passes(&["bench", "cache_aside"])
-            .out
-            .contains("the benchmark speaks")
-    );
+    assert!(sandbox.passes(&["bench", "cache_aside"]).out.contains("the benchmark speaks"));
     assert_eq!(
         sandbox.passes(&["up", "redis", "--port", "6380"]).out,
         "testbed: up redis --port 6380\n"
     );
     assert_eq!(sandbox.passes(&["down"]).out, "testbed: down\n");
-    assert_eq!(
-        sandbox.passes(&["setup", "--print"]).out,
-        "testbed: setup --print\n"
-    );
+    assert_eq!(sandbox.passes(&["setup", "--print"]).out, "testbed: setup --print\n");
     let calls = sandbox.read("bin/calls");
-    assert!(
-        calls.contains("run -q -p caching --example cache_aside"),
-        "{calls}"
-    );
-    assert!(
-        calls.contains("bench -q -p caching --bench cache_aside"),
-        "{calls}"
-    );
+    assert!(calls.contains("run -q -p caching --example cache_aside"), "{calls}");
+    assert!(calls.contains("bench -q -p caching --bench cache_aside"), "{calls}");
 }
 
 #[test]
@@ -205,17 +163,10 @@ fn the_doctor_says_what_there_is() {
 fn outside_of_the_sandbox_the_way_back_is_named() {
     let sandbox = Sandbox::new();
     let elsewhere = tempfile::tempdir().unwrap();
-    let output = sandbox
-        .command(&[])
-        .current_dir(elsewhere.path())
-        .output()
-        .unwrap();
+    let output = sandbox.command(&[]).current_dir(elsewhere.path()).output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        err.contains("is not inside the sandbox") && err.contains("cd to your clone"),
-        "{err}"
-    );
+    assert!(err.contains("is not inside the sandbox") && err.contains("cd to your clone"), "{err}");
     // Cargo says where the lab belongs; and any folder below the root will do.
     let told = sandbox
         .command(&[])
@@ -223,22 +174,16 @@ fn outside_of_the_sandbox_the_way_back_is_named() {
         .env("CARGO_MANIFEST_DIR", sandbox.root.join("sandbox"))
         .output();
     assert!(told.unwrap().status.success());
-    let below = sandbox
-        .command(&[])
-        .current_dir(sandbox.root.join("docs/lessons"))
-        .output()
-        .unwrap();
+    let below =
+        sandbox.command(&[]).current_dir(sandbox.root.join("docs/lessons")).output().unwrap();
     assert!(below.status.success());
 }
 
 #[test]
 fn without_cargo_the_way_out_is_named() {
     let sandbox = Sandbox::new();
-    let output = sandbox
-        .command(&["check", "cache_aside"])
-        .env("CARGO", "/no/such/cargo")
-        .output()
-        .unwrap();
+    let output =
+        sandbox.command(&["check", "cache_aside"]).env("CARGO", "/no/such/cargo").output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
     assert!(
@@ -256,25 +201,15 @@ fn a_pipe_gets_neither_colour_nor_a_panic_when_it_closes() {
     }
     let lab = env!("CARGO_BIN_EXE_lab");
     let mut shell = Command::new("sh");
-    shell
-        .args(["-c", &format!("{lab} list --all | head -n 1")])
-        .current_dir(&sandbox.root);
+    shell.args(["-c", &format!("{lab} list --all | head -n 1")]).current_dir(&sandbox.root);
     let output = shell.output().unwrap();
-    assert!(
-        output.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
 fn a_terminal_gets_colour_unless_it_is_refused() {
     let sandbox = Sandbox::new();
-    let forced = sandbox
-        .command(&["list"])
-        .env("CLICOLOR_FORCE", "1")
-        .output()
-        .unwrap();
+    let forced = sandbox.command(&["list"]).env("CLICOLOR_FORCE", "1").output().unwrap();
     assert!(forced.stdout.contains(&0x1b));
     let refused = sandbox
         .command(&["list"])

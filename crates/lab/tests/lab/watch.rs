@@ -30,15 +30,9 @@ impl Watch {
         let out = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = channel();
         thread::spawn(move || {
-            out.lines()
-                .map_while(Result::ok)
-                .all(|line| sender.send(line).is_ok())
+            out.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok())
         });
-        Self {
-            keys: child.stdin.take(),
-            child,
-            lines,
-        }
+        Self { keys: child.stdin.take(), child, lines }
     }
 
     fn sees(&self, text: &str) {
@@ -69,11 +63,7 @@ fn grades_every_save_and_ends_at_a_success() {
     watch.sees("save to grade again");
     // As vim and many others save: a new file takes the place of the old one.
     sandbox.write("desk/01-caching/.new", "still wrong");
-    fs::rename(
-        sandbox.root.join("desk/01-caching/.new"),
-        sandbox.root.join(DESK_FILE),
-    )
-    .unwrap();
+    fs::rename(sandbox.root.join("desk/01-caching/.new"), sandbox.root.join(DESK_FILE)).unwrap();
     watch.sees("1 of 3 checks passed");
     watch.sees("save to grade again");
     fs::remove_file(sandbox.root.join(DESK_FILE)).unwrap();
@@ -83,9 +73,7 @@ fn grades_every_save_and_ends_at_a_success() {
     watch.sees("Enter: on to 01.5 stampede");
     assert_eq!(watch.ends(), Some(0), "nobody is at the keyboard");
     assert!(
-        sandbox
-            .row("01.2")
-            .contains("| completed | 2026-11-21 | 2/2 | 4 |"),
+        sandbox.row("01.2").contains("| completed | 2026-11-21 | 2/2 | 4 |"),
         "{}",
         sandbox.row("01.2")
     );

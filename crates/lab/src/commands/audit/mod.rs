@@ -29,10 +29,7 @@ pub(crate) struct Lapse {
 
 impl Lapse {
     fn new(what: impl Into<String>, then: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            then: then.into(),
-        }
+        Self { what: what.into(), then: then.into() }
     }
 }
 
@@ -43,10 +40,7 @@ pub(crate) fn run(workspace: &Workspace, asked: &cli::Audit) -> Result<u8> {
     let scope = scope(workspace, asked.scope.as_deref())?;
     let mut lapses = parts::metadata(workspace);
     for (file, rendered) in rendered(workspace) {
-        if fs::read_to_string(workspace.root.join(file))
-            .ok()
-            .as_deref()
-            != Some(rendered.as_str())
+        if fs::read_to_string(workspace.root.join(file)).ok().as_deref() != Some(rendered.as_str())
         {
             lapses.push(Lapse::new(
                 format!("{file} is not what topic.toml says"),
@@ -64,10 +58,7 @@ pub(crate) fn run(workspace: &Workspace, asked: &cli::Audit) -> Result<u8> {
     );
     lapses.extend(graders::audit(workspace, &scope, asked)?);
     if lapses.is_empty() {
-        say!(
-            "\n{} Nothing is missing, and every grading came out as it must.",
-            paint(GOOD, "✓")
-        );
+        say!("\n{} Nothing is missing, and every grading came out as it must.", paint(GOOD, "✓"));
         return Ok(PASSED);
     }
     say!("\n{} {}:\n", paint(BAD, "✗"), count(lapses.len(), "lapse"));
@@ -79,10 +70,7 @@ pub(crate) fn run(workspace: &Workspace, asked: &cli::Audit) -> Result<u8> {
 
 /// The files at the root that are rendered whole.
 fn rendered(workspace: &Workspace) -> [(&'static str, String); 2] {
-    [
-        ("LEARNING_PATH.md", path::render(workspace, None)),
-        ("PROGRESS.md", form::blank(workspace)),
-    ]
+    [("LEARNING_PATH.md", path::render(workspace, None)), ("PROGRESS.md", form::blank(workspace))]
 }
 
 fn fix(workspace: &Workspace) -> Result<u8> {
@@ -115,11 +103,7 @@ fn scope<'w>(workspace: &'w Workspace, word: Option<&str>) -> Result<Vec<Located
     if !of_topic.is_empty() {
         return Ok(of_topic);
     }
-    if workspace
-        .topics
-        .iter()
-        .any(|topic| topic.id == word || topic.name == word)
-    {
+    if workspace.topics.iter().any(|topic| topic.id == word || topic.name == word) {
         return Err(usage(format!(
             "the topic {word} has no ready lesson\nNext: cargo lab list {word}"
         )));
