@@ -217,9 +217,9 @@ fn record(
             graded_file.clone_into(&mut record.file);
             record.checks = fingerprint::of_checks(workspace, found).unwrap_or_default();
             record.starter = fingerprint::of_file(&found.starter(workspace)).unwrap_or_default();
-        } else if record.status == Status::Completed || record.status == Status::Stale {
-            // It passed once; what is there now does not.
-            record.status = if grade == Grade::Failed { Status::InProgress } else { record.status };
+        } else if grade == Grade::Failed {
+            // It may have passed once; what is there now does not.
+            record.status = Status::InProgress;
         }
         progress.did(clock::minute(), format!("checked {}, {what}", found.lesson.name));
     })

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::{
     failure::PASSED,
-    progress::{Status, file, form},
+    progress::{file, form},
     screen::{BOLD, DIM, bar, next, pad, paint, say},
     workspace::{Located, Workspace},
 };
@@ -28,8 +28,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
         );
         for topic in workspace.topics.iter().filter(|topic| topic.phase == phase) {
             let located = || topic.lessons.iter().map(|lesson| Located { topic, lesson });
-            let done =
-                located().filter(|found| progress.status(*found) == Status::Completed).count();
+            let done = located().filter(|found| progress.is_done(*found)).count();
             say!(
                 "  {}{}  {done:>3} of {:<3} {}",
                 pad(&format!("{:<4}{}", topic.id, topic.title), TITLE),

@@ -12,7 +12,7 @@ use super::{chosen, diff};
 use crate::{
     clock, desk,
     failure::{PASSED, usage},
-    progress::{Status, file},
+    progress::file,
     screen::{self, BOLD, DIM, GOOD, columns, cut, next, pad, paint, say},
     workspace::Workspace,
 };
@@ -24,7 +24,7 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, yes: bool) -> Resul
     let progress = file::load(workspace)?;
     let found = chosen(workspace, &progress, word)?;
     let name = &found.lesson.name;
-    let passed = matches!(progress.status(found), Status::Completed | Status::Stale);
+    let passed = progress.is_done(found);
     if !passed && !yes && !confirmed(name)? {
         next(&format!("cargo lab hint {name}"));
         return Ok(PASSED);

@@ -5,7 +5,7 @@
 //! or come twice (editors that save by rename).
 
 use std::{
-    io::{BufRead as _, IsTerminal as _, stdin},
+    io::{BufRead as _, stdin},
     path::Path,
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
@@ -49,11 +49,7 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>) -> Result<u8> {
         let grade = check::grade(workspace, found)?;
         let next = if grade == Grade::Passed { next_lesson(workspace, found)? } else { None };
         invite(found, grade, next);
-        if grade == Grade::Passed && !stdin().is_terminal() {
-            // Nobody is there to press a key.
-            return Ok(PASSED);
-        }
-        match wait(&path, graded.as_deref(), &keys) {
+        match wait(&path, graded.as_deref(), grade, &keys) {
             Event::Saved => {}
             Event::Quit => return Ok(PASSED),
             Event::Enter => match next {
@@ -99,12 +95,14 @@ fn invite(found: Located<'_>, grade: Grade, next: Option<Located<'_>>) {
 }
 
 /// Waits until the file holds something else than what was graded, or a key.
-fn wait(path: &Path, graded: Option<&str>, keys: &Receiver<Event>) -> Event {
+fn wait(path: &Path, graded: Option<&str>, grade: Grade, keys: &Receiver<Event>) -> Event {
     loop {
         match keys.recv_timeout(LOOK) {
             Ok(event) => return event,
             Err(RecvTimeoutError::Timeout) => {}
-            // Standard input is closed: only saves count from now on.
+            // Standard input is closed. After a success nobody is there to say "on"; before it, saves
+            // still count.
+            Err(RecvTimeoutError::Disconnected) if grade == Grade::Passed => return Event::Quit,
             Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK),
         }
         // In the middle of a save by rename there is no file for a moment.

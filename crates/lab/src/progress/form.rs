@@ -141,15 +141,14 @@ pub(crate) fn next_command(workspace: &Workspace, progress: &Progress) -> String
     let Some(found) = progress.current(workspace) else {
         return "cargo lab list".to_owned();
     };
-    let name = &found.lesson.name;
-    match progress.record(found).map(|record| (record.status, record.attempts)) {
-        None | Some((Status::Pending, _)) => format!("cargo lab start {name}"),
-        Some((Status::InProgress | Status::Stale, _)) => format!("cargo lab check {name}"),
-        Some((Status::Completed, _)) => match progress.next_open(workspace, Some(&found.lesson.id))
-        {
-            Some(next) => format!("cargo lab start {}", next.lesson.name),
-            None => "cargo lab progress".to_owned(),
-        },
+    let next = match progress.status(found) {
+        Status::Completed => progress.next_open(workspace, Some(&found.lesson.id)),
+        _ => Some(found),
+    };
+    match next.map(|found| (progress.status(found), &found.lesson.name)) {
+        Some((Status::Pending, name)) => format!("cargo lab start {name}"),
+        Some((_, name)) => format!("cargo lab check {name}"),
+        None => "cargo lab progress".to_owned(),
     }
 }
 
@@ -208,10 +207,10 @@ pub(crate) fn topic_status(topic: &Topic, progress: &Progress) -> &'static str {
     let done = records().filter(|record| record.is_done()).count();
     if topic.ready().count() == 0 && records().count() == 0 {
         "planned"
-    } else if done == topic.lessons.len() {
-        Status::Completed.word()
     } else if records().any(|record| record.status == Status::Stale) {
         Status::Stale.word()
+    } else if done == topic.lessons.len() {
+        Status::Completed.word()
     } else if records().any(|record| record.status != Status::Pending) {
         Status::InProgress.word()
     } else {
@@ -323,7 +322,7 @@ fn skills(workspace: &Workspace, progress: &Progress) -> String {
             .lessons
             .iter()
             .map(|lesson| Located { topic, lesson })
-            .filter(|found| progress.status(*found) == Status::Completed)
+            .filter(|found| progress.is_done(*found))
             .collect();
         if done.is_empty() {
             continue;
@@ -390,11 +389,8 @@ fn levels(workspace: &Workspace, progress: &Progress) -> String {
 
 fn goals(workspace: &Workspace, progress: &Progress) -> String {
     let mut out = String::from("## Next goals\n\n_The lab's three; add your own below._\n\n");
-    let open: Vec<_> = workspace
-        .ready()
-        .filter(|found| progress.status(*found) != Status::Completed)
-        .take(3)
-        .collect();
+    let open: Vec<_> =
+        workspace.ready().filter(|found| !progress.is_done(*found)).take(3).collect();
     for found in &open {
         let time = found
             .lesson

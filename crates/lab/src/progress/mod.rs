@@ -98,8 +98,9 @@ impl Record {
         *self == Self { name: self.name.clone(), ..Self::default() }
     }
 
+    /// Whether it passed. A stale lesson did: an update of the project takes no progress away.
     pub(crate) fn is_done(&self) -> bool {
-        self.status == Status::Completed
+        matches!(self.status, Status::Completed | Status::Stale)
     }
 }
 
@@ -174,17 +175,23 @@ impl Progress {
         chosen.or_else(|| self.next_open(workspace, None)).or_else(|| workspace.ready().last())
     }
 
-    /// The first ready lesson that is not completed, looking from behind `after` onwards first.
+    pub(crate) fn is_done(&self, found: Located<'_>) -> bool {
+        self.record(found).is_some_and(Record::is_done)
+    }
+
+    /// The first ready lesson that never passed, looking from behind `after` onwards first; when
+    /// there is none, the first stale one.
     pub(crate) fn next_open<'w>(
         &self,
         workspace: &'w Workspace,
         after: Option<&str>,
     ) -> Option<Located<'w>> {
-        let open = |found: &Located<'_>| self.status(*found) != Status::Completed;
+        let open = |found: &Located<'_>| !self.is_done(*found);
+        let stale = |found: &Located<'_>| self.status(*found) == Status::Stale;
         let later = after.and_then(|id| {
             workspace.ready().skip_while(|found| found.lesson.id != id).skip(1).find(open)
         });
-        later.or_else(|| workspace.ready().find(open))
+        later.or_else(|| workspace.ready().find(open)).or_else(|| workspace.ready().find(stale))
     }
 
     pub(crate) fn did(&mut self, when: String, what: impl Into<String>) {
@@ -229,7 +236,7 @@ pub(crate) fn changes(
     if differs(&record.starter, fingerprint::of_file(&found.starter(workspace))) {
         changes.push(Change::Task);
     }
-    if matches!(record.status, Status::Completed | Status::Stale) {
+    if record.is_done() {
         if differs(&record.checks, fingerprint::of_checks(workspace, found)) {
             changes.push(Change::Checks);
         }

@@ -81,6 +81,7 @@ fn git_pull_costs_neither_solutions_nor_progress() {
     ] {
         assert!(home.contains(text), "{text} in\n{home}");
     }
+    assert!(home.contains("1 of 2 ready lessons done"), "an update takes no progress away: {home}");
     assert!(learner.passes(&["list"]).out.contains("~ 01.2  cache_aside       stale"));
 
     // Looking at the new task settles the one, passing the new checks the other.

@@ -54,9 +54,9 @@ impl Watch {
 }
 
 #[test]
-fn grades_every_save_and_ends_at_a_success() {
+fn grades_every_save_and_goes_on_with_enter() {
     let sandbox = Sandbox::new();
-    let watch = Watch::start(&sandbox);
+    let mut watch = Watch::start(&sandbox);
     watch.sees("save to grade again");
     sandbox.write(DESK_FILE, "SYNTAX");
     watch.sees("It does not compile yet");
@@ -71,7 +71,12 @@ fn grades_every_save_and_ends_at_a_success() {
     sandbox.write(DESK_FILE, "RIGHT");
     watch.sees("cache_aside passes: 2 checks.");
     watch.sees("Enter: on to 01.5 stampede");
-    assert_eq!(watch.ends(), Some(0), "nobody is at the keyboard");
+    watch.key("");
+    watch.sees("stampede · desk/01-caching/stampede.rs");
+    watch.sees("save to grade again");
+    assert!(sandbox.progress().contains("- **Lesson:** 01.5 stampede, in progress"));
+    watch.key("q");
+    assert_eq!(watch.ends(), Some(0));
     assert!(
         sandbox.row("01.2").contains("| completed | 2026-11-21 | 2/2 | 4 |"),
         "{}",
