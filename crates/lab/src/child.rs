@@ -22,7 +22,7 @@ use signal_hook::{
 
 use crate::{
     failure::INTERRUPTED,
-    screen::{WARN, paint},
+    screen::{BOLD, WARN, command, paint},
 };
 
 const POLL: Duration = Duration::from_millis(10);
@@ -42,8 +42,10 @@ pub(crate) fn end_on_signals() -> Result<()> {
                 let _ = child.lock().unwrap_or_else(PoisonError::into_inner).kill();
             }
             anstream::eprintln!(
-                "\n{}. Nothing is lost: your files and PROGRESS.md are as they were.\nNext: cargo lab",
-                paint(WARN, "Stopped")
+                "\n{}. Nothing is lost: what was finished is recorded, the rest is not.\n\n{}  {}",
+                paint(WARN, "Stopped"),
+                paint(BOLD, "Next"),
+                command("cargo lab")
             );
             std::process::exit(i32::from(INTERRUPTED));
         }

@@ -28,8 +28,16 @@ pub(crate) fn ensure(workspace: &Workspace, found: Located<'_>) -> Result<bool> 
     // `create_new` decides and makes in one step: a file that is there is never touched.
     match File::create_new(&file) {
         Ok(mut made) => {
-            made.write_all(&text).with_context(|| {
-                format!("cannot write {}\nNext: cargo lab doctor", file.display())
+            made.write_all(&text).and_then(|()| made.sync_all()).or_else(|error| {
+                // Half a starter would be taken for the learner's own.
+                let _ = fs::remove_file(&file);
+                Err(error).with_context(|| {
+                    format!(
+                        "cannot write {}
+Next: cargo lab doctor",
+                        file.display()
+                    )
+                })
             })?;
             Ok(true)
         }

@@ -54,9 +54,11 @@ pub(crate) fn back_up(
         let path = folder.join(format!("{stem}.{stamp}{suffix}.{extension}"));
         match File::create_new(&path) {
             Ok(mut file) => {
-                file.write_all(contents)
-                    .and_then(|()| file.sync_all())
-                    .with_context(|| format!("cannot write the backup {}", path.display()))?;
+                file.write_all(contents).and_then(|()| file.sync_all()).or_else(|error| {
+                    let _ = fs::remove_file(&path);
+                    Err(error)
+                        .with_context(|| format!("cannot write the backup {}", path.display()))
+                })?;
                 return Ok(path);
             }
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}

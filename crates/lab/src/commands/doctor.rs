@@ -70,13 +70,13 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
             say!("         {:<10} {}", "", command(then));
         }
     }
-    say!();
     let missing = findings.iter().find(|finding| matches!(finding.state, State::Missing));
     // Cargo cannot build the test bed without these; its errors would only repeat the lines above.
     if let Some(then) = missing.and_then(|finding| finding.then.as_deref()) {
         next(then);
         return Ok(FAILED);
     }
+    say!();
     let status = cargo::run(&mut cargo::command(
         workspace,
         &["run", "-q", "-p", "testbed", "--", "doctor"],

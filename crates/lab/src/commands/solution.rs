@@ -17,8 +17,8 @@ use crate::{
     workspace::Workspace,
 };
 
-/// From this many columns on, both files stand side by side, each with room for 78.
-const WIDE: usize = 160;
+/// From this many columns on, both files stand side by side: no line of 100 columns is cut.
+const WIDE: usize = 206;
 
 pub(crate) fn run(workspace: &Workspace, word: Option<&str>, yes: bool) -> Result<u8> {
     let progress = file::load(workspace)?;
