@@ -8,6 +8,7 @@ use std::{
     env,
     ffi::OsString,
     io,
+    os::unix::process::ExitStatusExt as _,
     process::{Child, Command, ExitStatus},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -80,7 +81,7 @@ impl Running {
             meanwhile();
             if let Some(status) = ended {
                 *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                if crate::child::was_interrupted(status) {
+                if was_interrupted(status) {
                     // The signal that killed the child is on its way to the lab too.
                     thread::sleep(Duration::from_millis(200));
                 }
@@ -91,15 +92,8 @@ impl Running {
     }
 }
 
-#[cfg(unix)]
 fn was_interrupted(status: ExitStatus) -> bool {
-    use std::os::unix::process::ExitStatusExt as _;
     status.signal() == Some(SIGINT)
-}
-
-#[cfg(not(unix))]
-fn was_interrupted(_: ExitStatus) -> bool {
-    false
 }
 
 fn explain(error: io::Error, program: &str) -> anyhow::Error {

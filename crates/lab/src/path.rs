@@ -216,7 +216,7 @@ fn chapter(out: &mut String, workspace: &Workspace, topic: &Topic, progress: Opt
     );
     let _ = write!(
         out,
-        "**Why learn this.** {}\n\n**What you build.** {}\n",
+        "**Why learn this.**\n{}\n\n**What you build.**\n{}\n",
         topic.why.trim(),
         topic.build.trim()
     );

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     clock, desk,
-    failure::PASSED,
+    failure::{FAILED, PASSED},
     fingerprint,
     progress::file,
     screen::{self, DIM, command, paint, say},
@@ -49,6 +49,9 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>) -> Result<u8> {
         let grade = check::grade(workspace, found)?;
         let next = if grade == Grade::Passed { next_lesson(workspace, found)? } else { None };
         invite(found, grade, next);
+        if screen::is_closed() {
+            return Ok(if grade == Grade::Passed { PASSED } else { FAILED });
+        }
         match wait(&path, graded.as_deref(), grade, &keys) {
             Event::Saved => {}
             Event::Quit => return Ok(PASSED),

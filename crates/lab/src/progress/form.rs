@@ -95,13 +95,13 @@ fn resume(workspace: &Workspace, progress: &Progress) -> String {
     let shown = current.map(|found| found.lesson.id.as_str());
     match current {
         Some(found) if id.is_none() || id == shown => {
-            let chosen = if id.is_some() { found.lesson.id.as_str() } else { NOTHING };
-            let _ = writeln!(
-                out,
-                "- **Lesson:** {chosen} {}, {}",
-                found.lesson.name,
-                standing(progress.record(found))
-            );
+            let place = format!("{} {}", found.lesson.id, found.lesson.name);
+            let _ = match id {
+                Some(_) => {
+                    writeln!(out, "- **Lesson:** {place}, {}", standing(progress.record(found)))
+                }
+                None => writeln!(out, "- **Lesson:** {NOTHING} not chosen; next is {place}"),
+            };
             let _ = writeln!(
                 out,
                 "- **Your file:** `desk/{}/{}.rs`",

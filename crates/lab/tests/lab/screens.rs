@@ -1,6 +1,6 @@
 //! The words and the shape of the main screens.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
 
@@ -204,6 +204,13 @@ fn a_pipe_gets_neither_colour_nor_a_panic_when_it_closes() {
     shell.args(["-c", &format!("{lab} list --all | head -n 1")]).current_dir(&sandbox.root);
     let output = shell.output().unwrap();
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Nobody reads, and the grading counts all the same.
+    sandbox.write(DESK_FILE, "RIGHT");
+    let mut shell = sandbox.command(&["check", "cache_aside"]);
+    let mut lab = shell.stdout(Stdio::piped()).spawn().unwrap();
+    drop(lab.stdout.take());
+    assert_eq!(lab.wait().unwrap().code(), Some(0));
+    assert!(sandbox.row("01.2").contains("| completed |"));
 }
 
 #[test]
