@@ -33,6 +33,17 @@ fn alive(pid: u32) -> bool {
     !state.is_empty() && !state.starts_with('Z')
 }
 
+/// The child that hangs, once it does. The file is there before its text is.
+fn hanging(sandbox: &Sandbox) -> u32 {
+    let mut pid = None;
+    until("the child runs", || {
+        let text = fs::read_to_string(sandbox.root.join("bin/pid")).unwrap_or_default();
+        pid = text.strip_suffix('\n').and_then(|pid| pid.parse().ok());
+        pid.is_some()
+    });
+    pid.unwrap()
+}
+
 fn interrupt(arguments: &[&str], name: &str) {
     let sandbox = Sandbox::new();
     sandbox.write("bin/hang", "");
@@ -41,15 +52,7 @@ fn interrupt(arguments: &[&str], name: &str) {
     let before = sandbox.progress();
     let mut command = sandbox.command(arguments);
     let lab = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut pid = 0;
-    until("the child runs", || {
-        pid = fs::read_to_string(sandbox.root.join("bin/pid"))
-            .unwrap_or_default()
-            .trim()
-            .parse()
-            .unwrap_or(0);
-        pid != 0
-    });
+    let pid = hanging(&sandbox);
     // To the lab alone: a terminal would reach the child as well.
     assert!(signal(name, lab.id()));
     let seen = seen(&lab.wait_with_output().unwrap(), &sandbox.root);
@@ -86,10 +89,9 @@ fn a_lab_that_was_killed() {
     sandbox.write(DESK_FILE, "HANG");
     sandbox.passes(&["goto", "cache_aside"]);
     let mut lab = sandbox.command(&["check", "cache_aside"]).stdout(Stdio::null()).spawn().unwrap();
-    until("the grader runs", || sandbox.has("bin/pid"));
+    let grader = hanging(&sandbox);
     lab.kill().unwrap();
     lab.wait().unwrap();
-    let grader: u32 = sandbox.read("bin/pid").trim().parse().unwrap();
     signal("KILL", grader);
     sandbox.write(DESK_FILE, "RIGHT");
     sandbox.passes(&["check", "cache_aside"]);

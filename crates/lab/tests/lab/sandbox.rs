@@ -4,8 +4,6 @@
 
 use std::{
     fs,
-    io::Write as _,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -239,23 +237,27 @@ impl Sandbox {
             self.write(&format!("sandbox/01-caching/examples/{lesson}.rs"), "fn main() {}\n");
             self.write(&format!("sandbox/01-caching/benches/{lesson}.rs"), "fn main() {}\n");
             self.write(&format!("docs/lessons/{lesson}.md"), "# Page\n");
-            self.program(&format!("bin/{lesson}"), GRADER);
+            self.write(&format!("bin/texts/{lesson}"), GRADER);
         }
-        self.program("bin/cargo", CARGO);
-        self.program("bin/audit", AUDIT);
+        self.write("bin/texts/cargo", CARGO);
+        self.write("bin/texts/audit", AUDIT);
+        self.install();
     }
 
-    fn program(&self, path: &str, text: &str) {
-        self.write(path, text);
-        fs::set_permissions(self.root.join(path), fs::Permissions::from_mode(0o755)).unwrap();
+    /// Makes the programs under `bin/` from their texts. Another process writes them: a program
+    /// that this one held open for writing, or a child that it was just forking for another test,
+    /// could not be executed ("text file busy").
+    fn install(&self) {
+        let install = "cp texts/* . && chmod 755 *";
+        let mut shell = Command::new("sh");
+        let status = shell.args(["-c", install]).current_dir(self.root.join("bin")).status();
+        assert!(status.unwrap().success());
     }
 
     pub(crate) fn write(&self, path: &str, text: impl AsRef<[u8]>) {
         let path = self.root.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        // A script that is still open for writing cannot be executed: close it before returning.
-        let mut file = fs::File::create(path).unwrap();
-        file.write_all(text.as_ref()).unwrap();
+        fs::write(path, text).unwrap();
     }
 
     pub(crate) fn read(&self, path: &str) -> String {
