@@ -39,7 +39,8 @@ pub(crate) enum Command {
     Run { lesson: Option<String> },
     /// Open a lesson's task; makes your file for it
     Start {
-        lesson: Option<String>,
+        #[command(flatten)]
+        which: Which,
         /// Open your file in $VISUAL or $EDITOR
         #[arg(long)]
         edit: bool,
@@ -50,20 +51,23 @@ pub(crate) enum Command {
     Watch { lesson: Option<String> },
     /// The next of three hints
     Hint {
-        lesson: Option<String>,
+        #[command(flatten)]
+        which: Which,
         /// Only those that you have had
         #[arg(long)]
         again: bool,
     },
     /// A wrong answer, and how it dies
     Why {
-        lesson: Option<String>,
+        #[command(flatten)]
+        which: Which,
         /// Which one; without it the next that you have not seen
         decoy: Option<String>,
     },
     /// Your file beside the reference
     Solution {
-        lesson: Option<String>,
+        #[command(flatten)]
+        which: Which,
         /// Do not ask, even where the lesson has not passed
         #[arg(long)]
         yes: bool,
@@ -76,6 +80,7 @@ pub(crate) enum Command {
     Goto { lesson: String },
     /// Write a line into your session notes
     Note {
+        /// What you want to remember
         #[arg(required = true)]
         text: Vec<String>,
     },
@@ -93,6 +98,13 @@ pub(crate) enum Command {
     Doctor,
     /// For maintainers: is every part of every lesson there, and do the graders grade?
     Audit(Audit),
+}
+
+/// A lesson, or the current one.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// Its name, its id, or a beginning of the name; left out: the lesson that you are at
+    pub(crate) lesson: Option<String>,
 }
 
 /// Words that go to the test bed as they are.
