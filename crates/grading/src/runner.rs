@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// Every check gets a runtime of its own on threads of its own name, so that a subject that
 /// blocks its threads hangs nobody else, and a panic can be laid at its door.
-pub(crate) fn run(check: &'static Check, seed: u64) -> Ran {
+pub(crate) fn run(check: &'static Check, role: String, seed: u64) -> Ran {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     catch_panics();
     let name = format!("check-{}", NEXT.fetch_add(1, Ordering::SeqCst));
@@ -23,7 +23,7 @@ pub(crate) fn run(check: &'static Check, seed: u64) -> Ran {
     let spawned = thread.spawn({
         let (name, history) = (name.clone(), history.clone());
         move || {
-            let _ = tell.send(run_in_runtime(check, seed, &name, history));
+            let _ = tell.send(run_in_runtime(check, role, seed, &name, history));
         }
     });
     let result = match spawned {
@@ -38,6 +38,7 @@ pub(crate) fn run(check: &'static Check, seed: u64) -> Ran {
 
 fn run_in_runtime(
     check: &'static Check,
+    role: String,
     seed: u64,
     name: &str,
     history: History,
@@ -49,7 +50,7 @@ fn run_in_runtime(
         .build()
         .map_err(|error| Finding::inconclusive(format!("no runtime for the check: {error}")))?;
     let result = runtime.block_on(async {
-        let world = World::begin(seed, history).await?;
+        let world = World::begin(seed, role, history).await?;
         let body = tokio::spawn((check.body)(world));
         let abort = body.abort_handle();
         match tokio::time::timeout(check.limit, body).await {

@@ -21,7 +21,7 @@
 
 use crate::Value;
 use crate::connection;
-use crate::lease::{Entry, Lease, Over};
+use crate::lease::{self, Lease};
 use crate::metrics::{Metrics, Snapshot};
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisError};
@@ -123,7 +123,7 @@ impl LeasedCache {
         self.metrics.snapshot()
     }
 
-    /// A miss: what to return, and with what right it may be stored.
+    /// What the caller gets on a miss. It is stored if there is a `lease` and it still stands.
     async fn load_and_fill<V: Value, E: Send>(
         &self,
         key: &str,
@@ -144,6 +144,10 @@ impl LeasedCache {
         }
         Ok(value)
         // ANCHOR_END: fill
+    }
+
+    async fn acquire(&self, key: &str) -> Result<Option<Lease>, RedisError> {
+        Lease::acquire(&self.redis, key, lease::new_token(), self.options.lease).await
     }
 
     async fn fill(&self, lease: Lease, bytes: &[u8]) {
@@ -175,34 +179,23 @@ impl CacheAside for LeasedCache {
     ) -> Result<V, Error<E>> {
         // ANCHOR: get
         let began = Instant::now();
-        let stored = match self.redis.clone().get(key).await {
-            Ok(stored) => Entry::of(stored),
-            Err(error) => {
-                // Redis has just failed. To ask it for a lease as well would only double the wait.
-                self.lost(&error);
-                let result = self.load_and_fill(key, None, load).await;
-                self.metrics.miss(began.elapsed());
-                return result;
-            }
-        };
-        let over = match stored {
-            Entry::Value(bytes) => match serde_json::from_slice(&bytes) {
+        let stored: Result<Option<Vec<u8>>, RedisError> = self.redis.clone().get(key).await;
+        let lease = match stored {
+            Ok(Some(bytes)) => match serde_json::from_slice(&bytes) {
                 Ok(value) => {
                     self.metrics.hit(began.elapsed());
                     return Ok(value);
                 }
-                // Written by another version of this program. Its replacement must not wait for
-                // the TTL, or a deployment would switch the cache off.
-                Err(_) => Some(Over::Anything),
+                // Written by another version of this program. A miss, or each deployment would
+                // be an outage.
+                Err(_) => self.acquire(key).await,
             },
-            Entry::Absent => Some(Over::Nothing),
-            // Another reader fills. This one answers its caller and leaves the key alone.
-            Entry::Leased => None,
+            Ok(None) => self.acquire(key).await,
+            // Redis has just failed. To ask it for a lease as well would only double the wait.
+            Err(error) => Err(error),
         };
-        let lease = match over {
-            Some(over) => Lease::acquire(&self.redis, key, self.options.lease, over).await,
-            None => Ok(None),
-        };
+        // No lease, for whatever reason: the caller is served all the same, only nothing is
+        // stored. Another reader that holds the lease will do it.
         let lease = lease.unwrap_or_else(|error| {
             self.lost(&error);
             None
@@ -214,16 +207,7 @@ impl CacheAside for LeasedCache {
     }
 
     async fn invalidate(&self, key: &str) -> Result<(), RedisError> {
-        let mut redis = self.redis.clone();
-        match redis.del(key).await {
-            Err(error) if error.is_io_error() => {
-                // A closed connection shows at the next command, and DEL may be done twice: one
-                // more try spares writers an error for each restart of Redis.
-                self.lost(&error);
-                redis.del(key).await
-            }
-            result => result,
-        }
+        lease::invalidate(&self.redis, key).await
     }
 }
 

@@ -10,49 +10,27 @@
 //! reader   SET product:7 10.00          the old price, until its TTL, for everybody
 //! ```
 //!
-//! The reader did nothing wrong by its own lights; it was only late. So a reader that misses
-//! leaves a lease at the key before it loads: a token that nobody else has. It may put its value
-//! there only in place of that token. The writer's `DEL` removes whatever stands at the key, the
-//! value or the lease, and with the lease the late reader's right.
+//! The reader did nothing wrong by its own lights; it was only late. So a reader that misses takes
+//! a lease before it loads: a token that nobody else has, at a key beside the value's. It may
+//! store its value only while that token stands. The writer deletes the value and the lease in one
+//! command, and with the lease the late reader's right.
 //!
 //! The idea is from Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013, section 3.2.1.
 //! There the server hands out the token; Redis has `SET NX` and scripts instead.
 //!
-//! One key holds either state, so the protocol needs no second key that could expire apart from
-//! the first or live in another slot of a cluster. A stored value is JSON, and no JSON text begins
-//! with the letter l, so the two cannot be taken for each other.
-//!
 //! A lease has a TTL because its holder may die. A holder that is slower than its lease loses the
-//! right to fill, never more: the check is for the token, not for the time.
+//! right to fill, never more: the comparison is with the token, not with the time. So a lease that
+//! ends early costs a load and never the truth. A Redis that loses its memory, by a restart or by
+//! eviction, ends leases early, and that is all.
+//!
+//! The lease of `product:7` stands at `{product:7}:lease`. The braces are Redis Cluster's hash
+//! tag: both keys are in one slot, so that one script may touch both. Keys that contain braces
+//! themselves are not for a cluster.
 
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, ExistenceCheck, RedisResult, Script, SetExpiry, SetOptions};
 use std::sync::LazyLock;
 use std::time::Duration;
-
-const PREFIX: &[u8] = b"lease:";
-
-/// What stands at a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// Nothing.
-    Absent,
-    /// Somebody's lease: a load is under way.
-    Leased,
-    /// A value's bytes.
-    Value(Vec<u8>),
-}
-
-impl Entry {
-    /// Reads what `GET` returned.
-    pub fn of(stored: Option<Vec<u8>>) -> Entry {
-        match stored {
-            None => Entry::Absent,
-            Some(bytes) if bytes.starts_with(PREFIX) => Entry::Leased,
-            Some(bytes) => Entry::Value(bytes),
-        }
-    }
-}
 
 /// The right to fill one key once.
 ///
@@ -63,71 +41,129 @@ impl Entry {
 pub struct Lease {
     redis: ConnectionManager,
     key: String,
-    token: Vec<u8>,
+    token: String,
     held: bool,
 }
 
-/// What a lease may replace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
-    /// Only nothing: whoever comes first gets the lease.
-    Nothing,
-    /// Whatever stands there: for a value that can no longer be read.
-    Anything,
+/// A token for a lease that is yet to be acquired: 128 random bits, so that two holders never share
+/// one, and a late one cannot be mistaken for its successor.
+pub fn new_token() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+/// What [`Lease::read_or_acquire`] found at a key.
+#[derive(Debug)]
+pub enum Found {
+    /// A value has come in the meantime: its bytes.
+    Value(Vec<u8>),
+    /// Somebody else holds the lease with this token: a load is under way.
+    Leased(String),
+    /// Nothing was there, and the lease is now ours.
+    Granted(Lease),
 }
 
 impl Lease {
-    /// Takes the lease on `key` for at most `ttl`, or `None` if something stands there already.
-    /// One round trip.
+    /// Takes the lease on `key` for at most `ttl`, or `None` if somebody holds it. One round trip.
     ///
     /// # Errors
-    /// Redis's own. The lease may have been taken all the same; its TTL then frees it.
+    /// Redis's own. If the lease was taken all the same, it is given back.
     pub async fn acquire(
         redis: &ConnectionManager,
         key: &str,
+        token: String,
         ttl: Duration,
-        over: Over,
     ) -> RedisResult<Option<Lease>> {
-        // 128 random bits: two holders never share a token, and a late one cannot be mistaken for
-        // its successor.
-        let token = format!("lease:{:032x}", rand::random::<u128>()).into_bytes();
-        let mut options = SetOptions::default().with_expiration(SetExpiry::PX(millis(ttl)));
-        if over == Over::Nothing {
-            options = options.conditional_set(ExistenceCheck::NX);
-        }
-        let mut lease = Lease { redis: redis.clone(), key: key.to_owned(), token, held: true };
-        // An error leaves open whether the lease was taken. Returning drops it, which gives it
-        // back if it was.
-        lease.held = lease.redis.set_options(key, &lease.token, options).await?;
+        let mut lease = Lease::unheld(redis, key, token);
+        let expiry = SetExpiry::PX(millis(ttl));
+        let only_if_absent =
+            SetOptions::default().conditional_set(ExistenceCheck::NX).with_expiration(expiry);
+        // An error leaves open whether Redis did it. Returning drops the lease, and a lease that
+        // is dropped while it may be held is given back.
+        lease.held = true;
+        lease.held = lease.redis.set_options(lease_key(key), &lease.token, only_if_absent).await?;
         Ok(lease.held.then_some(lease))
     }
 
-    /// Puts `value` in the lease's place for `ttl`, and answers whether the lease still stood
-    /// there. `false` means that the key was invalidated, evicted or flushed in the meantime: the
-    /// value may be old, and is not stored. One round trip.
+    /// The value at `key`, or whose load to wait for, or the lease: in one round trip, and in one
+    /// step, so that of many callers exactly one is granted the lease.
     ///
     /// # Errors
-    /// Redis's own. Whether the value was stored is then unknown; either way it is no older than
-    /// the last invalidation.
+    /// Redis's own. If the lease was taken all the same, it is given back.
+    pub async fn read_or_acquire(
+        redis: &ConnectionManager,
+        key: &str,
+        token: String,
+        ttl: Duration,
+    ) -> RedisResult<Found> {
+        static READ_OR_ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
+            Script::new(
+                r"local value = redis.call('GET', KEYS[1])
+                  if value then return {value, ''} end
+                  local holder = redis.call('GET', KEYS[2])
+                  if holder then return {false, holder} end
+                  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+                  return {false, ARGV[1]}",
+            )
+        });
+        let mut lease = Lease::unheld(redis, key, token);
+        lease.held = true;
+        let mut script = READ_OR_ACQUIRE.key(key);
+        script.key(lease_key(key)).arg(&lease.token).arg(millis(ttl));
+        let (value, holder): (Option<Vec<u8>>, String) =
+            script.invoke_async(&mut lease.redis).await?;
+        lease.held = value.is_none() && holder == lease.token;
+        Ok(match value {
+            Some(value) => Found::Value(value),
+            None if lease.held => Found::Granted(lease),
+            None => Found::Leased(holder),
+        })
+    }
+
+    /// Stores `value` for `ttl` if the lease still stands, and answers whether it did. `false`
+    /// means that the key was invalidated, or the lease ran out, in the meantime: the value may be
+    /// old, and is not stored. One round trip.
+    ///
+    /// # Errors
+    /// Redis's own. Whether the value was stored is then unknown; if it was, the lease stood, so it
+    /// is no older than the last invalidation.
     pub async fn fill(mut self, value: &[u8], ttl: Duration) -> RedisResult<bool> {
-        // The comparison and the SET must be one step: between two, a DEL fits.
-        // SET with PX, and not SET then PEXPIRE: between those two, the process can die, and the
+        // The comparison and the SET are one step: between two, an invalidation would fit.
+        // The value and its TTL are one command: between two, the process could die, and the
         // entry would live for ever.
         static FILL: LazyLock<Script> = LazyLock::new(|| {
             Script::new(
-                r"if redis.call('GET', KEYS[1]) == ARGV[1] then
-                      redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-                      return 1
-                  end
-                  return 0",
+                r"if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+                  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+                  redis.call('DEL', KEYS[2])
+                  return 1",
             )
         });
+        // `invoke_async` sends EVALSHA, and falls back to loading the script: a Redis that was
+        // restarted or flushed costs two more round trips and no error.
+        let mut script = FILL.key(&self.key);
+        script.key(lease_key(&self.key)).arg(&self.token).arg(value).arg(millis(ttl));
+        let filled = script.invoke_async(&mut self.redis).await?;
         self.held = false;
-        // `invoke_async` sends EVALSHA and falls back to loading the script, so a restarted or
-        // flushed Redis costs one more round trip and no error.
-        let mut fill = FILL.key(&self.key);
-        fill.arg(&self.token).arg(value).arg(millis(ttl));
-        fill.invoke_async(&mut self.redis).await
+        Ok(filled)
+    }
+
+    fn unheld(redis: &ConnectionManager, key: &str, token: String) -> Lease {
+        Lease { redis: redis.clone(), key: key.to_owned(), token, held: false }
+    }
+}
+
+/// Forgets the value at `key` and breaks the lease on it, in one step.
+///
+/// # Errors
+/// Redis's own, after one more try where the connection was at fault: `DEL` may be done twice, and
+/// a closed connection shows only at the next command, so writers are spared an error for each
+/// restart of Redis.
+pub async fn invalidate(redis: &ConnectionManager, key: &str) -> RedisResult<()> {
+    let both = [key.to_owned(), lease_key(key)];
+    let mut redis = redis.clone();
+    match redis.del(&both).await {
+        Err(error) if error.is_io_error() => redis.del(&both).await,
+        result => result,
     }
 }
 
@@ -135,10 +171,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         static RELEASE: LazyLock<Script> = LazyLock::new(|| {
             Script::new(
-                r"if redis.call('GET', KEYS[1]) == ARGV[1] then
-                      return redis.call('DEL', KEYS[1])
-                  end
-                  return 0",
+                r"if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end",
             )
         });
         // Without a runtime there is nothing to send it with, and the TTL does it.
@@ -146,16 +179,19 @@ impl Drop for Lease {
             return;
         };
         let mut redis = self.redis.clone();
-        let key = std::mem::take(&mut self.key);
-        let token = std::mem::take(&mut self.token);
+        let (key, token) = (lease_key(&self.key), std::mem::take(&mut self.token));
         runtime.spawn(async move {
-            let released: RedisResult<i32> =
+            let released: RedisResult<()> =
                 RELEASE.key(&key).arg(&token).invoke_async(&mut redis).await;
             if let Err(error) = released {
                 tracing::debug!(key, %error, "a lease is left to its TTL");
             }
         });
     }
+}
+
+fn lease_key(key: &str) -> String {
+    format!("{{{key}}}:lease")
 }
 
 /// Redis counts in whole milliseconds and refuses zero.

@@ -17,8 +17,11 @@
 
 pub mod cache_aside;
 pub mod connection;
+pub mod early;
 pub mod lease;
 pub mod metrics;
+pub mod single_flight;
+pub mod stampede;
 
 /// What can be cached: anything that serde can write and read back.
 pub trait Value: serde::Serialize + serde::de::DeserializeOwned + Send + Sync + 'static {}

@@ -102,6 +102,15 @@ impl Metrics {
         self.took(took);
     }
 
+    pub(crate) fn stale_hit(&self, took: Duration) {
+        self.stale_hits.fetch_add(1, Ordering::Relaxed);
+        self.took(took);
+    }
+
+    pub(crate) fn shared(&self) {
+        self.shared.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn miss(&self, took: Duration) {
         self.misses.fetch_add(1, Ordering::Relaxed);
         self.took(took);

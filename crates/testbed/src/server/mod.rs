@@ -3,27 +3,35 @@
 //! 1. **url**: the address in an environment variable, `REDIS_URL` for Redis.
 //! 2. **kept**: the one that `cargo lab up` keeps running.
 //! 3. **binary**: the program on this machine, started privately: see [`supervised`].
+//! 4. **container**: where a Docker engine answers: see [`container`].
+//! 5. **install**: as root on a bare Debian, then as 3: see [`install`].
 //!
-//! The first step that can serve does. `TESTBED_ONLY=binary` (or any other step's name) rules
-//! out all others, which is how each step is tested on a machine that has several.
+//! The first step that can serve does. `TESTBED_ONLY=container` (or any other step's name)
+//! rules out all others, which is how each step is tested on a machine that has several.
 //!
 //! # Adding a server
 //!
 //! A kind of server is one [`Recipe`] and the type that a lesson holds: see `redis/mod.rs`.
 //! The recipe names the programs, the arguments, the line of the log that means "ready" and
-//! the packages; nothing in this module has to change. Then list it in [`RECIPES`].
+//! the packages; nothing in this module has to change. List it in [`RECIPES`], and give
+//! `testbed-containers` its image.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub mod address;
+pub mod container;
+pub mod doctor;
+pub mod install;
 pub mod kept;
 pub mod missing;
 pub mod program;
 pub mod supervised;
 
 pub use address::Address;
-use kept::Record;
+use container::Contained;
+use install::Packages;
 use missing::Missing;
 use supervised::Supervised;
 
@@ -51,8 +59,19 @@ pub struct Recipe {
     pub patience: Duration,
     /// The URL of a server that listens there, without credentials.
     pub url: fn(&Address) -> String,
-    /// Talks to the server at a URL: what it is ("Redis 7.0.15"), or why it does not answer.
-    pub greet: fn(&str) -> Result<String, String>,
+    /// Talks to the server at a URL; the error says why it does not answer.
+    pub greet: fn(&str) -> Result<Greeting, String>,
+    /// What package managers call it.
+    pub packages: Packages,
+}
+
+/// What a server says of itself.
+#[derive(Debug, Clone)]
+pub struct Greeting {
+    /// What it is: "Redis 7.0.15".
+    pub version: String,
+    /// Its process, where it tells.
+    pub pid: Option<u32>,
 }
 
 /// Every kind of server that the test bed can provide.
@@ -67,11 +86,16 @@ pub enum Step {
     Kept,
     /// The program on this machine.
     Binary,
+    /// A container.
+    Container,
+    /// The program, after installing it.
+    Install,
 }
 
 impl Step {
     /// The chain, in its order.
-    pub const CHAIN: &[Self] = &[Self::Url, Self::Kept, Self::Binary];
+    pub const CHAIN: &[Self] =
+        &[Self::Url, Self::Kept, Self::Binary, Self::Container, Self::Install];
 
     /// Its name in messages and in `TESTBED_ONLY`.
     pub fn name(self) -> &'static str {
@@ -79,21 +103,34 @@ impl Step {
             Self::Url => "url",
             Self::Kept => "kept",
             Self::Binary => "binary",
+            Self::Container => "container",
+            Self::Install => "install",
         }
     }
 
-    /// The steps that may be taken: all, or the one that `TESTBED_ONLY` names.
-    fn allowed() -> Result<Vec<Self>, String> {
-        let Ok(only) = std::env::var("TESTBED_ONLY") else {
-            return Ok(Self::CHAIN.to_vec());
-        };
-        let named: Vec<Self> =
-            Self::CHAIN.iter().copied().filter(|step| step.name() == only).collect();
-        if named.is_empty() {
-            let names: Vec<&str> = Self::CHAIN.iter().map(|step| step.name()).collect();
-            return Err(format!("TESTBED_ONLY is `{only}`; it may be {}", names.join(", ")));
+    /// Takes this step alone.
+    fn take(self, recipe: &Recipe) -> Result<Provided, Refusal> {
+        match self {
+            Self::Url => from_url(recipe),
+            Self::Kept => from_kept(recipe),
+            Self::Binary => from_binary(recipe, self),
+            Self::Container => from_container(recipe),
+            Self::Install => from_installation(recipe),
         }
-        Ok(named)
+    }
+
+    /// The one step that `TESTBED_ONLY` allows, if it is set.
+    fn only() -> Result<Option<Self>, String> {
+        let Ok(only) = std::env::var("TESTBED_ONLY") else {
+            return Ok(None);
+        };
+        match Self::CHAIN.iter().find(|step| step.name() == only) {
+            Some(step) => Ok(Some(*step)),
+            None => {
+                let names: Vec<&str> = Self::CHAIN.iter().map(|step| step.name()).collect();
+                Err(format!("set TESTBED_ONLY to one of {}, not `{only}`", names.join(", ")))
+            }
+        }
     }
 }
 
@@ -117,6 +154,8 @@ pub enum Holder {
     Others,
     /// This process.
     Process(Supervised),
+    /// A container that goes with this process.
+    Container(Contained),
 }
 
 /// Why a step provides nothing.
@@ -127,21 +166,25 @@ enum Refusal {
     Broken(String, String),
 }
 
+impl Refusal {
+    fn why(&self) -> &str {
+        match self {
+            Self::Absent(why) | Self::Broken(why, _) => why,
+        }
+    }
+}
+
 /// Walks the chain, leaving out the steps in `without`. Blocks.
 ///
 /// # Errors
 /// [`Missing`], when every step was refused, or a URL that is set does not answer.
 pub fn provide(recipe: &Recipe, without: &[Step]) -> Result<Provided, Missing> {
-    let missing = |tried, next| Missing { server: recipe.name, tried, next };
-    let allowed = Step::allowed().map_err(|next| missing(Vec::new(), next))?;
+    let missing = |tried, next: String| Missing { server: recipe.name, tried, next };
+    let only = Step::only().map_err(|next| missing(Vec::new(), next))?;
+    let may = |step: &Step| only.is_none_or(|only| only == *step) && !without.contains(step);
     let mut tried = Vec::new();
-    for step in allowed.into_iter().filter(|step| !without.contains(step)) {
-        let provided = match step {
-            Step::Url => from_url(recipe),
-            Step::Kept => from_kept(recipe),
-            Step::Binary => from_binary(recipe),
-        };
-        match provided {
+    for step in Step::CHAIN.iter().copied().filter(may) {
+        match step.take(recipe) {
             Ok(provided) => return Ok(provided),
             Err(Refusal::Absent(why)) => tried.push((step, why)),
             Err(Refusal::Broken(why, next)) => {
@@ -150,7 +193,11 @@ pub fn provide(recipe: &Recipe, without: &[Step]) -> Result<Provided, Missing> {
             }
         }
     }
-    Err(missing(tried, "cargo lab setup".into()))
+    let next = match only {
+        Some(only) => format!("unset TESTBED_ONLY, which allows the step `{}` alone", only.name()),
+        None => "cargo lab setup".into(),
+    };
+    Err(missing(tried, next))
 }
 
 fn from_url(recipe: &Recipe) -> Result<Provided, Refusal> {
@@ -158,7 +205,7 @@ fn from_url(recipe: &Recipe) -> Result<Provided, Refusal> {
     let url = std::env::var(variable).ok().filter(|url| !url.is_empty());
     let url = url.ok_or_else(|| Refusal::Absent(format!("{variable} is not set")))?;
     // Whoever sets the variable wants that server and no other: no silent second best.
-    let version = (recipe.greet)(&url).map_err(|why| {
+    let Greeting { version, .. } = (recipe.greet)(&url).map_err(|why| {
         Refusal::Broken(
             format!("{variable} is set, but: {why}"),
             format!("start that server, or `unset {variable}` to use another"),
@@ -169,13 +216,15 @@ fn from_url(recipe: &Recipe) -> Result<Provided, Refusal> {
 }
 
 fn from_kept(recipe: &Recipe) -> Result<Provided, Refusal> {
-    let (Record { url, pid, .. }, version) = Record::alive(recipe)
+    let kept = kept::alive(recipe)
         .ok_or_else(|| Refusal::Absent("none is up (`cargo lab up` keeps one)".into()))?;
+    let version = kept.version;
+    let kept::Record { url, pid, .. } = kept.record;
     let origin = format!("{version} · kept by `cargo lab up` · process {pid}");
     Ok(Provided { step: Step::Kept, url, origin, holder: Holder::Others })
 }
 
-fn from_binary(recipe: &Recipe) -> Result<Provided, Refusal> {
+fn from_binary(recipe: &Recipe, step: Step) -> Result<Provided, Refusal> {
     let program = program::find(recipe.programs).ok_or_else(|| {
         Refusal::Absent(format!("no {} on this machine", recipe.programs.join(" or ")))
     })?;
@@ -190,17 +239,45 @@ fn from_binary(recipe: &Recipe) -> Result<Provided, Refusal> {
         tcp @ Address::Tcp(..) => tcp,
     };
     let url = (recipe.url)(&address);
-    let version = (recipe.greet)(&url).map_err(absent)?;
+    let Greeting { version, .. } = (recipe.greet)(&url).map_err(absent)?;
     let listens = match &address {
         Address::Unix(_) => "unix socket".into(),
         Address::Tcp(_, port) => format!("port {port}"),
     };
     let origin = format!("{version} · private, {} · {listens}", program.display());
-    Ok(Provided { step: Step::Binary, url, origin, holder: Holder::Process(server) })
+    Ok(Provided { step, url, origin, holder: Holder::Process(server) })
 }
 
-/// The workspace in which this was built; `.lab` lies there.
+fn from_container(recipe: &Recipe) -> Result<Provided, Refusal> {
+    let engine = container::engine().map_err(Refusal::Absent)?;
+    let (container, url) = container::start(recipe.id, &engine).map_err(Refusal::Absent)?;
+    let Greeting { version, .. } = (recipe.greet)(&url).map_err(Refusal::Absent)?;
+    let origin = format!("{version} · private, in a container");
+    Ok(Provided { step: Step::Container, url, origin, holder: Holder::Container(container) })
+}
+
+fn from_installation(recipe: &Recipe) -> Result<Provided, Refusal> {
+    if !install::unasked() {
+        return Err(Refusal::Absent("unasked only as root where apt-get is".into()));
+    }
+    install::install(recipe).map_err(Refusal::Absent)?;
+    from_binary(recipe, Step::Install)
+}
+
+/// The workspace in which this was built.
 pub fn workspace() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
+/// Where records, logs and locks lie: `.lab` in the workspace, or where `TESTBED_STATE` says,
+/// so that a test of the test bed leaves the learner's servers alone.
+pub fn state() -> PathBuf {
+    std::env::var_os("TESTBED_STATE").map_or_else(|| workspace().join(".lab"), PathBuf::from)
+}
+
+/// One line to the person who waits, written straight to standard error: what `eprintln!`
+/// prints, a test harness swallows.
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "testbed: {line}");
 }

@@ -30,7 +30,7 @@ pub fn find(names: &[&str]) -> Option<PathBuf> {
 /// Where `cargo lab setup` installs: the user's cache, which every clone shares, else this
 /// workspace's `.lab/bin`. Both are searched.
 pub fn own() -> impl Iterator<Item = PathBuf> {
-    cache().into_iter().chain([super::workspace().join(".lab/bin")])
+    cache().into_iter().chain([super::state().join("bin")])
 }
 
 fn cache() -> Option<PathBuf> {

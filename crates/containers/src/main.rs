@@ -1,0 +1,128 @@
+//! Holds a server in a container for as long as somebody listens.
+//!
+//! ```text
+//! testbed-containers redis
+//! ```
+//!
+//! starts one, prints one line of JSON on standard output, `{"url": "redis://…"}` or
+//! `{"error": "…"}`, and holds the container until standard input ends. Whoever started this
+//! keeps the other end of that pipe, so the container is removed however the owner dies.
+//! (testcontainers removes a container when its handle is dropped, which `kill -9` prevents;
+//! it has no reaper process.)
+//!
+//! This is a program of its own because a Docker client is two hundred crates: the test bed
+//! has it built and run only where it found no server on the machine. It speaks to the
+//! engine that `DOCKER_HOST` names, podman's too.
+//!
+//! # Adding a server
+//!
+//! One more arm in [`Server::named`].
+
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use testcontainers::core::{IntoContainerPort, WaitFor};
+use testcontainers::runners::AsyncRunner;
+use testcontainers::{ContainerAsync, GenericImage, ImageExt};
+use tokio::sync::oneshot;
+
+/// What to start, and how its clients reach it.
+struct Server {
+    image: &'static str,
+    tag: &'static str,
+    port: u16,
+    /// Part of the line, on standard output, that means that clients are welcome.
+    ready: &'static str,
+    command: Vec<String>,
+    /// The URL up to the host.
+    login: String,
+}
+
+impl Server {
+    fn named(name: &str) -> Result<Self> {
+        // The engine publishes the port to the whole network, so no server goes without a
+        // password that nobody can guess.
+        let password = format!("{:032x}", rand::random::<u128>());
+        match name {
+            "redis" => Ok(Self {
+                image: "redis",
+                tag: "7.2.4", // the last one under the BSD licence
+                port: 6379,
+                ready: "Ready to accept connections",
+                command: ["redis-server", "--save", "", "--appendonly", "no", "--requirepass"]
+                    .map(String::from)
+                    .into_iter()
+                    .chain([password.clone()])
+                    .collect(),
+                login: format!("redis://:{password}@"),
+            }),
+            _ => bail!("no container is known for `{name}`; there is one for: redis"),
+        }
+    }
+
+    async fn start(&self) -> Result<ContainerAsync<GenericImage>> {
+        GenericImage::new(self.image, self.tag)
+            .with_exposed_port(self.port.tcp())
+            .with_wait_for(WaitFor::message_on_stdout(self.ready))
+            .with_cmd(&self.command)
+            .start()
+            .await
+            .with_context(|| format!("cannot run {}:{} in a container", self.image, self.tag))
+    }
+
+    async fn url(&self, container: &ContainerAsync<GenericImage>) -> Result<String> {
+        let host = container.get_host().await?.to_string();
+        // The port is that of IPv4, and `localhost` may mean ::1.
+        let host = if host == "localhost" { "127.0.0.1" } else { &host };
+        let port = container.get_host_port_ipv4(self.port).await?;
+        Ok(format!("{}{host}:{port}", self.login))
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match hold(end_of_input()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&json!({ "error": format!("{error:#}") }));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn hold(mut end: oneshot::Receiver<()>) -> Result<()> {
+    let name = std::env::args().nth(1).context("which server? try: testbed-containers redis")?;
+    let server = Server::named(&name)?;
+    // While this was being built the owner may have gone.
+    if end.try_recv().is_ok() {
+        return Ok(());
+    }
+    // Never abandoned half-way: a container that exists but has no handle would stay.
+    let container = server.start().await?;
+    let url = server.url(&container).await;
+    if let Ok(url) = &url {
+        say(&json!({ "url": url }));
+        // An error would mean that the reading thread is gone: the input has ended as well.
+        let _ = end.await;
+    }
+    container.rm().await.context("cannot remove the container")?;
+    url.map(drop)
+}
+
+/// Tells when standard input ends. A thread, because tokio's standard input cannot be
+/// cancelled and would hold up the exit.
+fn end_of_input() -> oneshot::Receiver<()> {
+    let (ended, end) = oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin().lock().by_ref(), &mut io::sink());
+        let _ = ended.send(());
+    });
+    end
+}
+
+/// One line to the owner; where the owner is gone, the input ends as well.
+fn say(line: &serde_json::Value) {
+    let _ = writeln!(io::stdout(), "{line}");
+}

@@ -1,0 +1,193 @@
+//! The servers' small command, which `cargo lab` runs: `up`, `down`, `doctor`, `setup`.
+//!
+//! It is separate so that the lab itself links no client of any server.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use testbed::server::install::Method;
+use testbed::server::{RECIPES, Recipe, Step, doctor, kept, program};
+
+const USAGE: &str = "\
+usage: testbed <command> [server]
+
+  up [--port N]                  keep a server running, for you to look into
+  down                           end it
+  doctor                         what a lesson would find on this machine
+  setup [--print] [--method M]   install one (apt, dnf, brew, wheel)
+
+The server is redis. Exit status: 0 done, 1 not done, 2 not understood.";
+
+fn main() -> ExitCode {
+    let order = match Order::read(std::env::args().skip(1)) {
+        Ok(order) => order,
+        Err(error) => {
+            eprintln!("{error:#}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match order.run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Order {
+    command: String,
+    servers: Vec<&'static Recipe>,
+    port: Option<u16>,
+    print: bool,
+    method: Option<Method>,
+}
+
+impl Order {
+    fn read(mut words: impl Iterator<Item = String>) -> Result<Self> {
+        let mut order = Self { command: words.next().context("no command")?, ..Self::default() };
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--port" => {
+                    let port = words.next().context("--port needs a number")?;
+                    let port = port.parse().ok().filter(|port| *port > 0);
+                    order.port = Some(port.context("--port needs a number from 1 to 65535")?);
+                }
+                "--print" => order.print = true,
+                "--method" => {
+                    let name = words.next().context("--method needs a name")?;
+                    let method = Method::ALL.iter().find(|method| method.name() == name);
+                    order.method = Some(*method.with_context(|| format!("no method `{name}`"))?);
+                }
+                id => {
+                    let recipe = RECIPES.iter().find(|recipe| recipe.id == id);
+                    order.servers.push(recipe.with_context(|| format!("no server `{id}`"))?);
+                }
+            }
+        }
+        let given = [
+            ("--port", order.port.is_some(), "up"),
+            ("--print", order.print, "setup"),
+            ("--method", order.method.is_some(), "setup"),
+        ];
+        for (option, given, command) in given {
+            if given && order.command != command {
+                bail!("{option} belongs to `{command}`");
+            }
+        }
+        if !["up", "down", "doctor", "setup"].contains(&order.command.as_str()) {
+            bail!("no command `{}`", order.command);
+        }
+        if order.servers.is_empty() {
+            order.servers = RECIPES.iter().collect();
+        }
+        Ok(order)
+    }
+
+    /// Whether all went well for every server.
+    fn run(&self) -> Result<bool> {
+        let mut well = true;
+        for recipe in &self.servers {
+            well &= match self.command.as_str() {
+                "up" => up(recipe, self.port)?,
+                "down" => down(recipe)?,
+                "doctor" => examine(recipe),
+                _ => setup(recipe, self.method, self.print)?,
+            };
+        }
+        Ok(well)
+    }
+}
+
+fn up(recipe: &Recipe, port: Option<u16>) -> Result<bool> {
+    let kept = kept::up(recipe, port)?;
+    if let Some(evaded) = &kept.evaded {
+        println!("{evaded}; taking the next free one");
+    }
+    let state = if kept.already { "was up already" } else { "is up" };
+    println!("{} {state} at {} · process {}", kept.version, kept.record.url, kept.record.pid);
+    println!("next: cargo lab down ends it");
+    Ok(true)
+}
+
+fn down(recipe: &Recipe) -> Result<bool> {
+    match kept::down(recipe)? {
+        Some(record) => println!("{} is down · it was at {}", recipe.name, record.url),
+        None => println!("{} was not up", recipe.name),
+    }
+    Ok(true)
+}
+
+fn examine(recipe: &Recipe) -> bool {
+    let findings = doctor::examine(recipe);
+    println!("{}", recipe.name);
+    for finding in &findings {
+        let mark = if finding.usable { "yes" } else { "no" };
+        let mut lines = wrapped(&finding.text, 80 - 18).into_iter();
+        let first = lines.next().unwrap_or_default();
+        println!("  {:<10} {mark:<4} {first}", finding.step.name());
+        for line in lines {
+            println!("{:18}{line}", "");
+        }
+    }
+    // A URL that is set and does not answer stops the chain: no other server is meant.
+    let broken = findings.iter().find(|finding| {
+        let set = std::env::var_os(recipe.variable).is_some_and(|url| !url.is_empty());
+        finding.step == Step::Url && set && !finding.usable
+    });
+    match (broken, findings.iter().find(|finding| finding.usable)) {
+        (Some(_), _) => println!("next: start that server, or unset {}", recipe.variable),
+        (None, Some(first)) => {
+            println!("lessons use: {}", first.step.name());
+            return true;
+        }
+        (None, None) => println!("next: cargo lab setup"),
+    }
+    false
+}
+
+/// Breaks a line at its blanks where it would be wider than `width`.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    lines
+}
+
+fn setup(recipe: &Recipe, method: Option<Method>, print: bool) -> Result<bool> {
+    let found = program::find(recipe.programs);
+    if let (Some(program), None, false) = (&found, method, print) {
+        println!("{} is here already: {}", recipe.name, program.display());
+        println!("next: cargo lab doctor");
+        return Ok(true);
+    }
+    let plan = method.or_else(|| Method::choose(recipe)).and_then(|method| method.plan(recipe));
+    let Some(plan) = plan else {
+        bail!(
+            "no way to install {0} is known here: no apt-get or dnf with root or sudo, no\n\
+             brew, no python3 with pip\n\
+             next: install {0} by hand and run cargo lab doctor, or start Docker",
+            recipe.name
+        );
+    };
+    println!("installs {}:", plan.summary);
+    println!("{}", plan.command());
+    if print {
+        return Ok(true);
+    }
+    plan.run(false).map_err(anyhow::Error::msg).context("setup failed")?;
+    let program = program::find(recipe.programs)
+        .with_context(|| format!("{} is still not to be found", recipe.name))?;
+    println!("{} is installed: {}", recipe.name, program.display());
+    println!("next: cargo lab doctor");
+    Ok(true)
+}

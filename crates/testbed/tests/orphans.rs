@@ -1,0 +1,160 @@
+//! No server outlives its owner. Each round starts this very program as an owner, kills it
+//! with SIGKILL, and looks for what is left.
+
+#![allow(clippy::unwrap_used)] // A test may stop at the first surprise, helpers included.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use testbed::server::supervised::{Supervised, Trouble};
+
+const ROUNDS: usize = 50;
+const GONE_WITHIN: Duration = Duration::from_secs(2);
+
+/// What an owner is to do; set only for the child processes of these tests.
+const PART: &str = "TESTBED_TEST_PART";
+
+#[test]
+#[ignore = "the owner's part, played for the tests below"]
+fn owner() {
+    match std::env::var(PART).as_deref() {
+        Ok("ready") => {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let redis = runtime.block_on(testbed::redis::process()).unwrap();
+            println!("\nready {} {}", redis.pid().unwrap(), redis.room().unwrap().display());
+            std::thread::sleep(Duration::from_secs(60));
+        }
+        Ok("waiting") => {
+            let patience = Duration::from_secs(60);
+            let _ = Supervised::start(Path::new("sleep"), &["60".into()], "never", patience);
+        }
+        _ => {}
+    }
+}
+
+fn play(part: &str, rooms: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "owner", "--ignored", "--nocapture"])
+        .env(PART, part)
+        .env("TMPDIR", rooms)
+        .env_remove("TESTBED_ONLY")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn running(pid: &str) -> bool {
+    let mut ask = Command::new("kill");
+    ask.args(["-0", pid]).stderr(Stdio::null()).status().unwrap().success()
+}
+
+fn empty(rooms: &Path) -> bool {
+    rooms.read_dir().unwrap().next().is_none()
+}
+
+/// Processes that work in a room: servers and supervisors, of which only Linux tells.
+#[cfg(target_os = "linux")]
+fn workers(rooms: &Path) -> usize {
+    let place = |process: std::fs::DirEntry| process.path().join("cwd").read_link().ok();
+    let processes = Path::new("/proc").read_dir().unwrap().flatten();
+    processes.filter_map(place).filter(|place| place.starts_with(rooms)).count()
+}
+
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < GONE_WITHIN, "within {GONE_WITHIN:?}: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    start.elapsed()
+}
+
+#[test]
+fn the_server_is_gone_after_its_owner_was_killed() {
+    let rooms = tempfile::tempdir().unwrap();
+    let mut longest = Duration::ZERO;
+    for _ in 0..ROUNDS {
+        let mut owner = play("ready", rooms.path());
+        let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+        let ready = lines.find_map(|line| Some(line.ok()?.strip_prefix("ready ")?.to_owned()));
+        let ready = ready.expect("the owner has a server");
+        let (pid, room) = ready.split_once(' ').unwrap();
+        assert!(running(pid) && Path::new(room).is_dir());
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        let process = eventually("the server is gone", || !running(pid));
+        let room = eventually("its room is gone", || empty(rooms.path()));
+        longest = longest.max(process + room);
+    }
+    println!("longest of {ROUNDS}: {longest:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_is_left_of_a_server_whose_owner_was_killed_before_it_was_ready() {
+    let rooms = tempfile::tempdir().unwrap();
+    for _ in 0..ROUNDS {
+        let mut owner = play("waiting", rooms.path());
+        // The supervisor, its guard and the server that never becomes ready.
+        eventually("the server runs", || workers(rooms.path()) == 3);
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        eventually("no process is left", || workers(rooms.path()) == 0);
+        eventually("no room is left", || empty(rooms.path()));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_is_left_whenever_the_owner_was_killed() {
+    let rooms = tempfile::tempdir().unwrap();
+    for round in 0..ROUNDS {
+        let mut owner = play("ready", rooms.path());
+        // From before the supervisor starts until after the server is ready.
+        std::thread::sleep(Duration::from_micros(500) * u32::try_from(round).unwrap());
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        // A supervisor may still be about to make its room: only both together, and still
+        // so a moment later, mean that nothing is left.
+        let nothing = || workers(rooms.path()) == 0 && empty(rooms.path());
+        eventually("nothing is left", nothing);
+        std::thread::sleep(Duration::from_millis(20));
+        eventually("nothing has come back", nothing);
+    }
+}
+
+fn start(script: &str, patience: Duration) -> Result<Supervised, Trouble> {
+    Supervised::start(Path::new("sh"), &["-c".into(), script.into()], "welcome", patience)
+}
+
+#[test]
+fn a_server_that_ends_at_once_leaves_its_last_words() {
+    let died = start("echo the port is taken; exit 3", Duration::from_secs(5)).unwrap_err();
+    assert!(matches!(died, Trouble::Died { .. }), "{died:?}");
+    assert_eq!(died.to_string(), "sh ended: the port is taken\nexit status 3");
+}
+
+#[test]
+fn a_server_that_is_never_ready_is_given_up() {
+    let patience = Duration::from_millis(100);
+    let stalled = start("echo thinking; sleep 60", patience).unwrap_err();
+    assert_eq!(stalled.to_string(), "sh was not ready after 100ms: thinking");
+}
+
+#[test]
+fn a_program_that_is_not_there_is_said_to_be_so() {
+    let nowhere = Path::new("/nowhere/redis-server");
+    let died = Supervised::start(nowhere, &[], "ready", Duration::from_secs(5)).unwrap_err();
+    assert!(died.to_string().contains("not found"), "{died}");
+}
+
+#[test]
+fn a_server_that_talks_much_is_not_held_up() {
+    // More than a pipe holds: were the log not read, the server would never become ready.
+    let script = "i=0; while [ $i -lt 5000 ]; do echo a line of some length or other; \
+                  i=$((i+1)); done; echo Welcome; sleep 60";
+    start(script, Duration::from_secs(10)).unwrap();
+}
