@@ -36,7 +36,7 @@ pub(crate) enum Command {
         all: bool,
     },
     /// The lesson's example: the problem, then the pattern, with figures
-    Run { lesson: Option<String> },
+    Run(Which),
     /// Open a lesson's task; makes your file for it
     Start {
         #[command(flatten)]
@@ -46,9 +46,9 @@ pub(crate) enum Command {
         edit: bool,
     },
     /// Grade your file
-    Check { lesson: Option<String> },
+    Check(Which),
     /// Grade whenever you save
-    Watch { lesson: Option<String> },
+    Watch(Which),
     /// The next of three hints
     Hint {
         #[command(flatten)]
@@ -73,7 +73,7 @@ pub(crate) enum Command {
         yes: bool,
     },
     /// Your file against the task as it is now
-    Diff { lesson: Option<String> },
+    Diff(Which),
     /// Begin a lesson's file again; the old one is kept
     Reset { lesson: String },
     /// Make a lesson the current one
@@ -87,7 +87,7 @@ pub(crate) enum Command {
     /// How far you are, by phase and topic
     Progress,
     /// The lesson's benchmark
-    Bench { lesson: Option<String> },
+    Bench(Which),
     /// Install what the lessons need
     Setup(PassedOn),
     /// Keep a server running
