@@ -36,53 +36,58 @@ pub(crate) enum Command {
         all: bool,
     },
     /// The lesson's example: the problem, then the pattern, with figures
-    Run { lesson: Option<String> },
+    Run(Which),
     /// Open a lesson's task; makes your file for it
     Start {
-        lesson: Option<String>,
+        #[command(flatten)]
+        which: Which,
         /// Open your file in $VISUAL or $EDITOR
         #[arg(long)]
         edit: bool,
     },
     /// Grade your file
-    Check { lesson: Option<String> },
+    Check(Which),
     /// Grade whenever you save
-    Watch { lesson: Option<String> },
+    Watch(Which),
     /// The next of three hints
     Hint {
-        lesson: Option<String>,
+        #[command(flatten)]
+        which: Which,
         /// Only those that you have had
         #[arg(long)]
         again: bool,
     },
     /// A wrong answer, and how it dies
     Why {
-        lesson: Option<String>,
+        #[command(flatten)]
+        which: Which,
         /// Which one; without it the next that you have not seen
         decoy: Option<String>,
     },
     /// Your file beside the reference
     Solution {
-        lesson: Option<String>,
+        #[command(flatten)]
+        which: Which,
         /// Do not ask, even where the lesson has not passed
         #[arg(long)]
         yes: bool,
     },
     /// Your file against the task as it is now
-    Diff { lesson: Option<String> },
+    Diff(Which),
     /// Begin a lesson's file again; the old one is kept
     Reset { lesson: String },
     /// Make a lesson the current one
     Goto { lesson: String },
     /// Write a line into your session notes
     Note {
+        /// What you want to remember
         #[arg(required = true)]
         text: Vec<String>,
     },
     /// How far you are, by phase and topic
     Progress,
     /// The lesson's benchmark
-    Bench { lesson: Option<String> },
+    Bench(Which),
     /// Install what the lessons need
     Setup(PassedOn),
     /// Keep a server running
@@ -93,6 +98,13 @@ pub(crate) enum Command {
     Doctor,
     /// For maintainers: is every part of every lesson there, and do the graders grade?
     Audit(Audit),
+}
+
+/// A lesson, or the current one.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// Its name, its id, or a beginning of the name; left out: the lesson that you are at
+    pub(crate) lesson: Option<String>,
 }
 
 /// Words that go to the test bed as they are.

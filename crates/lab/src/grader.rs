@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -98,6 +99,7 @@ impl Report {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let folder = workspace.state();
         store::make_folder(&folder)?;
+        sweep(&folder);
         let name =
             format!("report-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = folder.join(format!("{name}.jsonl"));
@@ -130,6 +132,21 @@ impl Drop for Report {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
         let _ = fs::remove_file(&self.output);
+    }
+}
+
+/// Clears away what labs left behind that were stopped in the middle of a grading. No grading runs
+/// for a day.
+fn sweep(folder: &Path) {
+    const OLD: Duration = Duration::from_secs(24 * 60 * 60);
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let is_report = entry.file_name().to_string_lossy().starts_with("report-");
+        let age =
+            entry.metadata().and_then(|data| data.modified()).ok().and_then(|at| at.elapsed().ok());
+        if is_report && age.is_some_and(|age| age > OLD) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 

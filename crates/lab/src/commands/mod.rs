@@ -37,21 +37,27 @@ pub(crate) fn run(command: Option<Command>) -> Result<u8> {
     match command {
         None => home::run(workspace),
         Some(Command::List { topic, all }) => list::run(workspace, topic.as_deref(), all),
-        Some(Command::Run { lesson }) => run::run(workspace, lesson.as_deref()),
-        Some(Command::Start { lesson, edit }) => start::run(workspace, lesson.as_deref(), edit),
-        Some(Command::Check { lesson }) => check::run(workspace, lesson.as_deref()),
-        Some(Command::Watch { lesson }) => watch::run(workspace, lesson.as_deref()),
-        Some(Command::Hint { lesson, again }) => hint::run(workspace, lesson.as_deref(), again),
-        Some(Command::Why { lesson, decoy }) => {
-            why::run(workspace, lesson.as_deref(), decoy.as_deref())
+        Some(Command::Run(which)) => run::run(workspace, which.lesson.as_deref()),
+        Some(Command::Start { which, edit }) => {
+            start::run(workspace, which.lesson.as_deref(), edit)
         }
-        Some(Command::Solution { lesson, yes }) => solution::run(workspace, lesson.as_deref(), yes),
-        Some(Command::Diff { lesson }) => diff::run(workspace, lesson.as_deref()),
+        Some(Command::Check(which)) => check::run(workspace, which.lesson.as_deref()),
+        Some(Command::Watch(which)) => watch::run(workspace, which.lesson.as_deref()),
+        Some(Command::Hint { which, again }) => {
+            hint::run(workspace, which.lesson.as_deref(), again)
+        }
+        Some(Command::Why { which, decoy }) => {
+            why::run(workspace, which.lesson.as_deref(), decoy.as_deref())
+        }
+        Some(Command::Solution { which, yes }) => {
+            solution::run(workspace, which.lesson.as_deref(), yes)
+        }
+        Some(Command::Diff(which)) => diff::run(workspace, which.lesson.as_deref()),
         Some(Command::Reset { lesson }) => reset::run(workspace, &lesson),
         Some(Command::Goto { lesson }) => goto::run(workspace, &lesson),
         Some(Command::Note { text }) => note::run(workspace, &text.join(" ")),
         Some(Command::Progress) => overview::run(workspace),
-        Some(Command::Bench { lesson }) => bench::run(workspace, lesson.as_deref()),
+        Some(Command::Bench(which)) => bench::run(workspace, which.lesson.as_deref()),
         Some(Command::Setup(words)) => servers::run(workspace, "setup", &words.words),
         Some(Command::Up(words)) => servers::run(workspace, "up", &words.words),
         Some(Command::Down(words)) => servers::run(workspace, "down", &words.words),

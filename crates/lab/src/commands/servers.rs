@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::{
     cargo,
-    failure::{FAILED, PASSED},
+    failure::{FAILED, PASSED, USAGE},
     workspace::Workspace,
 };
 
@@ -12,5 +12,9 @@ pub(crate) fn run(workspace: &Workspace, what: &str, words: &[String]) -> Result
     let mut command = cargo::command(workspace, &["run", "-q", "-p", "testbed", "--", what]);
     // The test bed says what to type next; it knows what it found.
     let status = cargo::run(command.args(words))?;
-    Ok(if status.success() { PASSED } else { FAILED })
+    Ok(match status.code() {
+        Some(0) => PASSED,
+        Some(2) => USAGE,
+        _ => FAILED,
+    })
 }

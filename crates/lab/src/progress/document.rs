@@ -53,14 +53,21 @@ fn marker(line: &[u8]) -> Option<Marker<'_>> {
     inner.strip_prefix("end ").map(Marker::End)
 }
 
-/// Whether the lab itself may have written a line: tables, headings, comments, its two kinds of
-/// list items, and prose in italics, which is how the lab's parts speak so that this can tell.
-fn is_labs(line: &str) -> bool {
+/// Whether the lab itself may have written a line of a part: tables, headings, comments, its kinds
+/// of list items, and prose in italics, which is how the lab's parts speak so that this can tell.
+/// What a newer lab writes in parts of its own is not for this one to judge.
+fn is_labs(part: &str, line: &str) -> bool {
+    // The plain boxes among the goals are the learner's.
+    let items: &[&str] = match part {
+        "goals" => &["- [ ] **", "- [x] **"],
+        "skills" | "levels" => &["- **", "- [ ] ", "- [x] "],
+        "resume" => &["- **"],
+        "phases" | "topics" | "lessons" => &[],
+        _ => return true,
+    };
     let line = line.trim();
     line.is_empty()
-        || ["|", "#", "<!--", "- **", "- [ ] ", "- [x] "]
-            .iter()
-            .any(|start| line.starts_with(start))
+        || ["|", "#", "<!--"].iter().chain(items).any(|start| line.starts_with(start))
         || (line.starts_with('_') && line.ends_with('_'))
 }
 
@@ -222,9 +229,11 @@ impl Reader {
         let mut body = String::new();
         for (number, line) in lines.iter().enumerate() {
             let words = String::from_utf8_lossy(line);
-            if is_labs(&words) {
+            if is_labs(&name, &words) {
                 body.push_str(&words);
             } else {
+                // An empty line in its place: the lines after it keep their numbers.
+                body.push('\n');
                 self.damage.push(Damage::new(
                     first + number,
                     format!("text inside the lab's part {name}; moved out below it"),
@@ -252,14 +261,12 @@ impl Reader {
         for line in lines {
             let words = String::from_utf8_lossy(&line);
             chapters += usize::from(words.starts_with("## "));
-            if chapters < 2 && is_labs(&words) {
-                body.push_str(&words);
-                if !body.ends_with('\n') {
-                    body.push('\n');
-                }
+            if chapters < 2 && is_labs(&name, &words) {
+                body.push_str(words.trim_end_matches('\n'));
             } else {
                 self.text.extend(line);
             }
+            body.push('\n');
         }
         self.part(name, first, body);
     }

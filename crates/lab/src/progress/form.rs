@@ -388,7 +388,8 @@ fn levels(workspace: &Workspace, progress: &Progress) -> String {
 }
 
 fn goals(workspace: &Workspace, progress: &Progress) -> String {
-    let mut out = String::from("## Next goals\n\n_The lab's three; add your own below._\n\n");
+    let mut out =
+        String::from("## Next goals\n\n_The lab's three. Write your own below this part._\n\n");
     let open: Vec<_> =
         workspace.ready().filter(|found| !progress.is_done(*found)).take(3).collect();
     for found in &open {

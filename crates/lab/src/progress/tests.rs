@@ -222,6 +222,39 @@ fn damage_is_named_by_its_line() {
 }
 
 #[test]
+fn what_the_learner_wrote_inside_a_part_moves_below_it() {
+    let workspace = workspace();
+    let mut progress = Progress::default();
+    progress.records.insert(Id("01.2".to_owned()), Record { attempts: 3, ..Record::default() });
+    let text = String::from_utf8(rendered(&progress, &workspace).bytes()).unwrap();
+    let mine = "- [ ] read the paper on leases\n";
+    let edited = text
+        .replace("<!-- lab:end goals -->", &format!("{mine}<!-- lab:end goals -->"))
+        .replace("## Lessons\n", "## Lessons\nmy remark\n")
+        .replace("| 3 ", "| three ");
+    let mut reading = read::read(edited.as_bytes());
+    let row = edited.lines().position(|line| line.contains("| three ")).unwrap() + 1;
+    assert!(reading.damage.iter().any(|damage| damage.line == row), "{:?}", reading.damage);
+    form::fill(&mut reading.document, &workspace, &reading.progress);
+    let repaired = String::from_utf8(reading.document.bytes()).unwrap();
+    assert!(repaired.contains(&format!("<!-- lab:end goals -->\n{mine}")), "{repaired}");
+    assert!(repaired.contains("<!-- lab:end lessons -->\nmy remark\n"), "{repaired}");
+}
+
+#[test]
+fn a_part_of_a_newer_version_is_carried_along() {
+    let workspace = workspace();
+    let newer = "<!-- lab:begin badges -->\nwhatever it may say\n<!-- lab:end badges -->\n";
+    let mut document = rendered(&Progress::default(), &workspace);
+    document.segments.push(Segment::Text(b"\n".to_vec()));
+    let bytes = [document.bytes(), newer.as_bytes().to_vec()].concat();
+    let mut reading = read::read(&bytes);
+    assert_eq!(reading.damage, []);
+    form::fill(&mut reading.document, &workspace, &reading.progress);
+    assert!(reading.document.bytes().ends_with(newer.as_bytes()));
+}
+
+#[test]
 fn an_edit_by_hand_is_noticed_and_counts() {
     let workspace = workspace();
     let text = String::from_utf8(rendered(&Progress::default(), &workspace).bytes()).unwrap();

@@ -95,6 +95,19 @@ fn start_never_overwrites_and_reset_keeps_a_copy() {
 }
 
 #[test]
+fn start_opens_the_editor_of_ones_choice() {
+    let sandbox = Sandbox::new();
+    let mut with = sandbox.command(&["start", "cache_aside", "--edit"]);
+    let status = with.env_remove("VISUAL").env("EDITOR", "cp Cargo.toml").status().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(sandbox.read(DESK_FILE), sandbox.read("Cargo.toml"), "the editor got the file");
+    let mut without = sandbox.command(&["start", "cache_aside", "--edit"]);
+    let output = without.env_remove("VISUAL").env_remove("EDITOR").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("neither $VISUAL nor $EDITOR is set"));
+}
+
+#[test]
 fn the_solution_asks_first_and_records_the_look() {
     let sandbox = Sandbox::new();
     let refused = sandbox.lab(&["solution", "cache_aside"]);

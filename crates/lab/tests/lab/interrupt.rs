@@ -1,10 +1,10 @@
 //! Ctrl-C and `kill`: the child dies with the lab, and nothing is recorded by halves.
 
 use std::{
-    fs,
+    fs::{self, File},
     process::{Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use crate::sandbox::{DESK_FILE, Sandbox, seen};
@@ -90,10 +90,14 @@ fn a_lab_that_was_killed() {
     sandbox.passes(&["goto", "cache_aside"]);
     let mut lab = sandbox.command(&["check", "cache_aside"]).stdout(Stdio::null()).spawn().unwrap();
     let grader = hanging(&sandbox);
+    sandbox.write(".lab/report-1-0.jsonl", "left by another, long ago");
+    let old = SystemTime::now() - Duration::from_secs(25 * 60 * 60);
+    File::open(sandbox.root.join(".lab/report-1-0.jsonl")).unwrap().set_modified(old).unwrap();
     lab.kill().unwrap();
     lab.wait().unwrap();
     signal("KILL", grader);
     sandbox.write(DESK_FILE, "RIGHT");
     sandbox.passes(&["check", "cache_aside"]);
     assert!(sandbox.row("01.2").contains("| completed |"));
+    assert!(!sandbox.has(".lab/report-1-0.jsonl"), "what is old is swept up");
 }

@@ -112,6 +112,7 @@ echo "$*" >> "$root/bin/calls"
 [ "$1" = --version ] && { echo "cargo 1.95.0 (fixture)"; exit 0; }
 case "$*" in
   *"-p testbed -- doctor"*) echo "ok       redis      Redis 7.0.15"; exit 0;;
+  *"-p testbed -- up --port no"*) exit 2;;
   *"-p testbed"*) shift 5; echo "testbed: $*"; exit 0;;
   *"--example"*) echo "the example speaks"; [ -e "$root/bin/hang" ] && { echo $$ > "$root/bin/pid"; exec sleep 60; }; exit 0;;
   bench*) echo "the benchmark speaks"; exit 0;;
