@@ -104,15 +104,15 @@ pub enum Error {
     #[error(transparent)]
     Process(#[from] Trouble),
     /// The server did not answer, or refused.
-    #[error("Redis did not take {order}: {source}\nnext: cargo lab doctor")]
+    #[error("Redis did not take {order}: {cause}\nnext: cargo lab doctor")]
     Order {
         /// The command.
         order: String,
-        /// What the client said.
-        source: RedisError,
+        /// What the client said. In the message, so no `source` for others to append.
+        cause: RedisError,
     },
     /// The thread that should have done it was lost.
-    #[error("the order was lost: {0}")]
+    #[error("the order was lost")]
     Lost(#[from] tokio::task::JoinError),
 }
 
@@ -359,9 +359,9 @@ impl Redis {
     {
         let held = Arc::clone(&self.held);
         let said = tokio::task::spawn_blocking(move || talk(&mut connect(&held.client, PATIENCE)?));
-        said.await?.map_err(|source| Error::Order {
+        said.await?.map_err(|cause| Error::Order {
             order: order.into(),
-            source,
+            cause,
         })
     }
 

@@ -48,7 +48,7 @@ pub struct Supervised {
 pub enum Trouble {
     /// The shell that supervises could not be started or was lost.
     #[error("cannot supervise a server: {0}")]
-    Supervisor(#[from] io::Error),
+    Supervisor(io::Error),
     /// The server ended before it was ready, or was found dead.
     #[error("{} ended: {log}", program.display())]
     Died {
@@ -67,6 +67,12 @@ pub enum Trouble {
         /// The last lines of its log.
         log: String,
     },
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::Supervisor(error)
+    }
 }
 
 #[derive(Debug, Default)]
