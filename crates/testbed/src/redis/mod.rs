@@ -97,7 +97,7 @@ pub enum Error {
     Lost(#[from] tokio::task::JoinError),
 }
 
-/// A Redis by the whole chain: see [`server`](crate::server).
+/// A Redis by the whole chain: see [`server`].
 ///
 /// # Errors
 /// [`Missing`], whose message ends with the one command to run.
