@@ -53,18 +53,11 @@ impl Server {
                 tag: "7.2.4", // the last one under the BSD licence
                 port: 6379,
                 ready: "Ready to accept connections",
-                command: [
-                    "redis-server",
-                    "--save",
-                    "",
-                    "--appendonly",
-                    "no",
-                    "--requirepass",
-                ]
-                .map(String::from)
-                .into_iter()
-                .chain([password.clone()])
-                .collect(),
+                command: ["redis-server", "--save", "", "--appendonly", "no", "--requirepass"]
+                    .map(String::from)
+                    .into_iter()
+                    .chain([password.clone()])
+                    .collect(),
                 login: format!("redis://:{password}@"),
             }),
             _ => bail!("no container is known for `{name}`; there is one for: redis"),
@@ -86,11 +79,7 @@ impl Server {
     async fn url(&self, container: &ContainerAsync<GenericImage>) -> Result<String> {
         let host = container.get_host().await?.to_string();
         // The port is that of IPv4, and `localhost` may mean ::1.
-        let host = if host == "localhost" {
-            "127.0.0.1"
-        } else {
-            &host
-        };
+        let host = if host == "localhost" { "127.0.0.1" } else { &host };
         let port = container.get_host_port_ipv4(self.port).await?;
         Ok(format!("{}{host}:{port}", self.login))
     }
@@ -128,10 +117,7 @@ async fn hold(mut orders: Orders) -> Result<()> {
             });
         }
     }
-    container
-        .rm()
-        .await
-        .context("cannot remove the container")?;
+    container.rm().await.context("cannot remove the container")?;
     url.map(drop)
 }
 

@@ -36,13 +36,7 @@ impl Gate {
 
     /// A gate that opens by itself when `parties` have arrived: a barrier.
     pub fn barrier(parties: usize) -> Gate {
-        Gate {
-            state: watch::Sender::new(State {
-                arrived: 0,
-                opens_at: parties,
-                open: false,
-            }),
-        }
+        Gate { state: watch::Sender::new(State { arrived: 0, opens_at: parties, open: false }) }
     }
 
     /// Lets everybody pass, now and later.
@@ -64,11 +58,7 @@ impl Gate {
         let came = tokio::time::timeout(within, state.wait_for(|state| state.arrived >= parties));
         match came.await {
             Ok(_) => Ok(()),
-            Err(_) => Err(NobodyCame {
-                arrived: self.count(),
-                expected: parties,
-                within,
-            }),
+            Err(_) => Err(NobodyCame { arrived: self.count(), expected: parties, within }),
         }
     }
 
@@ -103,10 +93,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waiting_for_nobody_ends() {
-        let late = Gate::shut()
-            .arrived(1, Duration::from_secs(2))
-            .await
-            .unwrap_err();
+        let late = Gate::shut().arrived(1, Duration::from_secs(2)).await.unwrap_err();
         assert_eq!(late.to_string(), "0 of 1 came to the gate within 2s");
     }
 }

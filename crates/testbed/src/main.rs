@@ -47,10 +47,7 @@ struct Order {
 
 impl Order {
     fn read(mut words: impl Iterator<Item = String>) -> Result<Self> {
-        let mut order = Self {
-            command: words.next().context("no command")?,
-            ..Self::default()
-        };
+        let mut order = Self { command: words.next().context("no command")?, ..Self::default() };
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--port" => {
@@ -66,9 +63,7 @@ impl Order {
                 }
                 id => {
                     let recipe = RECIPES.iter().find(|recipe| recipe.id == id);
-                    order
-                        .servers
-                        .push(recipe.with_context(|| format!("no server `{id}`"))?);
+                    order.servers.push(recipe.with_context(|| format!("no server `{id}`"))?);
                 }
             }
         }
@@ -111,15 +106,8 @@ fn up(recipe: &Recipe, port: Option<u16>) -> Result<bool> {
     if let Some(evaded) = &kept.evaded {
         println!("{evaded}; taking the next free one");
     }
-    let state = if kept.already {
-        "was up already"
-    } else {
-        "is up"
-    };
-    println!(
-        "{} {state} at {} · process {}",
-        kept.version, kept.record.url, kept.record.pid
-    );
+    let state = if kept.already { "was up already" } else { "is up" };
+    println!("{} {state} at {} · process {}", kept.version, kept.record.url, kept.record.pid);
     println!("next: cargo lab down ends it");
     Ok(true)
 }
@@ -182,9 +170,7 @@ fn setup(recipe: &Recipe, method: Option<Method>, print: bool) -> Result<bool> {
         println!("next: cargo lab doctor");
         return Ok(true);
     }
-    let plan = method
-        .or_else(|| Method::choose(recipe))
-        .and_then(|method| method.plan(recipe));
+    let plan = method.or_else(|| Method::choose(recipe)).and_then(|method| method.plan(recipe));
     let Some(plan) = plan else {
         bail!(
             "no way to install {0} is known here: no apt-get or dnf with root or sudo, no\n\
@@ -198,9 +184,7 @@ fn setup(recipe: &Recipe, method: Option<Method>, print: bool) -> Result<bool> {
     if print {
         return Ok(true);
     }
-    plan.run(false)
-        .map_err(anyhow::Error::msg)
-        .context("setup failed")?;
+    plan.run(false).map_err(anyhow::Error::msg).context("setup failed")?;
     let program = program::find(recipe.programs)
         .with_context(|| format!("{} is still not to be found", recipe.name))?;
     println!("{} is installed: {}", recipe.name, program.display());

@@ -139,9 +139,7 @@ impl<V: Clone> Default for Origin<V> {
 
 impl<V> Clone for Origin<V> {
     fn clone(&self) -> Origin<V> {
-        Origin {
-            shared: Arc::clone(&self.shared),
-        }
+        Origin { shared: Arc::clone(&self.shared) }
     }
 }
 

@@ -18,14 +18,8 @@ const PART: &str = "TESTBED_TEST_PART";
 fn gone(url: &str) {
     let client = Client::open(url).unwrap();
     let start = Instant::now();
-    while client
-        .get_connection_with_timeout(Duration::from_secs(1))
-        .is_ok()
-    {
-        assert!(
-            start.elapsed() < GONE_WITHIN,
-            "within {GONE_WITHIN:?} the container is gone"
-        );
+    while client.get_connection_with_timeout(Duration::from_secs(1)).is_ok() {
+        assert!(start.elapsed() < GONE_WITHIN, "within {GONE_WITHIN:?} the container is gone");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -39,10 +33,7 @@ async fn a_lesson_works_in_a_container_that_goes_with_it() {
 
     let client = Client::open(redis.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let before: usize = redis::cmd("DBSIZE")
-        .query_async(&mut connection)
-        .await
-        .unwrap();
+    let before: usize = redis::cmd("DBSIZE").query_async(&mut connection).await.unwrap();
     assert_eq!(before, 0);
     let _: () = AsyncCommands::set(&mut connection, "key", "value")
         .await
@@ -134,10 +125,7 @@ fn the_container_is_gone_after_its_owner_was_killed() {
     let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
     let url = lines.find_map(|line| Some(line.ok()?.strip_prefix("ready ")?.to_owned()));
     let url = url.expect("the owner has a container");
-    Client::open(url.as_str())
-        .unwrap()
-        .get_connection()
-        .expect("the server answers");
+    Client::open(url.as_str()).unwrap().get_connection().expect("the server answers");
     owner.kill().unwrap();
     owner.wait().unwrap();
     gone(&url);

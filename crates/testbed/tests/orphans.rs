@@ -21,15 +21,9 @@ const PART: &str = "TESTBED_TEST_PART";
 fn owner() {
     match std::env::var(PART).as_deref() {
         Ok("ready") => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .build()
-                .unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let redis = runtime.block_on(testbed::redis::process()).unwrap();
-            println!(
-                "\nready {} {}",
-                redis.pid().unwrap(),
-                redis.room().unwrap().display()
-            );
+            println!("\nready {} {}", redis.pid().unwrap(), redis.room().unwrap().display());
             std::thread::sleep(Duration::from_secs(60));
         }
         Ok("waiting") => {
@@ -54,11 +48,7 @@ fn play(part: &str, rooms: &Path) -> Child {
 
 fn running(pid: &str) -> bool {
     let mut ask = Command::new("kill");
-    ask.args(["-0", pid])
-        .stderr(Stdio::null())
-        .status()
-        .unwrap()
-        .success()
+    ask.args(["-0", pid]).stderr(Stdio::null()).status().unwrap().success()
 }
 
 fn empty(rooms: &Path) -> bool {
@@ -70,19 +60,13 @@ fn empty(rooms: &Path) -> bool {
 fn workers(rooms: &Path) -> usize {
     let place = |process: std::fs::DirEntry| process.path().join("cwd").read_link().ok();
     let processes = Path::new("/proc").read_dir().unwrap().flatten();
-    processes
-        .filter_map(place)
-        .filter(|place| place.starts_with(rooms))
-        .count()
+    processes.filter_map(place).filter(|place| place.starts_with(rooms)).count()
 }
 
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
     while !holds() {
-        assert!(
-            start.elapsed() < GONE_WITHIN,
-            "within {GONE_WITHIN:?}: {what}"
-        );
+        assert!(start.elapsed() < GONE_WITHIN, "within {GONE_WITHIN:?}: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
     start.elapsed()
@@ -143,32 +127,21 @@ fn nothing_is_left_whenever_the_owner_was_killed() {
 }
 
 fn start(script: &str, patience: Duration) -> Result<Supervised, Trouble> {
-    Supervised::start(
-        Path::new("sh"),
-        &["-c".into(), script.into()],
-        "welcome",
-        patience,
-    )
+    Supervised::start(Path::new("sh"), &["-c".into(), script.into()], "welcome", patience)
 }
 
 #[test]
 fn a_server_that_ends_at_once_leaves_its_last_words() {
     let died = start("echo the port is taken; exit 3", Duration::from_secs(5)).unwrap_err();
     assert!(matches!(died, Trouble::Died { .. }), "{died:?}");
-    assert_eq!(
-        died.to_string(),
-        "sh ended: the port is taken\nexit status 3"
-    );
+    assert_eq!(died.to_string(), "sh ended: the port is taken\nexit status 3");
 }
 
 #[test]
 fn a_server_that_is_never_ready_is_given_up() {
     let patience = Duration::from_millis(100);
     let stalled = start("echo thinking; sleep 60", patience).unwrap_err();
-    assert_eq!(
-        stalled.to_string(),
-        "sh was not ready after 100ms: thinking"
-    );
+    assert_eq!(stalled.to_string(), "sh was not ready after 100ms: thinking");
 }
 
 #[test]

@@ -13,10 +13,7 @@ async fn connect(redis: &Redis) -> redis::aio::MultiplexedConnection {
 }
 
 async fn size(redis: &Redis) -> u64 {
-    redis::cmd("DBSIZE")
-        .query_async(&mut connect(redis).await)
-        .await
-        .unwrap()
+    redis::cmd("DBSIZE").query_async(&mut connect(redis).await).await.unwrap()
 }
 
 fn running(pid: u32) -> bool {
@@ -43,11 +40,7 @@ async fn two_are_strangers_and_empty() {
     let _: () = connect(&one).await.set("key", "value").await.unwrap();
     assert_eq!(size(&one).await, 1);
     assert_eq!(size(&other).await, 0);
-    assert!(
-        one.origin().to_string().contains(" · private, "),
-        "{}",
-        one.origin()
-    );
+    assert!(one.origin().to_string().contains(" · private, "), "{}", one.origin());
 }
 
 #[tokio::test]
@@ -76,10 +69,7 @@ async fn killed_and_restarted_on_the_same_address_with_nothing_kept() {
     assert_eq!(redis.pid(), None);
     let client = redis::Client::open(redis.url()).unwrap();
     assert!(client.get_multiplexed_async_connection().await.is_err());
-    assert!(
-        redis.stop_process().await.is_err(),
-        "there is nothing to stop"
-    );
+    assert!(redis.stop_process().await.is_err(), "there is nothing to stop");
 
     redis.restart().await.unwrap();
     assert_ne!(redis.pid(), Some(first));
@@ -96,10 +86,7 @@ async fn a_stopped_process_is_silent_and_comes_back() {
     let redis = testbed::redis::process().await.unwrap();
     let mut connection = connect(&redis).await;
     redis.stop_process().await.unwrap();
-    let silent = connection
-        .set::<_, _, ()>("key", "value")
-        .await
-        .unwrap_err();
+    let silent = connection.set::<_, _, ()>("key", "value").await.unwrap_err();
     assert!(silent.is_timeout(), "{silent}");
     redis.continue_process().await.unwrap();
     // The command that timed out is carried out nevertheless.
@@ -115,10 +102,7 @@ async fn a_pause_holds_commands_back() {
     redis.pause(Duration::from_millis(200)).await.unwrap();
     let _: Option<String> = connection.get("key").await.unwrap();
     let took = start.elapsed();
-    assert!(
-        took >= Duration::from_millis(200),
-        "answered after {took:?}"
-    );
+    assert!(took >= Duration::from_millis(200), "answered after {took:?}");
 }
 
 #[tokio::test]
@@ -146,11 +130,7 @@ async fn flushes_forget_keys_and_scripts() {
         .await
         .unwrap();
     redis.script_flush().await.unwrap();
-    let forgotten = redis::cmd("EVALSHA")
-        .arg(digest)
-        .arg(0)
-        .exec_async(&mut connection)
-        .await;
+    let forgotten = redis::cmd("EVALSHA").arg(digest).arg(0).exec_async(&mut connection).await;
     assert_eq!(forgotten.unwrap_err().code(), Some("NOSCRIPT"));
 }
 

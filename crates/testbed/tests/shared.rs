@@ -27,9 +27,7 @@ fn lease(redis: &Redis, database: i64) -> Result<Lease, Refused> {
 }
 
 fn size(redis: &Redis, database: i64) -> u64 {
-    redis::cmd("DBSIZE")
-        .query(&mut at(redis, database))
-        .unwrap()
+    redis::cmd("DBSIZE").query(&mut at(redis, database)).unwrap()
 }
 
 #[tokio::test]
@@ -51,13 +49,8 @@ async fn each_lease_is_another_empty_database_and_is_emptied_at_its_end() {
 async fn many_at_once_never_share_a_database() {
     let redis = shared().await;
     let leases: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..16)
-            .map(|_| scope.spawn(|| lease(&redis, 0).unwrap()))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
+        let threads: Vec<_> = (0..16).map(|_| scope.spawn(|| lease(&redis, 0).unwrap())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     let mut databases: Vec<i64> = leases.iter().map(Lease::database).collect();
     databases.sort_unstable();
@@ -84,10 +77,7 @@ async fn a_named_database_that_is_in_use_is_refused_and_kept() {
     let _held = lease(&redis, 6).unwrap();
     for database in [3, 4, 6] {
         let refused = lease(&redis, database).unwrap_err();
-        assert!(
-            matches!(refused, Refused::InUse(named) if named == database),
-            "{refused}"
-        );
+        assert!(matches!(refused, Refused::InUse(named) if named == database), "{refused}");
         assert_eq!(size(&redis, database), 1);
     }
 }
@@ -99,10 +89,7 @@ async fn a_server_without_a_free_database_is_refused() {
         let _: () = at(&redis, database).set("somebody's", "data").unwrap();
     }
     let full = lease(&redis, 0).unwrap_err();
-    assert_eq!(
-        full.to_string(),
-        "all 64 databases are in use; only an empty one is taken"
-    );
+    assert_eq!(full.to_string(), "all 64 databases are in use; only an empty one is taken");
 }
 
 /// Set only for the child process below.
@@ -116,31 +103,16 @@ async fn lesson() {
     }
     let redis = testbed::redis::private().await.unwrap();
     let origin = redis.origin().to_string();
-    assert!(
-        origin.ends_with("· shared, from REDIS_URL · database 1"),
-        "{origin}"
-    );
-    for refused in [
-        redis.kill().await,
-        redis.restart().await,
-        redis.stop_process().await,
-    ] {
+    assert!(origin.ends_with("· shared, from REDIS_URL · database 1"), "{origin}");
+    for refused in [redis.kill().await, redis.restart().await, redis.stop_process().await] {
         assert!(matches!(refused, Err(Error::NotOurs { .. })), "{refused:?}");
     }
 
-    let open = || {
-        redis::Client::open(redis.url())
-            .unwrap()
-            .get_connection()
-            .unwrap()
-    };
+    let open = || redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
     let mut client = open();
     let _: () = client.set("a lesson's", "data").unwrap();
     assert_eq!(redis.kill_clients().await.unwrap(), 1);
-    assert!(
-        client.get::<_, String>("a lesson's").is_err(),
-        "its connection was cut"
-    );
+    assert!(client.get::<_, String>("a lesson's").is_err(), "its connection was cut");
 
     redis.flush_all().await.unwrap();
     let left: Vec<String> = open().keys("*").unwrap();
@@ -160,11 +132,7 @@ async fn a_lesson_on_a_shared_server_leaves_others_alone() {
         .env_remove("TESTBED_ONLY")
         .output()
         .unwrap();
-    assert!(
-        played.status.success(),
-        "{}",
-        String::from_utf8_lossy(&played.stdout)
-    );
+    assert!(played.status.success(), "{}", String::from_utf8_lossy(&played.stdout));
     let kept: String = other.get("somebody's").expect("the connection was not cut");
     assert_eq!(kept, "data");
     assert_eq!(size(&redis, 1), 0, "the lesson's database was emptied");

@@ -66,10 +66,7 @@ async fn requests(
             let mut id = 0;
             if !request.is_handshake() {
                 (request.nth, id) = shared.count(&request, &mut round_trip_begins);
-                shared.tell(Observation::Request {
-                    id,
-                    request: request.clone(),
-                });
+                shared.tell(Observation::Request { id, request: request.clone() });
                 match shared.rules.fate_of(&request) {
                     None => {}
                     Some(Fate::Hold(gate)) => {
@@ -86,11 +83,7 @@ async fn requests(
             }
             shared.flows().await;
             shared.delay().await;
-            lock(in_flight).push_back(Pending {
-                request,
-                cut_reply,
-                id,
-            });
+            lock(in_flight).push_back(Pending { request, cut_reply, id });
             server.write_all(&frame).await?;
         }
     }
@@ -115,16 +108,10 @@ async fn replies(
                 if let Some(pending) = answered.filter(|pending| !pending.request.is_handshake()) {
                     let summary = resp::summary(&frame);
                     if pending.cut_reply {
-                        shared.tell(Observation::ReplyCut {
-                            id: pending.id,
-                            reply: summary,
-                        });
+                        shared.tell(Observation::ReplyCut { id: pending.id, reply: summary });
                         return Ok(Closed::Cut);
                     }
-                    shared.tell(Observation::Reply {
-                        id: pending.id,
-                        reply: summary,
-                    });
+                    shared.tell(Observation::Reply { id: pending.id, reply: summary });
                 }
             }
             client.write_all(&frame).await?;
@@ -135,12 +122,7 @@ async fn replies(
 impl Shared {
     fn count(&self, request: &Request, round_trip_begins: &mut bool) -> (usize, u64) {
         let mut traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
-        let Traffic {
-            requests,
-            round_trips,
-            commands,
-            last_id,
-        } = &mut *traffic;
+        let Traffic { requests, round_trips, commands, last_id } = &mut *traffic;
         *requests += 1;
         *last_id += 1;
         *commands.entry(request.command.clone()).or_default() += 1;

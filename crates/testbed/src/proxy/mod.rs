@@ -166,15 +166,10 @@ impl Proxy {
         let folder = tempfile::Builder::new()
             .prefix("testbed-proxy-")
             .tempdir()
-            .map_err(|source| ProxyError::Socket {
-                dir: std::env::temp_dir(),
-                source,
-            })?;
+            .map_err(|source| ProxyError::Socket { dir: std::env::temp_dir(), source })?;
         let socket = folder.path().join("redis.sock");
-        let listener = UnixListener::bind(&socket).map_err(|source| ProxyError::Socket {
-            dir: folder.path().to_owned(),
-            source,
-        })?;
+        let listener = UnixListener::bind(&socket)
+            .map_err(|source| ProxyError::Socket { dir: folder.path().to_owned(), source })?;
         let shared = Arc::new(Shared {
             upstream: info.addr().clone(),
             rules: Rules::default(),
@@ -186,12 +181,7 @@ impl Proxy {
         });
         let accepting = tokio::spawn(accept(Arc::clone(&shared), listener));
         let url = url_through(&socket, info.redis_settings());
-        Ok(Proxy {
-            shared,
-            accepting: Mutex::new(accepting),
-            folder,
-            url,
-        })
+        Ok(Proxy { shared, accepting: Mutex::new(accepting), folder, url })
     }
 
     /// Where the client connects.
@@ -203,9 +193,7 @@ impl Proxy {
     /// connection sends after it.
     pub fn hold(&self, matches: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Gate {
         let gate = Gate::shut();
-        self.shared
-            .rules
-            .add(usize::MAX, matches, Fate::Hold(gate.clone()));
+        self.shared.rules.add(usize::MAX, matches, Fate::Hold(gate.clone()));
         gate
     }
 
@@ -240,11 +228,7 @@ impl Proxy {
 
     /// Each request is late by this much from now on.
     pub fn set_delay(&self, delay: Duration) {
-        *self
-            .shared
-            .delay
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = delay;
+        *self.shared.delay.lock().unwrap_or_else(PoisonError::into_inner) = delay;
     }
 
     /// A black hole: connections stay open, new ones are accepted, nothing comes through.
@@ -259,17 +243,12 @@ impl Proxy {
 
     /// F4: closes the client's connections. It may connect again at once.
     pub fn kill_connections(&self) {
-        self.shared
-            .generation
-            .send_modify(|generation| *generation += 1);
+        self.shared.generation.send_modify(|generation| *generation += 1);
     }
 
     /// Redis is down, as this client sees it: its connections close and no new one is accepted.
     pub fn refuse(&self) {
-        self.accepting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .abort();
+        self.accepting.lock().unwrap_or_else(PoisonError::into_inner).abort();
         let _ = std::fs::remove_file(self.socket());
         self.kill_connections();
     }
@@ -279,25 +258,16 @@ impl Proxy {
     /// # Errors
     /// [`ProxyError::Socket`] if the socket cannot be opened again.
     pub async fn accept(&self) -> Result<(), ProxyError> {
-        let listener = UnixListener::bind(self.socket()).map_err(|source| ProxyError::Socket {
-            dir: self.folder.path().to_owned(),
-            source,
-        })?;
-        *self
-            .accepting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) =
+        let listener = UnixListener::bind(self.socket())
+            .map_err(|source| ProxyError::Socket { dir: self.folder.path().to_owned(), source })?;
+        *self.accepting.lock().unwrap_or_else(PoisonError::into_inner) =
             tokio::spawn(accept(Arc::clone(&self.shared), listener));
         Ok(())
     }
 
     /// F9: what has passed.
     pub fn counts(&self) -> Counts {
-        let traffic = self
-            .shared
-            .traffic
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let traffic = self.shared.traffic.lock().unwrap_or_else(PoisonError::into_inner);
         Counts {
             requests: traffic.requests,
             round_trips: traffic.round_trips,
@@ -307,15 +277,8 @@ impl Proxy {
 
     /// Counts from zero again; [`Request::nth`] too.
     pub fn reset_count(&self) {
-        let mut traffic = self
-            .shared
-            .traffic
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *traffic = Traffic {
-            last_id: traffic.last_id,
-            ..Traffic::default()
-        };
+        let mut traffic = self.shared.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+        *traffic = Traffic { last_id: traffic.last_id, ..Traffic::default() };
     }
 
     fn socket(&self) -> PathBuf {

@@ -21,10 +21,7 @@ fn end_of_frame(buffer: &[u8], start: usize) -> Result<Option<usize>, NotResp> {
     let Some((line, mut end)) = line_at(buffer, start) else {
         return Ok(None);
     };
-    let not_resp = || NotResp {
-        at: start,
-        found: line.first().map_or('\r', |byte| *byte as char),
-    };
+    let not_resp = || NotResp { at: start, found: line.first().map_or('\r', |byte| *byte as char) };
     let (kind, rest) = line.split_first().ok_or_else(not_resp)?;
     let children = match kind {
         b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(' => return Ok(Some(end)),
@@ -123,30 +120,17 @@ mod tests {
         ];
         for frame in frames {
             for cut in 0..frame.len() {
-                assert_eq!(
-                    frame_length(&frame[..cut]),
-                    Ok(None),
-                    "{}",
-                    frame.escape_ascii()
-                );
+                assert_eq!(frame_length(&frame[..cut]), Ok(None), "{}", frame.escape_ascii());
             }
             let mut followed = frame.to_vec();
             followed.extend_from_slice(b"+next\r\n");
-            assert_eq!(
-                frame_length(&followed),
-                Ok(Some(frame.len())),
-                "{}",
-                frame.escape_ascii()
-            );
+            assert_eq!(frame_length(&followed), Ok(Some(frame.len())), "{}", frame.escape_ascii());
         }
     }
 
     #[test]
     fn bytes_that_are_not_resp_are_refused() {
-        assert_eq!(
-            frame_length(b"GET /\r\n"),
-            Err(NotResp { at: 0, found: 'G' })
-        );
+        assert_eq!(frame_length(b"GET /\r\n"), Err(NotResp { at: 0, found: 'G' }));
     }
 
     #[test]

@@ -22,11 +22,7 @@ impl Request {
             .into_iter()
             .map(|word| String::from_utf8_lossy(&word).into_owned());
         let command = words.next().unwrap_or_default().to_uppercase();
-        Request {
-            command,
-            arguments: words.collect(),
-            nth,
-        }
+        Request { command, arguments: words.collect(), nth }
     }
 
     /// Whether this is `command`, in any case.
@@ -42,10 +38,7 @@ impl Request {
     /// Connections introduce themselves with these. They are the client library's business, not
     /// the learner's, so they are neither counted nor cut.
     pub(crate) fn is_handshake(&self) -> bool {
-        matches!(
-            self.command.as_str(),
-            "HELLO" | "AUTH" | "CLIENT" | "SELECT"
-        )
+        matches!(self.command.as_str(), "HELLO" | "AUTH" | "CLIENT" | "SELECT")
     }
 }
 

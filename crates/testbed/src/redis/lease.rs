@@ -89,21 +89,13 @@ impl Lease {
         let mut connection = super::recipe::connect(&client, super::PATIENCE)?;
         let token = token(&mut connection)?;
         let named = info.redis_settings().db();
-        let databases = if named == 0 {
-            count(&mut connection)
-        } else {
-            1
-        };
+        let databases = if named == 0 { count(&mut connection) } else { 1 };
         for database in (0..databases).map(|offset| named + offset) {
             if attempt(&mut connection, database, &token, "")? {
                 return Ok(Self::renewed(info, database, token)?);
             }
         }
-        Err(if named == 0 {
-            Refused::Full(databases)
-        } else {
-            Refused::InUse(named)
-        })
+        Err(if named == 0 { Refused::Full(databases) } else { Refused::InUse(named) })
     }
 
     /// The number of the database.
@@ -165,12 +157,7 @@ fn attempt(
 ) -> Result<bool, RedisError> {
     ::redis::cmd("SELECT").arg(database).exec(connection)?;
     let term = u64::try_from(TERM.as_millis()).unwrap_or(u64::MAX);
-    Script::new(TAKE)
-        .key(OWNER)
-        .arg(token)
-        .arg(term)
-        .arg(mode)
-        .invoke(connection)
+    Script::new(TAKE).key(OWNER).arg(token).arg(term).arg(mode).invoke(connection)
 }
 
 /// Removes every key of a leased database but the one that says that it is leased.
@@ -179,11 +166,7 @@ pub(super) fn flush(connection: &mut Connection, token: &str) -> Result<(), Redi
 }
 
 fn empty(connection: &mut Connection, token: &str, mode: &str) -> Result<(), RedisError> {
-    Script::new(FLUSH)
-        .key(OWNER)
-        .arg(token)
-        .arg(mode)
-        .invoke(connection)
+    Script::new(FLUSH).key(OWNER).arg(token).arg(mode).invoke(connection)
 }
 
 /// The clients in a CLIENT LIST that have `database` selected.
@@ -200,17 +183,12 @@ pub(super) fn clients_of(database: i64, list: &str) -> impl Iterator<Item = u64>
 fn token(connection: &mut Connection) -> Result<String, RedisError> {
     let client: u64 = super::command("CLIENT ID").query(connection)?;
     let (seconds, micros): (u64, u64) = ::redis::cmd("TIME").query(connection)?;
-    Ok(format!(
-        "{}-{client}-{seconds}.{micros}",
-        std::process::id()
-    ))
+    Ok(format!("{}-{client}-{seconds}.{micros}", std::process::id()))
 }
 
 /// How many databases the server has; 16 is the default where CONFIG is forbidden.
 fn count(connection: &mut Connection) -> i64 {
-    let told: Result<(String, i64), RedisError> = ::redis::cmd("CONFIG")
-        .arg("GET")
-        .arg("databases")
-        .query(connection);
+    let told: Result<(String, i64), RedisError> =
+        ::redis::cmd("CONFIG").arg("GET").arg("databases").query(connection);
     told.map_or(16, |(_, databases)| databases)
 }

@@ -117,26 +117,15 @@ pub async fn process() -> Result<Redis, Missing> {
 async fn obtain(without: &'static [Step]) -> Result<Redis, Missing> {
     // On a blocking thread, so that a paused tokio clock does not run away meanwhile.
     let walk = move || Redis::new(server::provide(&RECIPE, without)?);
-    tokio::task::spawn_blocking(walk)
-        .await
-        .unwrap_or_else(|lost| {
-            let next = format!("run it again: the search was interrupted ({lost})");
-            Err(Missing {
-                server: RECIPE.name,
-                tried: Vec::new(),
-                next,
-            })
-        })
+    tokio::task::spawn_blocking(walk).await.unwrap_or_else(|lost| {
+        let next = format!("run it again: the search was interrupted ({lost})");
+        Err(Missing { server: RECIPE.name, tried: Vec::new(), next })
+    })
 }
 
 impl Redis {
     fn new(provided: Provided) -> Result<Self, Missing> {
-        let Provided {
-            step,
-            url,
-            mut origin,
-            holder,
-        } = provided;
+        let Provided { step, url, mut origin, holder } = provided;
         let refused = |why: String, next: &str| Missing {
             server: RECIPE.name,
             tried: vec![(step, why)],
@@ -171,16 +160,7 @@ impl Redis {
         };
         let url = url::render(&address, info.redis_settings());
         let client = open(info).map_err(unreadable)?;
-        Ok(Self {
-            held: Arc::new(Held {
-                lease,
-                url,
-                address,
-                origin,
-                client,
-                holder,
-            }),
-        })
+        Ok(Self { held: Arc::new(Held { lease, url, address, origin, client, holder }) })
     }
 
     /// What clients open: host or socket, database and credentials.
@@ -299,10 +279,7 @@ impl Redis {
             return self.order("FLUSHALL").await;
         };
         let token = lease.token().to_owned();
-        self.converse("FLUSHDB", move |connection| {
-            lease::flush(connection, &token)
-        })
-        .await
+        self.converse("FLUSHDB", move |connection| lease::flush(connection, &token)).await
     }
 
     /// How often the server has carried out each command since it started, in lower case:
@@ -327,8 +304,7 @@ impl Redis {
         T: FromRedisValue + Send + 'static,
     {
         let command = command(order);
-        self.converse(order, move |connection| command.query(connection))
-            .await
+        self.converse(order, move |connection| command.query(connection)).await
     }
 
     /// Opens a connection for one conversation, on a blocking thread, where a paused tokio

@@ -16,10 +16,7 @@ pub(crate) fn render(address: &Address, settings: &RedisConnectionInfo) -> Strin
         Address::Tcp(..) => {
             let login = password.map(|password| format!("{username}:{password}@"));
             let query = if resp3 { "?protocol=resp3" } else { "" };
-            format!(
-                "redis://{}{address}/{database}{query}",
-                login.unwrap_or_default()
-            )
+            format!("redis://{}{address}/{database}{query}", login.unwrap_or_default())
         }
         Address::Unix(path) => {
             let mut url = format!("redis+unix://{}?db={database}", path.display());
@@ -63,15 +60,10 @@ mod tests {
             "redis://user:p%40ss%2F%3A%20word@[::1]:6379/0?protocol=resp3",
             "redis://:secret@db.example:6379/15",
         ] {
-            let settings = original
-                .into_connection_info()
-                .unwrap()
-                .redis_settings()
-                .clone();
-            for address in [
-                Address::Unix("/tmp/room/redis.sock".into()),
-                Address::Tcp("::1".into(), 7),
-            ] {
+            let settings = original.into_connection_info().unwrap().redis_settings().clone();
+            for address in
+                [Address::Unix("/tmp/room/redis.sock".into()), Address::Tcp("::1".into(), 7)]
+            {
                 let url = render(&address, &settings);
                 let read = url.as_str().into_connection_info().expect(&url);
                 let read = read.redis_settings();

@@ -105,9 +105,7 @@ pub fn engine() -> Result<String, String> {
     if let Some(host) = env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()) {
         return match ping(&host) {
             true => Ok(host),
-            false => Err(format!(
-                "DOCKER_HOST is {host}, and no engine answers there"
-            )),
+            false => Err(format!("DOCKER_HOST is {host}, and no engine answers there")),
         };
     }
     let home = env::var_os("HOME").map(PathBuf::from);
@@ -120,10 +118,7 @@ pub fn engine() -> Result<String, String> {
         (home.as_ref(), ".docker/desktop/docker.sock"),
         (home.as_ref(), ".colima/default/docker.sock"),
         (runtime.as_ref(), "podman/podman.sock"),
-        (
-            home.as_ref(),
-            ".local/share/containers/podman/machine/podman.sock",
-        ),
+        (home.as_ref(), ".local/share/containers/podman/machine/podman.sock"),
         (None, "/run/podman/podman.sock"),
     ];
     places
@@ -201,10 +196,7 @@ fn ping(host: &str) -> bool {
         Some(("unix", path)) => UnixStream::connect(path)
             .is_ok_and(|engine| engine.set_read_timeout(Some(PATIENCE)).is_ok() && ask(engine)),
         Some(("tcp" | "http", address)) if !secured => {
-            let address = address
-                .to_socket_addrs()
-                .ok()
-                .and_then(|mut found| found.next());
+            let address = address.to_socket_addrs().ok().and_then(|mut found| found.next());
             address.is_some_and(|address| {
                 TcpStream::connect_timeout(&address, PATIENCE).is_ok_and(|engine| {
                     engine.set_read_timeout(Some(PATIENCE)).is_ok() && ask(engine)

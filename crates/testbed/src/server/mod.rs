@@ -94,13 +94,8 @@ pub enum Step {
 
 impl Step {
     /// The chain, in its order.
-    pub const CHAIN: &[Self] = &[
-        Self::Url,
-        Self::Kept,
-        Self::Binary,
-        Self::Container,
-        Self::Install,
-    ];
+    pub const CHAIN: &[Self] =
+        &[Self::Url, Self::Kept, Self::Binary, Self::Container, Self::Install];
 
     /// Its name in messages and in `TESTBED_ONLY`.
     pub fn name(self) -> &'static str {
@@ -133,10 +128,7 @@ impl Step {
             Some(step) => Ok(Some(*step)),
             None => {
                 let names: Vec<&str> = Self::CHAIN.iter().map(|step| step.name()).collect();
-                Err(format!(
-                    "set TESTBED_ONLY to one of {}, not `{only}`",
-                    names.join(", ")
-                ))
+                Err(format!("set TESTBED_ONLY to one of {}, not `{only}`", names.join(", ")))
             }
         }
     }
@@ -226,11 +218,7 @@ impl Refusal {
 /// # Errors
 /// [`Missing`], when every step was refused, or a URL that is set does not answer.
 pub fn provide(recipe: &Recipe, without: &[Step]) -> Result<Provided, Missing> {
-    let missing = |tried, next: String| Missing {
-        server: recipe.name,
-        tried,
-        next,
-    };
+    let missing = |tried, next: String| Missing { server: recipe.name, tried, next };
     let only = Step::only().map_err(|next| missing(Vec::new(), next))?;
     let may = |step: &Step| only.is_none_or(|only| only == *step) && !without.contains(step);
     let mut tried = Vec::new();
@@ -245,10 +233,7 @@ pub fn provide(recipe: &Recipe, without: &[Step]) -> Result<Provided, Missing> {
         }
     }
     let next = match only {
-        Some(only) => format!(
-            "unset TESTBED_ONLY, which allows the step `{}` alone",
-            only.name()
-        ),
+        Some(only) => format!("unset TESTBED_ONLY, which allows the step `{}` alone", only.name()),
         None => "cargo lab setup".into(),
     };
     Err(missing(tried, next))
@@ -266,12 +251,7 @@ fn from_url(recipe: &Recipe) -> Result<Provided, Refusal> {
         )
     })?;
     let origin = format!("{version} · shared, from {variable}");
-    Ok(Provided {
-        step: Step::Url,
-        url,
-        origin,
-        holder: Holder::Others,
-    })
+    Ok(Provided { step: Step::Url, url, origin, holder: Holder::Others })
 }
 
 fn from_kept(recipe: &Recipe) -> Result<Provided, Refusal> {
@@ -280,20 +260,12 @@ fn from_kept(recipe: &Recipe) -> Result<Provided, Refusal> {
     let version = kept.version;
     let kept::Record { url, pid, .. } = kept.record;
     let origin = format!("{version} · kept by `cargo lab up` · process {pid}");
-    Ok(Provided {
-        step: Step::Kept,
-        url,
-        origin,
-        holder: Holder::Others,
-    })
+    Ok(Provided { step: Step::Kept, url, origin, holder: Holder::Others })
 }
 
 fn from_binary(recipe: &Recipe, step: Step) -> Result<Provided, Refusal> {
     let program = program::find(recipe.programs).ok_or_else(|| {
-        Refusal::Absent(format!(
-            "no {} on this machine",
-            recipe.programs.join(" or ")
-        ))
+        Refusal::Absent(format!("no {} on this machine", recipe.programs.join(" or ")))
     })?;
     let address = (recipe.private)();
     let arguments = (recipe.arguments)(&address);
@@ -312,12 +284,7 @@ fn from_binary(recipe: &Recipe, step: Step) -> Result<Provided, Refusal> {
         Address::Tcp(_, port) => format!("port {port}"),
     };
     let origin = format!("{version} · private, {} · {listens}", program.display());
-    Ok(Provided {
-        step,
-        url,
-        origin,
-        holder: Holder::Process(server),
-    })
+    Ok(Provided { step, url, origin, holder: Holder::Process(server) })
 }
 
 fn from_container(recipe: &Recipe) -> Result<Provided, Refusal> {
@@ -326,19 +293,12 @@ fn from_container(recipe: &Recipe) -> Result<Provided, Refusal> {
     let url = container.url().to_owned();
     let Greeting { version, .. } = (recipe.greet)(&url).map_err(Refusal::Absent)?;
     let origin = format!("{version} · private, in a container");
-    Ok(Provided {
-        step: Step::Container,
-        url,
-        origin,
-        holder: Holder::Container(container),
-    })
+    Ok(Provided { step: Step::Container, url, origin, holder: Holder::Container(container) })
 }
 
 fn from_installation(recipe: &Recipe) -> Result<Provided, Refusal> {
     if !install::unasked() {
-        return Err(Refusal::Absent(
-            "unasked only as root where apt-get is".into(),
-        ));
+        return Err(Refusal::Absent("unasked only as root where apt-get is".into()));
     }
     install::install(recipe).map_err(Refusal::Absent)?;
     from_binary(recipe, Step::Install)

@@ -19,16 +19,11 @@ const USUAL: &[&str] = &[
 /// where `cargo lab setup` puts what it installs without root.
 pub fn find(names: &[&str]) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let places: Vec<PathBuf> = env::split_paths(&path)
-        .chain(USUAL.iter().map(PathBuf::from))
-        .chain(own())
-        .collect();
+    let places: Vec<PathBuf> =
+        env::split_paths(&path).chain(USUAL.iter().map(PathBuf::from)).chain(own()).collect();
     // A name of higher rank anywhere goes before one of lower rank.
     names.iter().find_map(|name| {
-        places
-            .iter()
-            .map(|place| place.join(name))
-            .find(|program| executable(program))
+        places.iter().map(|place| place.join(name)).find(|program| executable(program))
     })
 }
 
@@ -39,11 +34,7 @@ pub fn own() -> impl Iterator<Item = PathBuf> {
 }
 
 fn cache() -> Option<PathBuf> {
-    let set = |name: &str| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let set = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || set("HOME").filter(|home| home.is_dir());
     let cache = if cfg!(target_os = "macos") {
         home()?.join("Library/Caches")
@@ -54,6 +45,5 @@ fn cache() -> Option<PathBuf> {
 }
 
 fn executable(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }

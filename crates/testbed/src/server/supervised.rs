@@ -196,14 +196,8 @@ impl Supervised {
         let _ = self.order("start");
         // The log's first lines may overtake the line that names the process.
         let up = |state: &State| state.ready && state.pid.is_some();
-        let state = self
-            .seen
-            .wait(self.patience, |state| up(state) || state.deaths > deaths);
-        if up(&state) {
-            Ok(())
-        } else {
-            Err(self.trouble(&state))
-        }
+        let state = self.seen.wait(self.patience, |state| up(state) || state.deaths > deaths);
+        if up(&state) { Ok(()) } else { Err(self.trouble(&state)) }
     }
 
     fn order(&self, order: &str) -> io::Result<()> {
@@ -215,11 +209,7 @@ impl Supervised {
         let program = self.program.clone();
         let log = state.log();
         if state.pid.is_some() && !state.closed {
-            Trouble::Stalled {
-                program,
-                after: self.patience,
-                log,
-            }
+            Trouble::Stalled { program, after: self.patience, log }
         } else {
             Trouble::Died { program, log }
         }
@@ -251,12 +241,8 @@ impl Seen {
         if let Some(log) = supervisor.stdout.take() {
             let mut log = BufReader::new(log);
             let mut line = Vec::new();
-            while log
-                .read_until(b'\n', &mut line)
-                .is_ok_and(|length| length > 0)
-            {
-                self.lock()
-                    .take(String::from_utf8_lossy(&line).trim_end(), ready);
+            while log.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+                self.lock().take(String::from_utf8_lossy(&line).trim_end(), ready);
                 self.changed.notify_all();
                 line.clear();
             }
@@ -269,10 +255,7 @@ impl Seen {
 
 impl State {
     fn take(&mut self, line: &str, ready: &str) {
-        match line
-            .strip_prefix("supervisor: ")
-            .and_then(|said| said.split_once(' '))
-        {
+        match line.strip_prefix("supervisor: ").and_then(|said| said.split_once(' ')) {
             Some(("room", room)) => self.room = Some(room.into()),
             Some(("pid", pid)) => self.pid = pid.parse().ok(),
             Some(("exited", status)) => {

@@ -1,0 +1,134 @@
+//! Runs one check once, and always comes to an end.
+
+use crate::check::Check;
+use crate::history::History;
+use crate::report::Ran;
+use crate::verdict::{Evidence, Finding, Verdict};
+use crate::world::World;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex, Once, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+/// Every check gets a runtime of its own on threads of its own name, so that a subject that
+/// blocks its threads hangs nobody else, and a panic can be laid at its door.
+pub(crate) fn run(check: &'static Check, role: String, seed: u64) -> Ran {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    catch_panics();
+    let name = format!("check-{}", NEXT.fetch_add(1, Ordering::SeqCst));
+    let began = Instant::now();
+    let history = History::begin();
+    let (tell, told) = mpsc::channel();
+    let thread = std::thread::Builder::new().name(name.clone());
+    let spawned = thread.spawn({
+        let (name, history) = (name.clone(), history.clone());
+        move || {
+            let _ = tell.send(run_in_runtime(check, role, seed, &name, history));
+        }
+    });
+    let result = match spawned {
+        Err(error) => Err(Finding::inconclusive(format!("no thread for the check: {error}"))),
+        // The runtime has its own limit; this one is for subjects that block it.
+        Ok(_) => told
+            .recv_timeout(check.limit + Duration::from_secs(1))
+            .unwrap_or_else(|_| Err(hang(check, "a thread was blocked; in async code, await"))),
+    };
+    Ran { seed, took: began.elapsed(), verdict: result.into(), history, panics: panics_of(&name) }
+}
+
+fn run_in_runtime(
+    check: &'static Check,
+    role: String,
+    seed: u64,
+    name: &str,
+    history: History,
+) -> Result<(), Finding> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name(name)
+        .enable_all()
+        .build()
+        .map_err(|error| Finding::inconclusive(format!("no runtime for the check: {error}")))?;
+    let result = runtime.block_on(async {
+        let world = World::begin(seed, role, history).await?;
+        let body = tokio::spawn((check.body)(world));
+        let abort = body.abort_handle();
+        match tokio::time::timeout(check.limit, body).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(stopped)) => Err(stopped.into()),
+            Err(_) => {
+                abort.abort();
+                Err(hang(check, "a call into the code under test never came back"))
+            }
+        }
+    });
+    // Tasks that the subject left behind must not keep us: they die with their runtime.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    result
+}
+
+fn hang(check: &Check, why: &str) -> Finding {
+    Evidence::new(format!("an answer within {:?}", check.limit), format!("none: {why}")).into()
+}
+
+pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "of an unknown kind".to_owned())
+}
+
+/// `a/b/../c.rs` as `a/c.rs`: the learner's file is reached by a path upwards.
+fn tidy(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match (part, parts.last()) {
+            ("..", Some(last)) if *last != ".." => drop(parts.pop()),
+            _ => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+static PANICS: LazyLock<Mutex<HashMap<String, Vec<String>>>> = LazyLock::new(Mutex::default);
+
+/// Panics on a check's threads are kept for its report instead of being strewn over the output.
+fn catch_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let thread = std::thread::current();
+            match thread.name().filter(|name| name.starts_with("check-")) {
+                Some(name) => {
+                    let mut text = panic_text(info.payload());
+                    if let Some(at) = info.location() {
+                        text += &format!(" ({}:{})", tidy(at.file()), at.line());
+                    }
+                    let mut panics = PANICS.lock().unwrap_or_else(PoisonError::into_inner);
+                    let of_check = panics.entry(name.to_owned()).or_default();
+                    if !of_check.contains(&text) {
+                        of_check.push(text);
+                    }
+                }
+                None => before(info),
+            }
+        }));
+    });
+}
+
+fn panics_of(name: &str) -> Vec<String> {
+    let mut panics = PANICS.lock().unwrap_or_else(PoisonError::into_inner);
+    panics.remove(name).unwrap_or_default()
+}
+
+impl Ran {
+    pub(crate) fn is_valid(&self) -> bool {
+        matches!(self.verdict, Verdict::Valid)
+    }
+
+    pub(crate) fn is_invalid(&self) -> bool {
+        matches!(self.verdict, Verdict::Invalid(_))
+    }
+}

@@ -1,0 +1,160 @@
+//! Checks as single tests: for the learner, and for the graders themselves.
+
+use crate::check::Check;
+use crate::report::{self, Ran, Subject};
+use crate::{process, runner};
+use anstream::ColorChoice;
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+/// Replays one schedule: the seed that a failure printed.
+const SEED: &str = "SEED";
+/// How often each test runs; it passes if every round does.
+const REPEAT: &str = "GRADING_REPEAT";
+
+/// A lesson with everything that grades its graders.
+pub struct Lesson {
+    /// The lesson's one name.
+    pub name: &'static str,
+    /// The checks on the untouched starter: it must fail.
+    pub starter: Vec<Check>,
+    /// The checks on the reference: it must pass.
+    pub reference: Vec<Check>,
+    /// The classic wrong answers.
+    pub decoys: Vec<Decoy>,
+}
+
+/// A wrong answer that people really give, and the check that must reject it.
+pub struct Decoy {
+    /// The name of the decoy's module.
+    pub name: &'static str,
+    /// The name of the check that explains what is wrong with it.
+    pub rejected_by: &'static str,
+    /// All of the lesson's checks, on the decoy.
+    pub checks: Vec<Check>,
+}
+
+/// The `main` of a lesson's test: grades the learner's file, each check a test of its own.
+pub fn grade(lesson: &'static str, checks: Vec<Check>) -> ExitCode {
+    if process::is_child() {
+        return process::run_child(lesson, &Subject::Desk, &checks).unwrap_or(ExitCode::FAILURE);
+    }
+    let trials = leak(checks).iter().map(|check| {
+        Trial::test(check.name, move || every_round(lesson, &Subject::Desk, check, Ran::is_valid))
+    });
+    conclude(trials.collect())
+}
+
+/// The `main` of a topic's audit: the starter fails, the reference passes, each decoy dies at the
+/// check that it names.
+pub fn audit(lessons: Vec<Lesson>) -> ExitCode {
+    if process::is_child() {
+        return lessons.iter().find_map(Lesson::run_child).unwrap_or(ExitCode::FAILURE);
+    }
+    let mut trials = Vec::new();
+    for lesson in lessons {
+        let name = lesson.name;
+        let starter = leak(lesson.starter);
+        trials.push(Trial::test(format!("{name}::starter"), move || starter_fails(name, starter)));
+        for check in leak(lesson.reference) {
+            trials.push(Trial::test(format!("{name}::reference::{}", check.name), move || {
+                every_round(name, &Subject::Reference, check, Ran::is_valid)
+            }));
+        }
+        for decoy in lesson.decoys {
+            let subject = decoy.subject();
+            let checks = leak(decoy.checks);
+            trials.push(Trial::test(format!("{name}::decoy::{}", decoy.name), move || {
+                let check = checks
+                    .iter()
+                    .find(|check| check.name == decoy.rejected_by)
+                    .ok_or_else(|| format!("there is no check {}", decoy.rejected_by))?;
+                every_round(name, &subject, check, Ran::is_invalid)
+            }));
+        }
+    }
+    conclude(trials)
+}
+
+impl Lesson {
+    fn run_child(&self) -> Option<ExitCode> {
+        let run = |subject, checks| process::run_child(self.name, &subject, checks);
+        run(Subject::Starter, &self.starter)
+            .or_else(|| run(Subject::Reference, &self.reference))
+            .or_else(|| self.decoys.iter().find_map(|decoy| run(decoy.subject(), &decoy.checks)))
+    }
+}
+
+impl Decoy {
+    fn subject(&self) -> Subject {
+        Subject::Decoy { name: self.name, check: self.rejected_by }
+    }
+}
+
+/// Every check must reject the starter: a check that an empty answer passes proves nothing.
+fn starter_fails(lesson: &str, checks: &'static [Check]) -> Result<(), Failed> {
+    for check in checks {
+        every_round(lesson, &Subject::Starter, check, Ran::is_invalid)?;
+    }
+    Ok(())
+}
+
+fn every_round(
+    lesson: &str,
+    subject: &Subject,
+    check: &'static Check,
+    wanted: fn(&Ran) -> bool,
+) -> Result<(), Failed> {
+    let rounds = number(REPEAT)?.unwrap_or(1).max(1);
+    for round in 1..=rounds {
+        let seed = number(SEED)?.unwrap_or_else(|| u64::from(rand::random::<u16>()));
+        let ran = runner::run(check, process::role(lesson, subject, check), seed);
+        let as_wanted = wanted(&ran);
+        if round == rounds || !as_wanted {
+            report::record(lesson, subject, check, &ran, round as usize);
+        }
+        if !as_wanted {
+            return Err(failure(lesson, subject, check, &ran, round));
+        }
+    }
+    Ok(())
+}
+
+fn failure(lesson: &str, subject: &Subject, check: &Check, ran: &Ran, round: u64) -> Failed {
+    let mut text = report::message(lesson, subject, check, ran);
+    if text.is_empty() {
+        text = format!(
+            "{} passes {}, which must reject it (round {round}, seed {})\n",
+            match subject {
+                Subject::Decoy { name, .. } => name,
+                _ => "the starter",
+            },
+            check.name,
+            ran.seed
+        );
+    }
+    // libtest prints the text as it is, so it is for us to leave the colours out.
+    let plain = anstream::AutoStream::choice(&std::io::stdout()) == ColorChoice::Never
+        || !std::io::stdout().is_terminal();
+    if plain { anstream::adapter::strip_str(&text).to_string().into() } else { text.into() }
+}
+
+fn number(variable: &str) -> Result<Option<u64>, Failed> {
+    let Ok(text) = std::env::var(variable) else {
+        return Ok(None);
+    };
+    match text.parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(format!("{variable}={text} is not a whole number").into()),
+    }
+}
+
+fn conclude(trials: Vec<Trial>) -> ExitCode {
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// A process grades once; its checks may live as long as it does.
+fn leak(checks: Vec<Check>) -> &'static [Check] {
+    Vec::leak(checks)
+}

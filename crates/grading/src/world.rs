@@ -1,0 +1,89 @@
+//! The fresh world that each check gets.
+
+use crate::history::{Call, FaultBand, History};
+use crate::process::Process;
+use crate::verdict::Finding;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use std::fmt::Debug;
+use testbed::origin::Origin;
+use testbed::proxy::Proxy;
+use testbed::redis::Redis;
+
+/// A private server, a proxy before each client, a database that counts, a seed. All of it ends
+/// with the check.
+pub struct World {
+    seed: u64,
+    role: String,
+    history: History,
+    redis: Redis,
+}
+
+impl World {
+    pub(crate) async fn begin(seed: u64, role: String, history: History) -> Result<World, Finding> {
+        let redis = testbed::redis::private()
+            .await
+            .map_err(|missing| Finding::inconclusive(missing.to_string()))?;
+        Ok(World { seed, role, history, redis })
+    }
+
+    /// Random numbers of this world's seed. The same seed makes the same schedule.
+    pub fn random(&self) -> StdRng {
+        StdRng::seed_from_u64(self.seed)
+    }
+
+    /// What has happened so far.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The server itself, for faults that no proxy can make.
+    pub fn redis(&self) -> &Redis {
+        &self.redis
+    }
+
+    /// A proxy for the client `lane`. What passes it stands in the client's lane of the timeline.
+    ///
+    /// # Errors
+    /// Inconclusive where the proxy cannot stand.
+    pub async fn client(&self, lane: &str) -> Result<Proxy, Finding> {
+        let history = self.history.clone();
+        let name = lane.to_owned();
+        let observer = move |observation| history.wire(&name, observation);
+        Ok(Proxy::observed(self.redis.url(), observer).await?)
+    }
+
+    /// An empty database whose reads and writes stand in the lane `database`.
+    pub fn database<V: Clone + Debug + Send + 'static>(&self) -> Origin<V> {
+        let history = self.history.clone();
+        Origin::observed(move |event| history.origin("database", event))
+    }
+
+    /// Starts a second process that runs the check's process body on the same subject, and gets
+    /// `arguments`.
+    ///
+    /// # Errors
+    /// Inconclusive where none can be started.
+    pub fn process(&self, arguments: &impl serde::Serialize) -> Result<Process, Finding> {
+        Process::start(&self.role, arguments)
+    }
+
+    /// The check's own connection, past every proxy, to look at what was left behind.
+    ///
+    /// # Errors
+    /// Inconclusive where the server cannot be reached.
+    pub async fn look(&self) -> Result<redis::aio::MultiplexedConnection, Finding> {
+        let client = redis::Client::open(self.redis.url())?;
+        Ok(client.get_multiplexed_async_connection().await?)
+    }
+
+    /// `lane` calls the subject.
+    pub fn invoke(&self, lane: &str, call: impl Into<String>) -> Call {
+        self.history.invoke(lane, call)
+    }
+
+    /// A fault begins; it is over when the band is dropped.
+    pub fn fault(&self, text: impl Into<String>) -> FaultBand {
+        self.history.fault(text)
+    }
+}
