@@ -97,9 +97,7 @@ async fn main() -> ExitCode {
 }
 
 async fn hold(mut orders: Orders) -> Result<()> {
-    let name = std::env::args()
-        .nth(1)
-        .context("which server? try: testbed-containers redis")?;
+    let name = std::env::args().nth(1).context("which server? try: testbed-containers redis")?;
     let server = Server::named(&name)?;
     // While this was being built the owner may have gone.
     if orders.try_recv() == Err(TryRecvError::Disconnected) {

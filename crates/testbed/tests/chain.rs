@@ -27,17 +27,9 @@ const ECHO: Recipe = Recipe {
     greet: |url| {
         let path = url.strip_prefix("echo:").unwrap();
         let version = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-        Ok(Greeting {
-            version: version.trim().into(),
-            pid: None,
-        })
+        Ok(Greeting { version: version.trim().into(), pid: None })
     },
-    packages: Packages {
-        apt: "echo",
-        dnf: &["echo"],
-        brew: "echo",
-        wheel: None,
-    },
+    packages: Packages { apt: "echo", dnf: &["echo"], brew: "echo", wheel: None },
 };
 
 /// What a person without root meets, on a machine without Docker.
@@ -47,44 +39,22 @@ const WITHOUT: &[Step] = &[Step::Container, Step::Install];
 fn a_new_kind_of_server_is_a_recipe() {
     let echo = server::provide(&ECHO, WITHOUT).unwrap();
     assert_eq!(echo.step, Step::Binary);
-    assert!(
-        echo.origin.starts_with("Echo 1.0 · private, "),
-        "{}",
-        echo.origin
-    );
-    assert!(
-        echo.origin.ends_with("/sh · unix socket"),
-        "{}",
-        echo.origin
-    );
-    let Holder::Process(process) = &echo.holder else {
-        panic!("{:?}", echo.holder)
-    };
-    assert_eq!(
-        echo.url,
-        format!("echo:{}/echo.sock", process.room().display())
-    );
+    assert!(echo.origin.starts_with("Echo 1.0 · private, "), "{}", echo.origin);
+    assert!(echo.origin.ends_with("/sh · unix socket"), "{}", echo.origin);
+    let Holder::Process(process) = &echo.holder else { panic!("{:?}", echo.holder) };
+    assert_eq!(echo.url, format!("echo:{}/echo.sock", process.room().display()));
 }
 
 #[test]
 fn a_program_that_greets_nobody_is_not_provided() {
-    let mute = Recipe {
-        greet: |_| Err("no answer".into()),
-        ..ECHO
-    };
+    let mute = Recipe { greet: |_| Err("no answer".into()), ..ECHO };
     let missing = server::provide(&mute, WITHOUT).unwrap_err();
-    assert_eq!(
-        missing.tried.last().unwrap(),
-        &(Step::Binary, "no answer".into())
-    );
+    assert_eq!(missing.tried.last().unwrap(), &(Step::Binary, "no answer".into()));
 }
 
 #[test]
 fn what_is_missing_is_told_step_by_step_with_one_command_at_the_end() {
-    let nowhere = Recipe {
-        programs: &["no-such-echo-server"],
-        ..ECHO
-    };
+    let nowhere = Recipe { programs: &["no-such-echo-server"], ..ECHO };
     let missing = server::provide(&nowhere, WITHOUT).unwrap_err();
     assert_eq!(
         missing.to_string(),
@@ -98,16 +68,11 @@ fn what_is_missing_is_told_step_by_step_with_one_command_at_the_end() {
 
 #[test]
 fn a_program_that_dies_is_told_with_its_last_words() {
-    let broken = Recipe {
-        arguments: |_| vec!["-c".into(), "echo bad option; exit 1".into()],
-        ..ECHO
-    };
+    let broken =
+        Recipe { arguments: |_| vec!["-c".into(), "echo bad option; exit 1".into()], ..ECHO };
     let missing = server::provide(&broken, WITHOUT).unwrap_err();
     let said = missing.to_string();
-    assert!(
-        said.contains("ended: bad option\n             exit status 1\n"),
-        "{said}"
-    );
+    assert!(said.contains("ended: bad option\n             exit status 1\n"), "{said}");
 }
 
 #[test]

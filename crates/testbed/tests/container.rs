@@ -35,29 +35,17 @@ async fn a_lesson_works_in_a_container_that_goes_with_it() {
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let before: usize = redis::cmd("DBSIZE").query_async(&mut connection).await.unwrap();
     assert_eq!(before, 0);
-    let _: () = AsyncCommands::set(&mut connection, "key", "value")
-        .await
-        .unwrap();
+    let _: () = AsyncCommands::set(&mut connection, "key", "value").await.unwrap();
     redis.flush_all().await.unwrap();
     assert_eq!(
-        AsyncCommands::get::<_, Option<String>>(&mut connection, "key")
-            .await
-            .unwrap(),
+        AsyncCommands::get::<_, Option<String>>(&mut connection, "key").await.unwrap(),
         None
     );
     assert_eq!(redis.kill_clients().await.unwrap(), 1);
-    assert!(
-        AsyncCommands::get::<_, Option<String>>(&mut connection, "key")
-            .await
-            .is_err()
-    );
+    assert!(AsyncCommands::get::<_, Option<String>>(&mut connection, "key").await.is_err());
 
     // Every fault that a process of our own allows.
-    let _: () = client
-        .get_connection()
-        .unwrap()
-        .set("key", "value")
-        .unwrap();
+    let _: () = client.get_connection().unwrap().set("key", "value").unwrap();
     redis.stop_process().await.unwrap();
     let patience = Duration::from_millis(500);
     assert!(
@@ -70,32 +58,15 @@ async fn a_lesson_works_in_a_container_that_goes_with_it() {
             .is_err()
     );
     redis.continue_process().await.unwrap();
-    assert_eq!(
-        client
-            .get_connection()
-            .unwrap()
-            .get::<_, String>("key")
-            .unwrap(),
-        "value"
-    );
+    assert_eq!(client.get_connection().unwrap().get::<_, String>("key").unwrap(), "value");
 
     redis.kill().await.unwrap();
     redis.kill().await.expect("killing a dead server is fine");
     assert!(client.get_connection_with_timeout(patience).is_err());
     redis.restart().await.unwrap();
-    assert_eq!(
-        client
-            .get_connection()
-            .unwrap()
-            .get::<_, Option<String>>("key")
-            .unwrap(),
-        None
-    );
+    assert_eq!(client.get_connection().unwrap().get::<_, Option<String>>("key").unwrap(), None);
     redis.stop_process().await.unwrap();
-    redis
-        .restart()
-        .await
-        .expect("a frozen server is killed all the same");
+    redis.restart().await.expect("a frozen server is killed all the same");
 
     let url = redis.url().to_owned();
     drop(redis);

@@ -18,9 +18,7 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
-        Self {
-            state: tempfile::tempdir().unwrap(),
-        }
+        Self { state: tempfile::tempdir().unwrap() }
     }
 
     fn command(&self, words: &str) -> Command {
@@ -54,11 +52,7 @@ impl Drop for Desk {
 
 fn said(output: Output) -> (i32, String, String) {
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
 /// Below the ports that systems give to clients, and for each test somewhere else: a port
@@ -68,16 +62,12 @@ fn free_port() -> u16 {
     let spread = std::process::id() * 31 + CALLS.fetch_add(1, Ordering::Relaxed) * 997;
     let first = 20_000 + u16::try_from(spread % 12_000).unwrap();
     let free = |port: &u16| TcpListener::bind(("0.0.0.0", *port)).is_ok();
-    (first..32_767)
-        .find(free)
-        .expect("one of many ports is free")
+    (first..32_767).find(free).expect("one of many ports is free")
 }
 
 fn answers(port: u16) -> bool {
     let client = redis::Client::open(format!("redis://127.0.0.1:{port}/")).unwrap();
-    client
-        .get_connection_with_timeout(Duration::from_secs(1))
-        .is_ok()
+    client.get_connection_with_timeout(Duration::from_secs(1)).is_ok()
 }
 
 #[test]
@@ -88,10 +78,7 @@ fn up_keeps_a_server_that_down_ends() {
 
     let (status, out, err) = desk.run(&up);
     assert_eq!(status, 0, "{err}");
-    assert!(
-        out.contains(&format!(" is up at redis://127.0.0.1:{port}/0 · process ")),
-        "{out}"
-    );
+    assert!(out.contains(&format!(" is up at redis://127.0.0.1:{port}/0 · process ")), "{out}");
     assert!(answers(port));
 
     let (status, out, _) = desk.run(&up);
@@ -101,17 +88,11 @@ fn up_keeps_a_server_that_down_ends() {
 
     let (status, _, err) = desk.run(&format!("up --port {}", free_port()));
     assert_eq!(status, 1);
-    assert!(
-        err.contains("up already") && err.ends_with("next: cargo lab down\n"),
-        "{err}"
-    );
+    assert!(err.contains("up already") && err.ends_with("next: cargo lab down\n"), "{err}");
 
     let (status, out, _) = desk.run("doctor");
     assert_eq!(status, 0);
-    assert!(
-        out.contains("  kept       yes  Redis ") || out.contains("yes  Valkey "),
-        "{out}"
-    );
+    assert!(out.contains("  kept       yes  Redis ") || out.contains("yes  Valkey "), "{out}");
     assert!(out.ends_with("lessons use: kept\n"), "{out}");
 
     let (status, out, _) = desk.run("down");
@@ -127,18 +108,11 @@ fn up_keeps_a_server_that_down_ends() {
 fn four_at_once_start_one_server() {
     let desk = Desk::new();
     let up = format!("up --port {}", free_port());
-    let all: Vec<_> = (0..4)
-        .map(|_| desk.command(&up).stdout(Stdio::piped()).spawn().unwrap())
-        .collect();
-    let all: Vec<_> = all
-        .into_iter()
-        .map(|up| said(up.wait_with_output().unwrap()))
-        .collect();
+    let all: Vec<_> =
+        (0..4).map(|_| desk.command(&up).stdout(Stdio::piped()).spawn().unwrap()).collect();
+    let all: Vec<_> = all.into_iter().map(|up| said(up.wait_with_output().unwrap())).collect();
     assert!(all.iter().all(|(status, ..)| *status == 0), "{all:?}");
-    let fresh = all
-        .iter()
-        .filter(|(_, out, _)| out.contains(" is up at "))
-        .count();
+    let fresh = all.iter().filter(|(_, out, _)| out.contains(" is up at ")).count();
     assert_eq!(fresh, 1, "{all:?}");
 }
 
@@ -150,10 +124,7 @@ fn a_port_that_was_asked_for_and_is_in_use_is_an_error_that_names_another() {
     let (status, _, err) = desk.run(&format!("up --port {port}"));
     assert_eq!(status, 1);
     assert!(err.starts_with(&format!("port {port} is in use")), "{err}");
-    assert!(
-        err.contains("next: stop that, or cargo lab up --port "),
-        "{err}"
-    );
+    assert!(err.contains("next: stop that, or cargo lab up --port "), "{err}");
     assert!(!desk.record().exists());
 }
 
@@ -184,19 +155,14 @@ fn a_record_never_costs_another_server_its_life() {
     let record = fs::read_to_string(desk.record()).unwrap();
     let mut bystander = Command::new("sleep").arg("60").spawn().unwrap();
     let pid = |record: &str| -> u32 {
-        serde_json::from_str::<serde_json::Value>(record).unwrap()["pid"]
-            .as_u64()
-            .unwrap() as u32
+        serde_json::from_str::<serde_json::Value>(record).unwrap()["pid"].as_u64().unwrap() as u32
     };
     let forged = record.replace(&pid(&record).to_string(), &bystander.id().to_string());
     fs::write(desk.record(), forged).unwrap();
 
     let (status, _, err) = desk.run("down");
     assert_eq!(status, 1);
-    assert!(
-        err.contains(&format!("process {}, on record", bystander.id())),
-        "{err}"
-    );
+    assert!(err.contains(&format!("process {}, on record", bystander.id())), "{err}");
     assert!(bystander.try_wait().unwrap().is_none() && answers(port));
 
     bystander.kill().unwrap();
@@ -209,9 +175,7 @@ fn a_record_never_costs_another_server_its_life() {
 fn works(state: &Path) -> bool {
     let place = |process: fs::DirEntry| process.path().join("cwd").read_link().ok();
     let processes = Path::new("/proc").read_dir().unwrap().flatten();
-    processes
-        .filter_map(place)
-        .any(|place| place.starts_with(state))
+    processes.filter_map(place).any(|place| place.starts_with(state))
 }
 
 #[cfg(target_os = "linux")]
@@ -257,14 +221,8 @@ fn the_doctor_knows_when_nothing_serves() {
     doctor.env("REDIS_URL", "redis+unix:///nowhere/redis.sock");
     let (status, out, _) = said(doctor.output().unwrap());
     assert_eq!(status, 1);
-    assert!(
-        out.contains("  url        no   REDIS_URL is set, but: "),
-        "{out}"
-    );
-    assert!(
-        out.ends_with("next: start that server, or unset REDIS_URL\n"),
-        "{out}"
-    );
+    assert!(out.contains("  url        no   REDIS_URL is set, but: "), "{out}");
+    assert!(out.ends_with("next: start that server, or unset REDIS_URL\n"), "{out}");
     assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
 }
 
@@ -279,17 +237,11 @@ fn setup_tells_each_plan_and_runs_none_when_asked_to_print() {
     ] {
         let (status, out, err) = desk.run(&format!("setup --print --method {method}"));
         assert_eq!(status, 0, "{err}");
-        assert!(
-            out.starts_with("installs ") && out.contains(expected),
-            "{out}"
-        );
+        assert!(out.starts_with("installs ") && out.contains(expected), "{out}");
         // What is shown may be pasted: the script holds no quote that would end it early.
         assert_eq!(out.matches('\'').count(), 2, "{out}");
         let script = out.split('\'').nth(1).unwrap();
-        let parsed = Command::new("sh")
-            .args(["-n", "-c", script])
-            .status()
-            .unwrap();
+        let parsed = Command::new("sh").args(["-n", "-c", script]).status().unwrap();
         assert!(parsed.success(), "{script}");
     }
 }
@@ -307,9 +259,6 @@ fn what_is_not_understood_says_why_and_shows_the_usage() {
     ] {
         let (status, out, err) = desk.run(words);
         assert_eq!((status, out.as_str()), (2, ""), "{words}");
-        assert!(
-            err.starts_with(why) && err.contains("\nusage: "),
-            "{words}: {err}"
-        );
+        assert!(err.starts_with(why) && err.contains("\nusage: "), "{words}: {err}");
     }
 }

@@ -114,20 +114,13 @@ impl Lease {
         let (end, until) = channel();
         let (done, ended) = channel();
         let name = token.clone();
-        std::thread::Builder::new()
-            .name("testbed-lease".into())
-            .spawn(move || {
-                renew(&client, database, &name, &until);
-                let _ = super::recipe::connect(&client, super::PATIENCE)
-                    .and_then(|mut connection| empty(&mut connection, &name, "give up"));
-                let _ = done.send(());
-            })?;
-        Ok(Self {
-            database,
-            token,
-            end: Some(end),
-            ended: Mutex::new(ended),
-        })
+        std::thread::Builder::new().name("testbed-lease".into()).spawn(move || {
+            renew(&client, database, &name, &until);
+            let _ = super::recipe::connect(&client, super::PATIENCE)
+                .and_then(|mut connection| empty(&mut connection, &name, "give up"));
+            let _ = done.send(());
+        })?;
+        Ok(Self { database, token, end: Some(end), ended: Mutex::new(ended) })
     }
 }
 

@@ -58,7 +58,7 @@ pub struct Redis {
 
 #[derive(Debug)]
 struct Held {
-    /// Before the server in this order: the lease's last words need it.
+    /// Our database, where the server is shared.
     lease: Option<Lease>,
     url: String,
     address: Address,
@@ -316,10 +316,7 @@ impl Redis {
     {
         let held = Arc::clone(&self.held);
         let said = tokio::task::spawn_blocking(move || talk(&mut connect(&held.client, PATIENCE)?));
-        said.await?.map_err(|cause| Error::Order {
-            order: order.into(),
-            cause,
-        })
+        said.await?.map_err(|cause| Error::Order { order: order.into(), cause })
     }
 
     async fn rule<F>(&self, order: &'static str, rule: F) -> Result<(), Error>
@@ -329,10 +326,7 @@ impl Redis {
         let held = Arc::clone(&self.held);
         let done = tokio::task::spawn_blocking(move || match held.holder.own() {
             Some(own) => Ok(rule(own)?),
-            None => Err(Error::NotOurs {
-                order,
-                origin: held.origin.clone(),
-            }),
+            None => Err(Error::NotOurs { order, origin: held.origin.clone() }),
         });
         done.await?
     }

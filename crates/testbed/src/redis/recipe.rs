@@ -48,33 +48,14 @@ pub(super) fn connect(
 fn arguments(address: &Address) -> Vec<String> {
     let listen = match address {
         Address::Unix(socket) => {
-            vec![
-                "--port".into(),
-                "0".into(),
-                "--unixsocket".into(),
-                socket.display().to_string(),
-            ]
+            vec!["--port".into(), "0".into(), "--unixsocket".into(), socket.display().to_string()]
         }
         Address::Tcp(host, port) => {
-            vec![
-                "--port".into(),
-                port.to_string(),
-                "--bind".into(),
-                host.clone(),
-            ]
+            vec!["--port".into(), port.to_string(), "--bind".into(), host.clone()]
         }
     };
     // Many databases, since each user of a kept server leases one; they cost nothing.
-    let rest = [
-        "--save",
-        "",
-        "--appendonly",
-        "no",
-        "--databases",
-        "64",
-        "--daemonize",
-        "no",
-    ];
+    let rest = ["--save", "", "--appendonly", "no", "--databases", "64", "--daemonize", "no"];
     listen.into_iter().chain(rest.map(String::from)).collect()
 }
 
@@ -86,9 +67,7 @@ fn greet(url: &str) -> Result<Greeting, String> {
     };
     let info = greeting().map_err(|error| error.to_string())?;
     let field = |name: &str| {
-        info.lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-            .map(str::trim)
+        info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
     };
     let version = match (field("valkey_version"), field("redis_version")) {
         (Some(version), _) => format!("Valkey {version}"),

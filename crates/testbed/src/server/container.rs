@@ -59,9 +59,7 @@ impl Holder {
     fn answer(&mut self) -> io::Result<Value> {
         let mut line = String::new();
         if self.answers.read_line(&mut line)? == 0 {
-            return Err(io::Error::other(
-                "the container's client could not be built or was lost",
-            ));
+            return Err(io::Error::other("the container's client could not be built or was lost"));
         }
         Ok(serde_json::from_str(&line)?)
     }
@@ -139,19 +137,11 @@ pub fn engine() -> Result<String, String> {
 /// What to tell the user.
 pub fn start(recipe: &Recipe, engine: &str) -> Result<Contained, String> {
     let id = recipe.id;
-    super::tell(&format!(
-        "starting {id} in a container; the first time, its client is built"
-    ));
+    super::tell(&format!("starting {id} in a container; the first time, its client is built"));
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = super::workspace().join("crates/containers/Cargo.toml");
     let mut client = Command::new(cargo)
-        .args([
-            "run",
-            "--quiet",
-            "--package",
-            "testbed-containers",
-            "--manifest-path",
-        ])
+        .args(["run", "--quiet", "--package", "testbed-containers", "--manifest-path"])
         .arg(manifest)
         .args(["--", id])
         .env("DOCKER_HOST", engine)
@@ -166,10 +156,7 @@ pub fn start(recipe: &Recipe, engine: &str) -> Result<Contained, String> {
     };
     // Reaps the client whenever it ends.
     std::thread::spawn(move || client.wait());
-    let mut holder = Holder {
-        orders,
-        answers: BufReader::new(answers),
-    };
+    let mut holder = Holder { orders, answers: BufReader::new(answers) };
     let answer = holder.answer().map_err(|error| error.to_string())?;
     match (answer["url"].as_str(), answer["error"].as_str()) {
         (Some(url), _) => Ok(Contained {

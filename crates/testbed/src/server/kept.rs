@@ -91,10 +91,7 @@ pub enum Error {
 
 impl From<io::Error> for Error {
     fn from(cause: io::Error) -> Self {
-        Self::Folder {
-            folder: folder(),
-            cause,
-        }
+        Self::Folder { folder: folder(), cause }
     }
 }
 
@@ -263,11 +260,7 @@ fn running(pid: u32) -> bool {
         Pid::from_raw(pid.cast_signed()).is_some_and(|pid| test_kill_process(pid).is_ok());
     let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // 4711 (redis-server) Z 1 …
-    numbered
-        && !state
-            .rsplit(')')
-            .next()
-            .is_some_and(|rest| rest.starts_with(" Z"))
+    numbered && !state.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z"))
 }
 
 fn signal(pid: u32, signal: Signal) {
