@@ -93,22 +93,17 @@ async fn reads(redis: &Redis, database: &Database, seed: u64) -> anyhow::Result<
     let loads_with = database.loads() - before;
     let hits = cache.metrics().hit_ratio();
 
-    page::heads("no cache", "cache-aside");
-    let counts = |without: u64, with: u64| page::ratio(without as f64, with as f64);
-    let times =
-        |without: Duration, with: Duration| page::ratio(without.as_secs_f64(), with.as_secs_f64());
-    page::row("reads", page::count(without.ok), page::count(with.ok), "");
-    page::row("errors", without.errors, with.errors, "");
-    page::row(
-        "answered by the database",
-        page::count(loads_without),
-        page::count(loads_with),
-        counts(loads_without, loads_with),
-    );
-    page::row("hits", "", format!("{:.0} %", hits * 100.0), "");
+    page::heads(&["no cache", "cache-aside"]);
+    let count = page::count;
+    page::row("reads", count(without.ok), &[count(with.ok)], "");
+    page::row("errors", count(without.errors), &[count(with.errors)], "");
+    let ratio = times_less(loads_without as f64, loads_with as f64);
+    page::row("answered by the database", count(loads_without), &[count(loads_with)], &ratio);
+    page::row("hits", "", &[format!("{:.0} %", hits * 100.0)], "");
     for (what, of) in [("half took at most (p50)", 0.50), ("99 of 100 at most (p99)", 0.99)] {
         let (without, with) = (without.quantile(of), with.quantile(of));
-        page::row(what, page::millis(without), page::millis(with), times(without, with));
+        let ratio = times_less(without.as_secs_f64(), with.as_secs_f64());
+        page::row(what, page::millis(without), &[page::millis(with)], &ratio);
     }
     page::note("The slowest reads are the misses: they pay for the cache and the database.");
     page::note("A read of a cold key is no faster with a cache, only the next one is.");
@@ -116,14 +111,21 @@ async fn reads(redis: &Redis, database: &Database, seed: u64) -> anyhow::Result<
     Ok(())
 }
 
+/// `÷ 21`: how many times less the second is. Nothing where there is nothing to divide by.
+fn times_less(without: f64, with: f64) -> String {
+    match without / with {
+        ratio if !ratio.is_finite() => String::new(),
+        ratio if ratio < 10.0 => format!("÷ {ratio:.1}"),
+        ratio => format!("÷ {ratio:.0}"),
+    }
+}
+
 /// Latencies begin when a read was due. Where the generator itself was late, that is in them.
 fn late_generator(reports: &[&Report]) {
     let late = reports.iter().map(|report| report.late).max().unwrap_or_default();
     if late > DATABASE_TAKES {
-        page::note(format_args!(
-            "This machine was busy: reads began up to {} late, which is counted.",
-            page::millis(late)
-        ));
+        let late = page::millis(late);
+        page::note(format_args!("Busy machine: reads began up to {late} late, which counts."));
     }
 }
 
@@ -167,9 +169,9 @@ async fn late_readers(redis: &Redis) -> anyhow::Result<()> {
     let naive = old_prices::<Naive>(redis, "naive").await?;
     let leased = old_prices::<LeasedCache>(redis, "leased").await?;
 
-    page::heads("GET, SET, DEL", "with leases");
+    page::heads(&["GET, SET, DEL", "with leases"]);
     let of = |old: usize| format!("{old} of {ROUNDS}");
-    page::row("old price after the write", of(naive), of(leased), "");
+    page::row("old price after the write", of(naive), &[of(leased)], "");
     page::note("A reader that misses takes a lease, and may store only while it stands.");
     page::note("The writer deletes the lease along with the value.");
     Ok(())

@@ -26,18 +26,19 @@ pub(crate) fn note(text: impl Display) {
     println!("{DIM}   {text}{DIM:#}");
 }
 
-/// The heads of a table's columns: without the pattern, with it, and how they compare.
-pub(crate) fn heads(without: &str, with: &str) {
-    println!("\n{DIM}   {:<30}{without:>13}{with:>13}{DIM:#}", "");
+/// The heads of a table's columns.
+pub(crate) fn heads(columns: &[&str]) {
+    let columns: String = columns.iter().map(|head| format!("{head:>15}")).collect();
+    println!("\n{DIM}   {:<30}{columns}{DIM:#}", "");
 }
 
-/// A row of a table. The last column is the one to look at.
-pub(crate) fn row(what: &str, without: impl Display, with: impl Display, ratio: impl Display) {
-    let (without, with) = (without.to_string(), with.to_string());
-    let ratio = ratio.to_string();
-    // The gap is part of the last column, or a row without a ratio would end in spaces.
-    let width = if ratio.is_empty() { 0 } else { ratio.chars().count() + 2 };
-    println!("   {what:<30}{without:>13}{GOOD}{with:>13}{GOOD:#}{ratio:>width$}");
+/// A row of a table: first without the pattern, then with it, last how they compare, if they do.
+pub(crate) fn row(what: &str, without: impl Display, with: &[String], ratio: &str) {
+    let without = without.to_string();
+    let with: String = with.iter().map(|cell| format!("{cell:>15}")).collect();
+    // The gap belongs to the last column, or a row without a ratio would end in spaces.
+    let gap = if ratio.is_empty() { "" } else { "  " };
+    println!("   {what:<30}{without:>15}{GOOD}{with}{GOOD:#}{gap}{ratio}");
 }
 
 /// A figure that stands by itself.
@@ -69,15 +70,6 @@ pub(crate) fn count(number: u64) -> String {
 /// `6.1 ms`.
 pub(crate) fn millis(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1e3)
-}
-
-/// `÷ 21`: how many times less the second is. Nothing where there is nothing to divide by.
-pub(crate) fn ratio(without: f64, with: f64) -> String {
-    match without / with {
-        ratio if !ratio.is_finite() => String::new(),
-        ratio if ratio < 10.0 => format!("÷ {ratio:.1}"),
-        ratio => format!("÷ {ratio:.0}"),
-    }
 }
 
 /// The seed of the run: `SEED`, or one that is always the same.
