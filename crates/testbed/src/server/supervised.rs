@@ -33,6 +33,11 @@ const TAIL: usize = 20;
 /// socket's take 30 of them.
 const LONGEST_BASE: usize = 70;
 
+/// Where the system cannot make a pipe that children do not inherit in one step, as on macOS,
+/// a supervisor started meanwhile would hold this one's pipe open: two could keep each other
+/// alive for ever. One at a time cannot.
+static SPAWNING: Mutex<()> = Mutex::new(());
+
 /// A server, its supervisor and its room. Dropping it kills the server and removes the room
 /// without waiting for either: both are gone some milliseconds later.
 #[derive(Debug)]
@@ -136,6 +141,7 @@ impl Supervised {
         ready: &'static str,
         patience: Duration,
     ) -> Result<Self, Trouble> {
+        let spawning = SPAWNING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut supervisor = Command::new("sh")
             .args(["-c", SCRIPT, "testbed-supervisor"])
             .arg(base())
@@ -146,6 +152,7 @@ impl Supervised {
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()?;
+        drop(spawning);
         let lost = || io::Error::other("the supervisor has no pipe");
         let orders = supervisor.stdin.take().ok_or_else(lost)?;
         let seen = Arc::new(Seen::default());
