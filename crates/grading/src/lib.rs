@@ -30,6 +30,6 @@ pub mod world;
 pub use check::Check;
 pub use history::History;
 pub use process::{Child, Process};
-pub use suite::{Decoy, Lesson, audit, grade};
+pub use suite::{Decoy, Lesson, audit, explain, grade};
 pub use verdict::{Evidence, Finding, Verdict};
 pub use world::World;

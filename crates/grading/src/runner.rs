@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, Once, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+/// Installing a server, or building the container client, has to fit.
+const WORLD_LIMIT: Duration = Duration::from_secs(600);
+
 /// Every check gets a runtime of its own on threads of its own name, so that a subject that
 /// blocks its threads hangs nobody else, and a panic can be laid at its door.
 pub(crate) fn run(check: &'static Check, role: String, seed: u64) -> Ran {
@@ -23,17 +26,36 @@ pub(crate) fn run(check: &'static Check, role: String, seed: u64) -> Ran {
     let spawned = thread.spawn({
         let (name, history) = (name.clone(), history.clone());
         move || {
-            let _ = tell.send(run_in_runtime(check, role, seed, &name, history));
+            let ended = run_in_runtime(check, role, seed, &name, history, &tell);
+            let _ = tell.send(Moment::Ended(ended));
         }
     });
     let result = match spawned {
         Err(error) => Err(Finding::inconclusive(format!("no thread for the check: {error}"))),
-        // The runtime has its own limit; this one is for subjects that block it.
-        Ok(_) => told
-            .recv_timeout(check.limit + Duration::from_secs(1))
-            .unwrap_or_else(|_| Err(hang(check, "a thread was blocked; in async code, await"))),
+        Ok(_) => wait(check, &told),
     };
     Ran { seed, took: began.elapsed(), verdict: result.into(), history, panics: panics_of(&name) }
+}
+
+/// What a check's thread tells.
+enum Moment {
+    /// The world stands. From here on the time limit counts, and not before: on a machine that
+    /// has only Docker, the first server takes a minute.
+    Begun,
+    Ended(Result<(), Finding>),
+}
+
+fn wait(check: &Check, told: &mpsc::Receiver<Moment>) -> Result<(), Finding> {
+    // The runtime has its own limit; this one is for subjects that block its threads.
+    let limit = check.limit + Duration::from_secs(1);
+    match told.recv_timeout(WORLD_LIMIT) {
+        Ok(Moment::Ended(early)) => early,
+        Ok(Moment::Begun) => match told.recv_timeout(limit) {
+            Ok(Moment::Ended(result)) => result,
+            _ => Err(hang(check, "a thread was blocked; in async code, await")),
+        },
+        Err(_) => Err(Finding::inconclusive(format!("no server within {WORLD_LIMIT:?}"))),
+    }
 }
 
 fn run_in_runtime(
@@ -42,6 +64,7 @@ fn run_in_runtime(
     seed: u64,
     name: &str,
     history: History,
+    tell: &mpsc::Sender<Moment>,
 ) -> Result<(), Finding> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -51,6 +74,7 @@ fn run_in_runtime(
         .map_err(|error| Finding::inconclusive(format!("no runtime for the check: {error}")))?;
     let result = runtime.block_on(async {
         let world = World::begin(seed, role, history).await?;
+        let _ = tell.send(Moment::Begun);
         let body = tokio::spawn((check.body)(world));
         let abort = body.abort_handle();
         match tokio::time::timeout(check.limit, body).await {

@@ -92,6 +92,22 @@ impl Decoy {
     }
 }
 
+/// The text with which `decoy` is rejected on the schedule of `seed`, without colours, for tests of
+/// the words themselves.
+///
+/// # Panics
+/// If the decoy names a check that is not there, or passes it.
+pub fn explain(lesson: &'static str, decoy: Decoy, seed: u64) -> String {
+    let subject = decoy.subject();
+    let checks = leak(decoy.checks);
+    let check = checks.iter().find(|check| check.name == decoy.rejected_by);
+    let check = check.expect("a decoy names one of its lesson's checks");
+    let ran = runner::run(check, process::role(lesson, &subject, check), seed);
+    assert!(ran.is_invalid(), "{} is not rejected: {:?}", decoy.name, ran.verdict);
+    let text = report::message(lesson, &subject, check, &ran);
+    anstream::adapter::strip_str(&text).to_string()
+}
+
 /// Every check must reject the starter: a check that an empty answer passes proves nothing.
 fn starter_fails(lesson: &str, checks: &'static [Check]) -> Result<(), Failed> {
     for check in checks {
