@@ -156,3 +156,80 @@ impl Ran {
         matches!(self.verdict, Verdict::Invalid(_))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ran(check: Check) -> Ran {
+        run(Box::leak(Box::new(check)), String::new(), 7)
+    }
+
+    fn saw(ran: &Ran) -> String {
+        match &ran.verdict {
+            Verdict::Invalid(evidence) => evidence.saw.clone(),
+            other => panic!("expected an invalid verdict, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_hang_is_a_failure_and_not_a_hang() {
+        let hangs = Check::new("hangs", "it ends", async |_| std::future::pending().await);
+        let began = Instant::now();
+        let ran = ran(hangs.limit(Duration::from_millis(100)));
+        assert!(saw(&ran).contains("never came back"), "{}", saw(&ran));
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn blocking_every_thread_is_a_failure_too() {
+        let blocks = Check::new("blocks", "it ends", async |_| {
+            let block = || std::thread::sleep(Duration::from_secs(60));
+            let _ = tokio::join!(tokio::spawn(async move { block() }), async move { block() });
+            Ok(())
+        });
+        let ran = ran(blocks.limit(Duration::from_millis(100)));
+        assert!(saw(&ran).contains("none:"), "{}", saw(&ran));
+    }
+
+    #[test]
+    fn a_panic_is_a_failure_that_says_where() {
+        let panics = Check::new("panics", "it answers", async |_| panic!("on purpose"));
+        let ran = ran(panics);
+        assert_eq!(saw(&ran), "a panic");
+        assert_eq!(ran.panics.len(), 1);
+        assert!(ran.panics[0].starts_with("on purpose (crates/grading/src/runner.rs:"));
+    }
+
+    #[test]
+    fn what_proved_nothing_has_not_passed() {
+        let unsure = async |_| Err(Finding::inconclusive("the fault never landed"));
+        let ran = ran(Check::new("unsure", "it holds", unsure));
+        assert!(!ran.is_valid() && !ran.is_invalid());
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_world() {
+        let draw = |seed| {
+            let (tell, told) = mpsc::channel();
+            let check = Check::new("draws", "it draws", move |world: World| {
+                let tell = tell.clone();
+                async move {
+                    let drawn: [u64; 4] = rand::RngExt::random(&mut world.random());
+                    let _ = tell.send(drawn);
+                    Ok(())
+                }
+            });
+            run(Box::leak(Box::new(check)), String::new(), seed);
+            told.recv().unwrap()
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+    }
+
+    #[test]
+    fn a_path_that_goes_up_is_told_without_the_detour() {
+        assert_eq!(tidy("exercises/01/tests/../../../desk/a.rs"), "desk/a.rs");
+        assert_eq!(tidy("../a.rs"), "../a.rs");
+    }
+}
