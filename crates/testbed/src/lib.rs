@@ -6,8 +6,10 @@
 //!   request until another has overtaken it, drops a request or only its reply, stalls, refuses.
 //! - [`gate`] is the barrier that makes two clients meet where they would break each other.
 //! - [`origin`] is the database behind a cache, with a counter at its door.
+//! - [`load`] sends seeded requests at a constant rate, and measures them honestly.
 
 pub mod gate;
+pub mod load;
 pub mod origin;
 pub mod proxy;
 pub mod redis;
