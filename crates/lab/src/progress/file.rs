@@ -62,9 +62,12 @@ pub(crate) fn rewrite<T>(
     progress.refresh(workspace);
     form::fill(&mut document, workspace, &progress);
     store::write(&file, &document.bytes())?;
-    // The map is made from the above and can be made again: a failure here must not hide the rest.
+    // The map is made from the above and can be made again: failing here must not look as if the
+    // progress had not been recorded.
     let map = path::render(workspace, Some(&progress));
-    store::write(&workspace.desk().join("LEARNING_PATH.md"), map.as_bytes())?;
+    if let Err(error) = store::write(&workspace.desk().join("LEARNING_PATH.md"), map.as_bytes()) {
+        anstream::eprintln!("{}: {error:#}", paint(WARN, "warning"));
+    }
     Ok(answer)
 }
 

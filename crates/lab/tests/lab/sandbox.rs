@@ -164,6 +164,8 @@ if [ "$1" = --list ]; then
   done
   exit 0
 fi
+[ "$1" = --exact ] && shift
+[ "$#" -gt 1 ] && { echo "error: unexpected argument '$2' found"; exit 2; }
 wanted="$*"
 status=0
 line() {

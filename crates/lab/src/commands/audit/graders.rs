@@ -40,8 +40,8 @@ pub(super) fn audit(
     let mut lapses = Vec::new();
     let mut topics: Vec<&str> = scope.iter().map(|found| found.topic.id.as_str()).collect();
     topics.dedup();
-    // Time that is asked for is shared fairly among the topics.
-    let share = asked.during.map(|all| all / u32::try_from(topics.len().max(1)).unwrap_or(1));
+    // Time that is asked for is shared fairly among the lessons.
+    let share = asked.during.map(|all| all / u32::try_from(scope.len().max(1)).unwrap_or(1));
     for topic in topics {
         let lessons: Vec<Located<'_>> =
             scope.iter().copied().filter(|found| found.topic.id == topic).collect();
@@ -55,7 +55,11 @@ pub(super) fn audit(
         };
         match cargo::build_test(workspace, &package, "audit")? {
             Built::Program(program) => {
-                lapses.extend(topic_audit(workspace, &program, &lessons, asked, share)?);
+                let tests = why::tests(&program)?;
+                for found in lessons {
+                    lapses.extend(listed(found, &tests));
+                    lapses.extend(lesson_audit(workspace, &program, found, asked, share)?);
+                }
             }
             Built::Broken(words) => {
                 say!("{}", words.trim_end());
@@ -66,32 +70,27 @@ pub(super) fn audit(
     Ok(lapses)
 }
 
-fn topic_audit(
+/// One lesson at a time: a test program takes one filter.
+fn lesson_audit(
     workspace: &Workspace,
     program: &TestProgram,
-    lessons: &[Located<'_>],
+    found: Located<'_>,
     asked: &cli::Audit,
     share: Option<Duration>,
 ) -> Result<Vec<Lapse>> {
     let mut lapses = Vec::new();
-    let tests = why::tests(program)?;
-    for found in lessons {
-        lapses.extend(listed(found, &tests));
-    }
-    let names: Vec<String> =
-        lessons.iter().map(|found| format!("{}::", found.lesson.name)).collect();
-    let filters: Vec<&str> = names.iter().map(String::as_str).collect();
+    let filter = format!("{}::", found.lesson.name);
+    let repeat = if share.is_some() { 1 } else { asked.repeat };
     let mut tallies = Tallies::new();
     let began = Instant::now();
     let (mut rounds, mut finished) = (0, 0);
     loop {
         let round = Instant::now();
-        let repeat = if share.is_some() { 1 } else { asked.repeat };
-        let graded = grader::run(workspace, program, &filters, repeat, |outcome| {
+        let graded = grader::run(workspace, program, &[&filter], repeat, |outcome| {
             add(&mut tallies, outcome, repeat);
             finished += 1;
             let time = duration(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
-            screen::passing(&format!("{finished} gradings, {time}"));
+            screen::passing(&format!("{}: {finished} gradings, {time}", found.lesson.name));
         })?;
         screen::passing("");
         rounds += repeat;
@@ -105,16 +104,14 @@ fn topic_audit(
             break;
         }
     }
-    for found in lessons {
-        lapses.extend(table(found, &tallies));
-    }
+    lapses.extend(table(found, &tallies));
     let took = duration(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
-    say!("{}", paint(DIM, &format!("{} in {took}", count(rounds as usize, "round"))));
+    say!("{}\n", paint(DIM, &format!("    {} in {took}", count(rounds as usize, "round"))));
     Ok(lapses)
 }
 
 /// Whether the audit lists what each lesson must have.
-fn listed(found: &Located<'_>, tests: &[String]) -> Vec<Lapse> {
+fn listed(found: Located<'_>, tests: &[String]) -> Vec<Lapse> {
     let name = &found.lesson.name;
     let of = |kind: &str| {
         tests.iter().filter(|test| test.starts_with(&format!("{name}::{kind}"))).count()
@@ -172,7 +169,7 @@ fn add(tallies: &mut Tallies, outcome: &Outcome, asked: u32) {
 }
 
 /// A row for the starter, the reference and each decoy.
-fn table(found: &Located<'_>, tallies: &Tallies) -> Vec<Lapse> {
+fn table(found: Located<'_>, tallies: &Tallies) -> Vec<Lapse> {
     let name = &found.lesson.name;
     let mut lapses = Vec::new();
     let of_lesson: Vec<_> = tallies.iter().filter(|((lesson, _, _), _)| lesson == name).collect();

@@ -58,10 +58,10 @@ pub(crate) fn run(workspace: &Workspace, asked: &cli::Audit) -> Result<u8> {
     );
     lapses.extend(graders::audit(workspace, &scope, asked)?);
     if lapses.is_empty() {
-        say!("\n{} Nothing is missing, and every grading came out as it must.", paint(GOOD, "✓"));
+        say!("{} Nothing is missing, and every grading came out as it must.", paint(GOOD, "✓"));
         return Ok(PASSED);
     }
-    say!("\n{} {}:\n", paint(BAD, "✗"), count(lapses.len(), "lapse"));
+    say!("{} {}:\n", paint(BAD, "✗"), count(lapses.len(), "lapse"));
     for lapse in &lapses {
         say!("  {}\n    {}", lapse.what, lapse.then);
     }
