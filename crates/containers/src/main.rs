@@ -8,7 +8,8 @@
 //! `{"error": "…"}`, and holds the container until standard input ends. Whoever started this
 //! keeps the other end of that pipe, so the container is removed however the owner dies.
 //! (testcontainers removes a container when its handle is dropped, which `kill -9` prevents;
-//! it has no reaper process.)
+//! it has no reaper process.) Meanwhile each line of standard input is an order, `kill`,
+//! `start`, `pause` or `unpause`, answered by `{"done": "kill"}` or `{"error": "…"}`.
 //!
 //! This is a program of its own because a Docker client is two hundred crates: the test bed
 //! has it built and run only where it found no server on the machine. It speaks to the
@@ -18,7 +19,8 @@
 //!
 //! One more arm in [`Server::named`].
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
+use std::net::TcpListener;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -26,7 +28,7 @@ use serde_json::json;
 use testcontainers::core::{IntoContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc::{self, error::TryRecvError};
 
 /// What to start, and how its clients reach it.
 struct Server {
@@ -63,9 +65,11 @@ impl Server {
     }
 
     async fn start(&self) -> Result<ContainerAsync<GenericImage>> {
+        // A port that the engine chose would be another after a restart.
+        let port = TcpListener::bind("0.0.0.0:0")?.local_addr()?.port();
         GenericImage::new(self.image, self.tag)
-            .with_exposed_port(self.port.tcp())
             .with_wait_for(WaitFor::message_on_stdout(self.ready))
+            .with_mapped_port(port, self.port.tcp())
             .with_cmd(&self.command)
             .start()
             .await
@@ -83,7 +87,7 @@ impl Server {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match hold(end_of_input()).await {
+    match hold(input()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&json!({ "error": format!("{error:#}") }));
@@ -92,11 +96,11 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn hold(mut end: oneshot::Receiver<()>) -> Result<()> {
+async fn hold(mut orders: Orders) -> Result<()> {
     let name = std::env::args().nth(1).context("which server? try: testbed-containers redis")?;
     let server = Server::named(&name)?;
     // While this was being built the owner may have gone.
-    if end.try_recv().is_ok() {
+    if orders.try_recv() == Err(TryRecvError::Disconnected) {
         return Ok(());
     }
     // Never abandoned half-way: a container that exists but has no handle would stay.
@@ -104,22 +108,43 @@ async fn hold(mut end: oneshot::Receiver<()>) -> Result<()> {
     let url = server.url(&container).await;
     if let Ok(url) = &url {
         say(&json!({ "url": url }));
-        // An error would mean that the reading thread is gone: the input has ended as well.
-        let _ = end.await;
+        while let Some(order) = orders.recv().await {
+            say(&match obey(&container, &order).await {
+                Ok(()) => json!({ "done": order }),
+                Err(error) => json!({ "error": format!("{error:#}") }),
+            });
+        }
     }
     container.rm().await.context("cannot remove the container")?;
     url.map(drop)
 }
 
-/// Tells when standard input ends. A thread, because tokio's standard input cannot be
-/// cancelled and would hold up the exit.
-fn end_of_input() -> oneshot::Receiver<()> {
-    let (ended, end) = oneshot::channel();
+async fn obey(container: &ContainerAsync<GenericImage>, order: &str) -> Result<()> {
+    match order {
+        // At once: no time is given between the polite signal and SIGKILL.
+        "kill" => container.stop_with_timeout(Some(0)).await?,
+        "start" => container.start().await?,
+        "pause" => container.pause().await?,
+        "unpause" => container.unpause().await?,
+        _ => bail!("no order `{order}`"),
+    }
+    Ok(())
+}
+
+type Orders = mpsc::UnboundedReceiver<String>;
+
+/// The lines of standard input, to its end. On a thread, because tokio's standard input
+/// cannot be cancelled and would hold up the exit.
+fn input() -> Orders {
+    let (orders, received) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
-        let _ = io::copy(&mut io::stdin().lock().by_ref(), &mut io::sink());
-        let _ = ended.send(());
+        for order in io::stdin().lines().map_while(Result::ok) {
+            if orders.send(order).is_err() {
+                return;
+            }
+        }
     });
-    end
+    received
 }
 
 /// One line to the owner; where the owner is gone, the input ends as well.

@@ -1,13 +1,15 @@
 //! One adversarial test of whatever fulfils a lesson's contract.
 
+use crate::process::Child;
 use crate::verdict::Finding;
 use crate::world::World;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-type Body =
-    Box<dyn Fn(World) -> Pin<Box<dyn Future<Output = Result<(), Finding>> + Send>> + Send + Sync>;
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type Body = Box<dyn Fn(World) -> Boxed<Result<(), Finding>> + Send + Sync>;
+type ProcessBody = Box<dyn Fn(Child) -> Boxed<()> + Send + Sync>;
 
 /// How long a check may take unless it says otherwise. A check that needs longer is a hang.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
@@ -19,6 +21,7 @@ pub struct Check {
     pub(crate) read: &'static str,
     pub(crate) limit: Duration,
     pub(crate) body: Body,
+    pub(crate) process: Option<ProcessBody>,
 }
 
 impl Check {
@@ -34,6 +37,7 @@ impl Check {
             read: "",
             limit: TIME_LIMIT,
             body: Box::new(move |world| Box::pin(body(world))),
+            process: None,
         }
     }
 
@@ -45,6 +49,15 @@ impl Check {
     /// Another time limit than five seconds.
     pub fn limit(self, limit: Duration) -> Check {
         Check { limit, ..self }
+    }
+
+    /// What a second process does that the check starts with [`World::process`].
+    pub fn process<F, Fut>(self, body: F) -> Check
+    where
+        F: Fn(Child) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        Check { process: Some(Box::new(move |child| Box::pin(body(child)))), ..self }
     }
 
     /// The check's name.

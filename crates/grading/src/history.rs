@@ -222,22 +222,30 @@ impl Drop for FaultBand {
     }
 }
 
-/// Scripts and long values would hide the step that matters.
+/// Scripts, tokens and long values would hide the step that matters.
 fn shorten(text: &str) -> String {
-    const LONGEST: usize = 28;
+    shorten_to(text, 28)
+}
+
+fn shorten_to(text: &str, longest: usize) -> String {
     let text = text.replace(['\n', '\r'], " ");
-    if text.chars().count() <= LONGEST {
+    if text.chars().count() <= longest {
         return text;
     }
-    let kept: String = text.chars().take(LONGEST - 1).collect();
+    let kept: String = text.chars().take(longest - 1).collect();
     format!("{kept}…")
 }
 
 fn wire_text(request: &testbed::proxy::Request) -> String {
-    let scripted = matches!(request.command.as_str(), "EVAL" | "EVALSHA");
-    // A script or its digest, and how many keys follow: neither helps a reader.
-    let hidden = if scripted { 2 } else { 0 };
+    // Of a script, neither its text or digest nor the number of its keys helps a reader, and its
+    // keys and arguments only by their beginnings.
+    let (hidden, longest) = match request.command.as_str() {
+        "EVAL" | "EVALSHA" => (2, 12),
+        "SCRIPT" => (0, 5),
+        _ => (0, 28),
+    };
+    let shown = request.arguments.iter().skip(hidden).enumerate();
     let mut words = vec![request.command.clone()];
-    words.extend(request.arguments.iter().skip(hidden).map(|argument| shorten(argument)));
+    words.extend(shown.map(|(n, word)| shorten_to(word, if n == 0 { 28 } else { longest })));
     words.join(" ")
 }

@@ -19,6 +19,7 @@
 
 pub mod check;
 pub mod history;
+pub mod process;
 pub mod report;
 pub mod runner;
 pub mod suite;
@@ -28,6 +29,7 @@ pub mod world;
 
 pub use check::Check;
 pub use history::History;
-pub use suite::{Decoy, Lesson, audit, grade};
+pub use process::{Child, Process};
+pub use suite::{Decoy, Lesson, audit, explain, grade};
 pub use verdict::{Evidence, Finding, Verdict};
 pub use world::World;

@@ -169,3 +169,48 @@ pub(crate) fn record(lesson: &str, subject: &Subject, check: &Check, ran: &Ran, 
         eprintln!("cannot write {}: {error}", file.display());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::Evidence;
+
+    fn plain(subject: &Subject, verdict: Verdict, panics: &[&str]) -> String {
+        let title = "a reader whose load is slow does not put the old value back";
+        let check = Check::new("slow_reader", title, async |_| Ok(()));
+        let check = check.read("docs/lessons/cache_aside.md");
+        let history = History::begin();
+        let panics = panics.iter().map(|text| (*text).to_owned()).collect();
+        let ran = Ran { seed: 7, took: Duration::ZERO, verdict, history, panics };
+        let text = message("cache_aside", subject, &check, &ran);
+        anstream::adapter::strip_str(&text).to_string()
+    }
+
+    #[test]
+    fn a_broken_promise_says_what_was_expected_and_seen_and_how_to_see_it_again() {
+        let evidence = Evidence::new(
+            "20.00: the write was acknowledged before this read began, and nobody has changed it",
+            "10.00: the reader's copy outlived the write",
+        );
+        insta::assert_snapshot!(plain(&Subject::Desk, Verdict::Invalid(evidence), &[]));
+    }
+
+    #[test]
+    fn a_todo_is_told_as_one() {
+        let evidence = Evidence::new("your answer", "a todo!() that still waits for it");
+        let panic = "not yet implemented: ask Redis (desk/01-caching/cache_aside.rs:45)";
+        insta::assert_snapshot!(plain(&Subject::Starter, Verdict::Invalid(evidence), &[panic]));
+    }
+
+    #[test]
+    fn what_proved_nothing_says_so() {
+        let why = "the fault did not land: 0 of 1 came to the gate within 3s";
+        let verdict = Verdict::Inconclusive(why.to_owned());
+        insta::assert_snapshot!(plain(&Subject::Reference, verdict, &[]));
+    }
+
+    #[test]
+    fn what_passed_says_nothing() {
+        assert_eq!(plain(&Subject::Desk, Verdict::Valid, &[]), "");
+    }
+}

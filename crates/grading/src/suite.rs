@@ -2,7 +2,7 @@
 
 use crate::check::Check;
 use crate::report::{self, Ran, Subject};
-use crate::runner;
+use crate::{process, runner};
 use anstream::ColorChoice;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::io::IsTerminal;
@@ -37,6 +37,9 @@ pub struct Decoy {
 
 /// The `main` of a lesson's test: grades the learner's file, each check a test of its own.
 pub fn grade(lesson: &'static str, checks: Vec<Check>) -> ExitCode {
+    if process::is_child() {
+        return process::run_child(lesson, &Subject::Desk, &checks).unwrap_or(ExitCode::FAILURE);
+    }
     let trials = leak(checks).iter().map(|check| {
         Trial::test(check.name, move || every_round(lesson, &Subject::Desk, check, Ran::is_valid))
     });
@@ -46,6 +49,9 @@ pub fn grade(lesson: &'static str, checks: Vec<Check>) -> ExitCode {
 /// The `main` of a topic's audit: the starter fails, the reference passes, each decoy dies at the
 /// check that it names.
 pub fn audit(lessons: Vec<Lesson>) -> ExitCode {
+    if process::is_child() {
+        return lessons.iter().find_map(Lesson::run_child).unwrap_or(ExitCode::FAILURE);
+    }
     let mut trials = Vec::new();
     for lesson in lessons {
         let name = lesson.name;
@@ -57,7 +63,7 @@ pub fn audit(lessons: Vec<Lesson>) -> ExitCode {
             }));
         }
         for decoy in lesson.decoys {
-            let subject = Subject::Decoy { name: decoy.name, check: decoy.rejected_by };
+            let subject = decoy.subject();
             let checks = leak(decoy.checks);
             trials.push(Trial::test(format!("{name}::decoy::{}", decoy.name), move || {
                 let check = checks
@@ -69,6 +75,37 @@ pub fn audit(lessons: Vec<Lesson>) -> ExitCode {
         }
     }
     conclude(trials)
+}
+
+impl Lesson {
+    fn run_child(&self) -> Option<ExitCode> {
+        let run = |subject, checks| process::run_child(self.name, &subject, checks);
+        run(Subject::Starter, &self.starter)
+            .or_else(|| run(Subject::Reference, &self.reference))
+            .or_else(|| self.decoys.iter().find_map(|decoy| run(decoy.subject(), &decoy.checks)))
+    }
+}
+
+impl Decoy {
+    fn subject(&self) -> Subject {
+        Subject::Decoy { name: self.name, check: self.rejected_by }
+    }
+}
+
+/// The text with which `decoy` is rejected on the schedule of `seed`, without colours, for tests of
+/// the words themselves.
+///
+/// # Panics
+/// If the decoy names a check that is not there, or passes it.
+pub fn explain(lesson: &'static str, decoy: Decoy, seed: u64) -> String {
+    let subject = decoy.subject();
+    let checks = leak(decoy.checks);
+    let check = checks.iter().find(|check| check.name == decoy.rejected_by);
+    let check = check.expect("a decoy names one of its lesson's checks");
+    let ran = runner::run(check, process::role(lesson, &subject, check), seed);
+    assert!(ran.is_invalid(), "{} is not rejected: {:?}", decoy.name, ran.verdict);
+    let text = report::message(lesson, &subject, check, &ran);
+    anstream::adapter::strip_str(&text).to_string()
 }
 
 /// Every check must reject the starter: a check that an empty answer passes proves nothing.
@@ -88,7 +125,7 @@ fn every_round(
     let rounds = number(REPEAT)?.unwrap_or(1).max(1);
     for round in 1..=rounds {
         let seed = number(SEED)?.unwrap_or_else(|| u64::from(rand::random::<u16>()));
-        let ran = runner::run(check, seed);
+        let ran = runner::run(check, process::role(lesson, subject, check), seed);
         let as_wanted = wanted(&ran);
         if round == rounds || !as_wanted {
             report::record(lesson, subject, check, &ran, round as usize);

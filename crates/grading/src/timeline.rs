@@ -37,12 +37,13 @@ pub(crate) fn draw(events: &[Event], clash: &[Step]) -> String {
     let _ = writeln!(out, "{HEAD}{:>7}    {}{HEAD:#}", "ms", heads);
     let mut faults_on = 0_usize;
     let mut skipped = 0;
-    for (index, event) in events.iter().enumerate() {
-        let step = Step(index);
-        if !is_kept(index, event, events.len(), clash) {
+    let rows = rows(events, clash);
+    for (index, row) in rows.iter().enumerate() {
+        if !is_kept(index, &rows) {
             skipped += 1;
             continue;
         }
+        let event = row.event;
         if skipped > 0 {
             let _ = writeln!(out, "{QUIET}{:>7}    … {skipped} more{QUIET:#}", "");
             skipped = 0;
@@ -57,8 +58,10 @@ pub(crate) fn draw(events: &[Event], clash: &[Step]) -> String {
         }
         let band = if faults_on > 0 { "▒" } else { " " };
         let column = columns[lanes.iter().position(|lane| *lane == event.lane).unwrap_or(0)];
-        let text = clip(&indented(event), WIDTH - MARGIN - column);
-        if clash.contains(&step) {
+        let times = if row.times > 1 { format!("  × {}", row.times) } else { String::new() };
+        let room = WIDTH - MARGIN - column - times.chars().count();
+        let text = clip(&indented(event), room) + &times;
+        if row.clashes {
             let _ = writeln!(
                 out,
                 "{CLASH}✗{millis:>6}{CLASH:#} {BAND}{band}{BAND:#}  {:column$}{CLASH}{text}{CLASH:#}",
@@ -112,14 +115,41 @@ fn indented(event: &Event) -> String {
     }
 }
 
-fn is_kept(index: usize, event: &Event, total: usize, clash: &[Step]) -> bool {
-    total <= LONGEST
-        || index < KEPT_AT_START
-        || matches!(event.kind, Kind::Fault { .. })
-        || match clash.len() {
-            0 => index + KEPT_AROUND * 2 >= total,
-            _ => clash.iter().any(|step| step.0.abs_diff(index) <= KEPT_AROUND / 2),
+/// One line of the timeline: a step, or a run of steps that are the same.
+struct Row<'a> {
+    event: &'a Event,
+    times: usize,
+    clashes: bool,
+}
+
+fn rows<'a>(events: &'a [Event], clash: &[Step]) -> Vec<Row<'a>> {
+    let mut rows: Vec<Row<'a>> = Vec::new();
+    for (index, event) in events.iter().enumerate() {
+        let clashes = clash.contains(&Step(index));
+        match rows.last_mut() {
+            Some(row) if row.event.lane == event.lane && row.event.text == event.text => {
+                row.times += 1;
+                row.clashes |= clashes;
+            }
+            _ => rows.push(Row { event, times: 1, clashes }),
         }
+    }
+    rows
+}
+
+fn is_kept(index: usize, rows: &[Row]) -> bool {
+    if rows.len() <= LONGEST
+        || index < KEPT_AT_START
+        || matches!(rows[index].event.kind, Kind::Fault { .. })
+    {
+        return true;
+    }
+    if rows.iter().any(|row| row.clashes) {
+        let from = index.saturating_sub(KEPT_AROUND / 2);
+        let to = (index + KEPT_AROUND / 2).min(rows.len() - 1);
+        return rows[from..=to].iter().any(|row| row.clashes);
+    }
+    index + KEPT_AROUND * 2 >= rows.len()
 }
 
 fn clip(text: &str, width: usize) -> String {

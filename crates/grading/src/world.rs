@@ -1,6 +1,7 @@
 //! The fresh world that each check gets.
 
 use crate::history::{Call, FaultBand, History};
+use crate::process::Process;
 use crate::verdict::Finding;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -13,16 +14,17 @@ use testbed::redis::Redis;
 /// with the check.
 pub struct World {
     seed: u64,
+    role: String,
     history: History,
     redis: Redis,
 }
 
 impl World {
-    pub(crate) async fn begin(seed: u64, history: History) -> Result<World, Finding> {
+    pub(crate) async fn begin(seed: u64, role: String, history: History) -> Result<World, Finding> {
         let redis = testbed::redis::private()
             .await
             .map_err(|missing| Finding::inconclusive(missing.to_string()))?;
-        Ok(World { seed, history, redis })
+        Ok(World { seed, role, history, redis })
     }
 
     /// Random numbers of this world's seed. The same seed makes the same schedule.
@@ -55,6 +57,15 @@ impl World {
     pub fn database<V: Clone + Debug + Send + 'static>(&self) -> Origin<V> {
         let history = self.history.clone();
         Origin::observed(move |event| history.origin("database", event))
+    }
+
+    /// Starts a second process that runs the check's process body on the same subject, and gets
+    /// `arguments`.
+    ///
+    /// # Errors
+    /// Inconclusive where none can be started.
+    pub fn process(&self, arguments: &impl serde::Serialize) -> Result<Process, Finding> {
+        Process::start(&self.role, arguments)
     }
 
     /// The check's own connection, past every proxy, to look at what was left behind.

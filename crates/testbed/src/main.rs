@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use testbed::server::install::Method;
-use testbed::server::{RECIPES, Recipe, Step, doctor, kept, program};
+use testbed::server::{RECIPES, Recipe, Step, container, doctor, kept, program};
 
 const USAGE: &str = "\
 usage: testbed <command> [server]
@@ -172,12 +172,7 @@ fn setup(recipe: &Recipe, method: Option<Method>, print: bool) -> Result<bool> {
     }
     let plan = method.or_else(|| Method::choose(recipe)).and_then(|method| method.plan(recipe));
     let Some(plan) = plan else {
-        bail!(
-            "no way to install {0} is known here: no apt-get or dnf with root or sudo, no\n\
-             brew, no python3 with pip\n\
-             next: install {0} by hand and run cargo lab doctor, or start Docker",
-            recipe.name
-        );
+        return contain(recipe, print);
     };
     println!("installs {}:", plan.summary);
     println!("{}", plan.command());
@@ -189,5 +184,26 @@ fn setup(recipe: &Recipe, method: Option<Method>, print: bool) -> Result<bool> {
         .with_context(|| format!("{} is still not to be found", recipe.name))?;
     println!("{} is installed: {}", recipe.name, program.display());
     println!("next: cargo lab doctor");
+    Ok(true)
+}
+
+/// Where nothing can be installed, a Docker engine will do: its client is built and the image
+/// fetched now, so that no lesson has to wait for them.
+fn contain(recipe: &Recipe, print: bool) -> Result<bool> {
+    let name = recipe.name;
+    let Ok(engine) = container::engine() else {
+        bail!(
+            "no way to install {name} is known here: no apt-get or dnf with root or sudo, no\n\
+             brew, no python3 with pip; and no Docker engine answers\n\
+             next: install {name} by hand and run cargo lab doctor, or start Docker"
+        );
+    };
+    println!("{name} runs in containers here: {engine}");
+    println!("builds the container client, fetches the image and tries them once");
+    if !print {
+        let tried = container::start(recipe, &engine).map_err(anyhow::Error::msg);
+        drop(tried.context("no container could be started")?);
+        println!("next: cargo lab doctor");
+    }
     Ok(true)
 }

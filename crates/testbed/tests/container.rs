@@ -7,8 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use redis::{AsyncCommands, Client};
-use testbed::redis::Error;
+use redis::{AsyncCommands, Client, Commands};
 
 /// An engine may take its time to remove a container.
 const GONE_WITHIN: Duration = Duration::from_secs(20);
@@ -36,14 +35,38 @@ async fn a_lesson_works_in_a_container_that_goes_with_it() {
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let before: usize = redis::cmd("DBSIZE").query_async(&mut connection).await.unwrap();
     assert_eq!(before, 0);
-    let _: () = connection.set("key", "value").await.unwrap();
+    let _: () = AsyncCommands::set(&mut connection, "key", "value").await.unwrap();
     redis.flush_all().await.unwrap();
-    assert_eq!(connection.get::<_, Option<String>>("key").await.unwrap(), None);
+    assert_eq!(
+        AsyncCommands::get::<_, Option<String>>(&mut connection, "key").await.unwrap(),
+        None
+    );
     assert_eq!(redis.kill_clients().await.unwrap(), 1);
-    assert!(connection.get::<_, Option<String>>("key").await.is_err());
+    assert!(AsyncCommands::get::<_, Option<String>>(&mut connection, "key").await.is_err());
 
-    // Its port would be another after a restart.
-    assert!(matches!(redis.kill().await, Err(Error::NotOurs { .. })));
+    // Every fault that a process of our own allows.
+    let _: () = client.get_connection().unwrap().set("key", "value").unwrap();
+    redis.stop_process().await.unwrap();
+    let patience = Duration::from_millis(500);
+    assert!(
+        client
+            .get_connection_with_timeout(patience)
+            .and_then(|mut frozen| {
+                frozen.set_read_timeout(Some(patience))?;
+                frozen.get::<_, String>("key")
+            })
+            .is_err()
+    );
+    redis.continue_process().await.unwrap();
+    assert_eq!(client.get_connection().unwrap().get::<_, String>("key").unwrap(), "value");
+
+    redis.kill().await.unwrap();
+    redis.kill().await.expect("killing a dead server is fine");
+    assert!(client.get_connection_with_timeout(patience).is_err());
+    redis.restart().await.unwrap();
+    assert_eq!(client.get_connection().unwrap().get::<_, Option<String>>("key").unwrap(), None);
+    redis.stop_process().await.unwrap();
+    redis.restart().await.expect("a frozen server is killed all the same");
 
     let url = redis.url().to_owned();
     drop(redis);

@@ -9,12 +9,7 @@ use std::time::{Duration, Instant};
 use testbed::load::{Arrival, Load, Zipf};
 
 fn load(rate: f64, millis: u64) -> Load {
-    Load {
-        rate,
-        duration: Duration::from_millis(millis),
-        seed: 7,
-        keys: Zipf::new(1_000, 1.0),
-    }
+    Load { rate, duration: Duration::from_millis(millis), seed: 7, keys: Zipf::new(1_000, 1.0) }
 }
 
 #[test]
@@ -23,16 +18,10 @@ fn the_same_seed_is_the_same_load_and_another_is_not() {
     let arrivals: Vec<Arrival> = one.arrivals().collect();
     assert_eq!(arrivals.len(), 2_000);
     assert_eq!(arrivals, one.clone().arrivals().collect::<Vec<_>>());
-    assert_ne!(
-        arrivals,
-        Load { seed: 8, ..one }.arrivals().collect::<Vec<_>>()
-    );
+    assert_ne!(arrivals, Load { seed: 8, ..one }.arrivals().collect::<Vec<_>>());
 
     let third = arrivals[3];
-    assert_eq!(
-        (third.index, third.intended),
-        (3, Duration::from_micros(1_500))
-    );
+    assert_eq!((third.index, third.intended), (3, Duration::from_micros(1_500)));
 }
 
 #[test]
@@ -98,10 +87,7 @@ async fn a_stall_shows_in_the_tail_where_a_closed_loop_hides_it() {
             }
         })
         .await;
-    assert_eq!(
-        (report.offered, report.ok, report.errors),
-        (1_000, 1_000, 0)
-    );
+    assert_eq!((report.offered, report.ok, report.errors), (1_000, 1_000, 0));
     assert!(report.p99() > stall * 8 / 10, "{report}");
     assert!(report.p50() < stall / 2, "{report}");
 
@@ -114,11 +100,7 @@ async fn a_stall_shows_in_the_tail_where_a_closed_loop_hides_it() {
         latencies.push(begun.elapsed());
     }
     latencies.sort_unstable();
-    assert!(
-        latencies[990] < stall / 2,
-        "closed p99: {:?}",
-        latencies[990]
-    );
+    assert!(latencies[990] < stall / 2, "closed p99: {:?}", latencies[990]);
 }
 
 #[tokio::test]
@@ -142,10 +124,7 @@ async fn a_late_generator_leaves_no_arrival_out() {
     seen.sort_unstable();
     assert_eq!(seen, (0..300).collect::<Vec<_>>());
     assert!(report.late > stall * 8 / 10, "{:?}", report.late);
-    assert!(
-        report.p99() > stall * 8 / 10,
-        "the lateness counts: {report}"
-    );
+    assert!(report.p99() > stall * 8 / 10, "the lateness counts: {report}");
 }
 
 #[tokio::test]
@@ -161,10 +140,7 @@ async fn errors_are_counted_and_do_not_flatter_the_latencies() {
         .await;
     assert_eq!((report.offered, report.ok, report.errors), (100, 75, 25));
     assert_eq!(report.histogram.len(), 75);
-    assert!(
-        report.quantile(0.01) >= Duration::from_millis(5),
-        "{report}"
-    );
+    assert!(report.quantile(0.01) >= Duration::from_millis(5), "{report}");
     assert!(report.throughput() < 750.0, "{report}");
 }
 
@@ -180,11 +156,7 @@ async fn dropping_the_run_ends_the_load() {
             Ok::<_, ()>(())
         }
     });
-    assert!(
-        tokio::time::timeout(Duration::from_millis(50), run)
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(Duration::from_millis(50), run).await.is_err());
     let then = count();
     assert!(then > 0);
     tokio::time::sleep(Duration::from_millis(50)).await;

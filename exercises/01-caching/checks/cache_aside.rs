@@ -257,9 +257,7 @@ async fn slow_reader<S: CacheAside>(world: World) -> Result<(), Finding> {
     // Once the reader is late by a moment, once by more than its lease.
     let mut scene = Scene::set(world);
     for late in [Duration::ZERO, PATIENT.lease * 3 / 2] {
-        scene = Scene::set(scene.world);
-        scene.world.history().turn_page();
-        forget_all(&scene).await?;
+        scene = Scene::set_anew(scene.world).await?;
         let reader = scene.cache::<S>("reader", PATIENT).await?;
         let writer = scene.cache::<S>("writer", PATIENT).await?;
 
@@ -289,9 +287,7 @@ async fn late_refill<S: CacheAside>(world: World) -> Result<(), Finding> {
     let mut held = 0;
     // The first request after the load is held, then the second, until there is none to hold.
     for step in 1..=6 {
-        scene = Scene::set(scene.world);
-        scene.world.history().turn_page();
-        forget_all(&scene).await?;
+        scene = Scene::set_anew(scene.world).await?;
         let reader = scene.cache::<S>("reader", PATIENT).await?;
         let writer = scene.cache::<S>("writer", PATIENT).await?;
 
@@ -320,14 +316,6 @@ async fn late_refill<S: CacheAside>(world: World) -> Result<(), Finding> {
         0 => Err(Finding::inconclusive("the reader stored nothing: no refill could be held")),
         _ => Ok(()),
     }
-}
-
-async fn forget_all(scene: &Scene) -> Result<(), Finding> {
-    let mut look = scene.world.look().await?;
-    for key in scene.entries().await? {
-        let _: () = look.del(key).await?;
-    }
-    Ok(())
 }
 
 /// The writer commits a new price and tells the cache.

@@ -5,15 +5,18 @@
 
 pub mod cache_aside;
 mod scene;
+pub mod stampede;
 
 /// The wrong answers that people really give. Each names the check that must reject it.
 #[path = "../decoys"]
 pub mod decoys {
     pub mod cache_aside;
+    pub mod stampede;
 }
 
 /// The untouched starters. They must fail.
 #[path = "../starters"]
 pub mod starters {
     pub mod cache_aside;
+    pub mod stampede;
 }

@@ -53,6 +53,17 @@ impl Scene {
         scene
     }
 
+    /// The same stage, swept: nothing in Redis, an empty page of history.
+    pub(crate) async fn set_anew(world: World) -> Result<Scene, Finding> {
+        world.history().turn_page();
+        let scene = Scene::set(world);
+        let mut look = scene.world.look().await?;
+        for key in scene.entries().await? {
+            let _: () = look.del(key).await?;
+        }
+        Ok(scene)
+    }
+
     /// A client of the shop, with a cache of its own at a connection of its own.
     pub(crate) async fn client<C, E: fmt::Display>(
         &self,

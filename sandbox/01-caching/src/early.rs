@@ -20,10 +20,12 @@ use std::time::Duration;
 /// `beta` is the eagerness: 1 is the optimum of the paper, more refreshes earlier, 0 never
 /// refreshes before the end. `dice` is uniform in (0, 1]; what lies outside is clamped.
 pub fn refresh_early(remaining: Duration, load_took: Duration, beta: f64, dice: f64) -> bool {
+    // ANCHOR: xfetch
     // The logarithm of 0 would be infinite: an unlucky reader in 2^53 would refresh at once.
     let dice = dice.clamp(f64::MIN_POSITIVE, 1.0);
     let head_start = load_took.as_secs_f64() * beta.max(0.0) * -dice.ln();
     remaining.as_secs_f64() <= head_start
+    // ANCHOR_END: xfetch
 }
 
 #[cfg(test)]

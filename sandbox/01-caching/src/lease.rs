@@ -127,6 +127,7 @@ impl Lease {
     /// Redis's own. Whether the value was stored is then unknown; if it was, the lease stood, so it
     /// is no older than the last invalidation.
     pub async fn fill(mut self, value: &[u8], ttl: Duration) -> RedisResult<bool> {
+        // ANCHOR: fill
         // The comparison and the SET are one step: between two, an invalidation would fit.
         // The value and its TTL are one command: between two, the process could die, and the
         // entry would live for ever.
@@ -143,6 +144,7 @@ impl Lease {
         let mut script = FILL.key(&self.key);
         script.key(lease_key(&self.key)).arg(&self.token).arg(value).arg(millis(ttl));
         let filled = script.invoke_async(&mut self.redis).await?;
+        // ANCHOR_END: fill
         self.held = false;
         Ok(filled)
     }

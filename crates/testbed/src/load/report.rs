@@ -33,14 +33,7 @@ impl Report {
         let histogram = Histogram::new_with_bounds(1, longest, 3)
             .expect("three digits from 1 to 600 million are within HdrHistogram's bounds");
         let (elapsed, late) = (Duration::ZERO, Duration::ZERO);
-        Self {
-            offered: 0,
-            ok: 0,
-            errors: 0,
-            elapsed,
-            late,
-            histogram,
-        }
+        Self { offered: 0, ok: 0, errors: 0, elapsed, late, histogram }
     }
 
     pub(super) fn begun(&mut self, late: Duration) {
@@ -89,11 +82,7 @@ impl Report {
 
     /// Operations that ended well, a second.
     pub fn throughput(&self) -> f64 {
-        if self.elapsed.is_zero() {
-            0.0
-        } else {
-            self.ok as f64 / self.elapsed.as_secs_f64()
-        }
+        if self.elapsed.is_zero() { 0.0 } else { self.ok as f64 / self.elapsed.as_secs_f64() }
     }
 }
 

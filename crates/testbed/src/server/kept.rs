@@ -79,18 +79,19 @@ pub enum Error {
         url: String,
     },
     /// `.lab` cannot be written, or a program not be started.
-    #[error("cannot keep a server in {}: {source}\nnext: make that folder writable", folder.display())]
+    #[error("cannot keep a server in {}: {cause}\nnext: make that folder writable", folder.display())]
     Folder {
         /// Where records lie.
         folder: PathBuf,
-        /// What the system said.
-        source: io::Error,
+        /// What the system said. In the message, which ends with what to do, and for that
+        /// reason no `source` for others to append.
+        cause: io::Error,
     },
 }
 
 impl From<io::Error> for Error {
-    fn from(source: io::Error) -> Self {
-        Self::Folder { folder: folder(), source }
+    fn from(cause: io::Error) -> Self {
+        Self::Folder { folder: folder(), cause }
     }
 }
 
@@ -203,8 +204,7 @@ pub fn down(recipe: &Recipe) -> Result<Option<Record>, Error> {
     };
     signal(record.pid, Signal::TERM);
     let deadline = Instant::now() + FAREWELL;
-    // Asked, not only looked for: where nobody reaps orphans, a dead process still shows.
-    while running(record.pid) && (recipe.greet)(&record.url).is_ok() {
+    while running(record.pid) {
         if Instant::now() > deadline {
             signal(record.pid, Signal::KILL);
         }
@@ -253,8 +253,14 @@ fn listener(port: u16) -> String {
     }
 }
 
+/// Whether the process lives. A dead one still has its number until its parent reaps it, and
+/// in a container without an init nobody does: there it is a zombie for ever (proc(5)).
 fn running(pid: u32) -> bool {
-    Pid::from_raw(pid.cast_signed()).is_some_and(|pid| test_kill_process(pid).is_ok())
+    let numbered =
+        Pid::from_raw(pid.cast_signed()).is_some_and(|pid| test_kill_process(pid).is_ok());
+    let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // 4711 (redis-server) Z 1 …
+    numbered && !state.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z"))
 }
 
 fn signal(pid: u32, signal: Signal) {

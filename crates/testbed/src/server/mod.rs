@@ -33,7 +33,7 @@ pub use address::Address;
 use container::Contained;
 use install::Packages;
 use missing::Missing;
-use supervised::Supervised;
+use supervised::{Supervised, Trouble};
 
 /// What the chain must know about a kind of server.
 #[derive(Debug, Clone, Copy)]
@@ -158,6 +158,45 @@ pub enum Holder {
     Container(Contained),
 }
 
+impl Holder {
+    /// The hand on the server, where it is ours.
+    pub fn own(&self) -> Option<&(dyn Own + 'static)> {
+        match self {
+            Self::Others => None,
+            Self::Process(process) => Some(process),
+            Self::Container(container) => Some(container),
+        }
+    }
+}
+
+/// What may be done to a server that is ours. All of it blocks.
+pub trait Own {
+    /// Kills the server as `kill -9` does and waits for its end. Killing a dead one is fine.
+    ///
+    /// # Errors
+    /// [`Trouble::Supervisor`] when nobody could be told to.
+    fn kill(&self) -> Result<(), Trouble>;
+
+    /// Starts the server again on its address, with the same arguments, and waits until it is
+    /// ready; kills it first where it runs.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    fn restart(&self) -> Result<(), Trouble>;
+
+    /// Freezes the server: connections stay open and nothing answers.
+    ///
+    /// # Errors
+    /// [`Trouble`], when there is nothing to freeze.
+    fn stop(&self) -> Result<(), Trouble>;
+
+    /// Wakes a frozen server.
+    ///
+    /// # Errors
+    /// [`Trouble`], when there is nothing to wake.
+    fn resume(&self) -> Result<(), Trouble>;
+}
+
 /// Why a step provides nothing.
 enum Refusal {
     /// There is nothing there: go on.
@@ -250,7 +289,8 @@ fn from_binary(recipe: &Recipe, step: Step) -> Result<Provided, Refusal> {
 
 fn from_container(recipe: &Recipe) -> Result<Provided, Refusal> {
     let engine = container::engine().map_err(Refusal::Absent)?;
-    let (container, url) = container::start(recipe.id, &engine).map_err(Refusal::Absent)?;
+    let container = container::start(recipe, &engine).map_err(Refusal::Absent)?;
+    let url = container.url().to_owned();
     let Greeting { version, .. } = (recipe.greet)(&url).map_err(Refusal::Absent)?;
     let origin = format!("{version} · private, in a container");
     Ok(Provided { step: Step::Container, url, origin, holder: Holder::Container(container) })

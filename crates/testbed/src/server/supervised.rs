@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::Own;
+
 const SCRIPT: &str = include_str!("supervise.sh");
 
 /// Lines of the log that are kept, to be shown when the server dies.
@@ -30,6 +32,11 @@ const TAIL: usize = 20;
 /// A socket's path may hold 103 bytes on macOS, 107 on Linux; the room's name and the
 /// socket's take 30 of them.
 const LONGEST_BASE: usize = 70;
+
+/// Where the system cannot make a pipe that children do not inherit in one step, as on macOS,
+/// a supervisor started meanwhile would hold this one's pipe open: two could keep each other
+/// alive for ever. One at a time cannot.
+static SPAWNING: Mutex<()> = Mutex::new(());
 
 /// A server, its supervisor and its room. Dropping it kills the server and removes the room
 /// without waiting for either: both are gone some milliseconds later.
@@ -48,7 +55,7 @@ pub struct Supervised {
 pub enum Trouble {
     /// The shell that supervises could not be started or was lost.
     #[error("cannot supervise a server: {0}")]
-    Supervisor(#[from] io::Error),
+    Supervisor(io::Error),
     /// The server ended before it was ready, or was found dead.
     #[error("{} ended: {log}", program.display())]
     Died {
@@ -67,6 +74,43 @@ pub enum Trouble {
         /// The last lines of its log.
         log: String,
     },
+}
+
+impl Own for Supervised {
+    fn kill(&self) -> Result<(), Trouble> {
+        let deaths = {
+            let state = self.seen.lock();
+            if state.pid.is_none() {
+                return Ok(());
+            }
+            state.deaths
+        };
+        self.order("kill")?;
+        let state = self.seen.wait(self.patience, |state| state.deaths > deaths);
+        if state.deaths > deaths {
+            return Ok(());
+        }
+        Err(self.trouble(&state))
+    }
+
+    fn restart(&self) -> Result<(), Trouble> {
+        self.kill()?;
+        self.run()
+    }
+
+    fn stop(&self) -> Result<(), Trouble> {
+        self.signal(Signal::STOP)
+    }
+
+    fn resume(&self) -> Result<(), Trouble> {
+        self.signal(Signal::CONT)
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::Supervisor(error)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -97,6 +141,7 @@ impl Supervised {
         ready: &'static str,
         patience: Duration,
     ) -> Result<Self, Trouble> {
+        let spawning = SPAWNING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut supervisor = Command::new("sh")
             .args(["-c", SCRIPT, "testbed-supervisor"])
             .arg(base())
@@ -107,6 +152,7 @@ impl Supervised {
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()?;
+        drop(spawning);
         let lost = || io::Error::other("the supervisor has no pipe");
         let orders = supervisor.stdin.take().ok_or_else(lost)?;
         let seen = Arc::new(Seen::default());
@@ -140,53 +186,6 @@ impl Supervised {
     /// The last lines of the server's log.
     pub fn log(&self) -> String {
         self.seen.lock().log()
-    }
-
-    /// Kills the server as `kill -9` does and waits for its end. The room stays. Killing a
-    /// dead server is fine.
-    ///
-    /// # Errors
-    /// [`Trouble::Supervisor`] when the supervisor is lost.
-    pub fn kill(&self) -> Result<(), Trouble> {
-        let deaths = {
-            let state = self.seen.lock();
-            if state.pid.is_none() {
-                return Ok(());
-            }
-            state.deaths
-        };
-        self.order("kill")?;
-        let state = self.seen.wait(self.patience, |state| state.deaths > deaths);
-        if state.deaths > deaths {
-            return Ok(());
-        }
-        Err(self.trouble(&state))
-    }
-
-    /// Starts the server again in the same room, with the same arguments, and waits until it
-    /// is ready; kills it first where it runs.
-    ///
-    /// # Errors
-    /// [`Trouble`].
-    pub fn restart(&self) -> Result<(), Trouble> {
-        self.kill()?;
-        self.run()
-    }
-
-    /// Freezes the server: connections stay open and nothing answers.
-    ///
-    /// # Errors
-    /// [`Trouble::Died`] when there is no process to freeze.
-    pub fn stop(&self) -> Result<(), Trouble> {
-        self.signal(Signal::STOP)
-    }
-
-    /// Wakes a frozen server.
-    ///
-    /// # Errors
-    /// [`Trouble::Died`] when there is no process to wake.
-    pub fn resume(&self) -> Result<(), Trouble> {
-        self.signal(Signal::CONT)
     }
 
     fn signal(&self, signal: Signal) -> Result<(), Trouble> {

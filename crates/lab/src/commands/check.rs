@@ -1,0 +1,226 @@
+//! `cargo lab check [L]`: grades the learner's file, shows each check as it ends, records the result.
+
+use anyhow::Result;
+
+use super::chosen;
+use crate::{
+    cargo::{self, Built},
+    clock, desk,
+    failure::{FAILED, PASSED},
+    fingerprint,
+    grader::{self, Graded, Outcome, Verdict},
+    progress::{self, Change, Status, file, form},
+    prose,
+    screen::{BAD, BOLD, DIM, GOOD, WARN, command, count, duration, next, pad, paint, say},
+    workspace::{HINTS, Located, Workspace},
+};
+
+/// The width of a check's sentence; behind it stands the time that it took.
+const TITLE: usize = 66;
+
+/// How a grading ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grade {
+    Passed,
+    Failed,
+    /// Something was not proved, and nothing was refuted.
+    Inconclusive,
+    /// Cargo refused the file, or the grader ended before its report.
+    Broken,
+}
+
+pub(crate) fn run(workspace: &Workspace, word: Option<&str>) -> Result<u8> {
+    let progress = file::load(workspace)?;
+    let found = chosen(workspace, &progress, word)?;
+    let grade = grade(workspace, found)?;
+    let progress = file::load(workspace)?;
+    let name = &found.lesson.name;
+    match grade {
+        Grade::Passed => {
+            say!(
+                "{}",
+                paint(DIM, &format!("\nCompare with the reference: cargo lab solution {name}"))
+            );
+            say!("{}", paint(DIM, &format!("How wrong answers die:      cargo lab why {name}")));
+            next(&form::next_command(workspace, &progress));
+        }
+        Grade::Failed => {
+            let taken = progress.record(found).map_or(0, |record| record.hints as usize);
+            let stuck = if taken < HINTS { "hint" } else { "why" };
+            say!("\n{}  cargo lab {stuck} {name}", paint(DIM, "Stuck?"));
+            next(&format!("cargo lab check {name}"));
+        }
+        Grade::Inconclusive => next("cargo lab doctor"),
+        Grade::Broken => next(&format!("cargo lab check {name}")),
+    }
+    Ok(if grade == Grade::Passed { PASSED } else { FAILED })
+}
+
+/// Builds, grades, shows and records. What comes next is for the caller to say.
+pub(crate) fn grade(workspace: &Workspace, found: Located<'_>) -> Result<Grade> {
+    desk::ensure(workspace, found)?;
+    let file = found.desk_file(workspace);
+    let name = &found.lesson.name;
+    say!("{} · {}\n", paint(BOLD, name), workspace.shown(&file));
+    announce_changes(workspace, found)?;
+    // The file may be saved again while it is graded: what is recorded is what was built.
+    let graded_file = fingerprint::of_file(&file).unwrap_or_default();
+    let program = match cargo::build_test(workspace, &found.exercises_package(workspace)?, name)? {
+        Built::Program(program) => program,
+        Built::Broken(words) => {
+            say!("{}", words.trim_end());
+            say!("\n{} It does not compile yet, so nothing was graded.", paint(BAD, "✗"));
+            record(workspace, found, "", &[], Grade::Broken)?;
+            return Ok(Grade::Broken);
+        }
+    };
+    let graded = grader::run(workspace, &program, &[], 1, show)?;
+    let grade = judge(&graded);
+    record(workspace, found, &graded_file, &graded.outcomes, grade)?;
+    summary(found, &graded, grade);
+    Ok(grade)
+}
+
+fn announce_changes(workspace: &Workspace, found: Located<'_>) -> Result<()> {
+    let progress = file::load(workspace)?;
+    if progress::changes(workspace, found, &progress).contains(&Change::Task) {
+        say!(
+            "{} {}: compare with {}\n",
+            paint(WARN, "~"),
+            Change::Task.words(),
+            command(&format!("cargo lab diff {}", found.lesson.name))
+        );
+    }
+    Ok(())
+}
+
+/// A grader that reports success and fails, or the other way round, is broken, and so is one that
+/// graded nothing.
+fn judge(graded: &Graded) -> Grade {
+    let any = |verdict| graded.outcomes.iter().any(|outcome| outcome.verdict == verdict);
+    if graded.outcomes.is_empty() {
+        Grade::Broken
+    } else if any(Verdict::Invalid) {
+        Grade::Failed
+    } else if any(Verdict::Inconclusive) {
+        Grade::Inconclusive
+    } else if graded.status.success() {
+        Grade::Passed
+    } else {
+        Grade::Broken
+    }
+}
+
+/// One line for a finished check.
+fn show(outcome: &Outcome) {
+    let mark = match outcome.verdict {
+        Verdict::Valid => paint(GOOD, "✓"),
+        Verdict::Invalid => paint(BAD, "✗"),
+        Verdict::Inconclusive => paint(WARN, "?"),
+    };
+    // A long sentence goes on below, where the times are not.
+    let lines = prose::wrap(&outcome.title, TITLE);
+    let (first, rest) =
+        lines.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+    let time = format!("{:>8}", duration(outcome.millis));
+    say!("  {mark} {} {}", pad(first, TITLE), paint(DIM, &time));
+    for line in rest {
+        say!("    {line}");
+    }
+}
+
+fn summary(found: Located<'_>, graded: &Graded, grade: Grade) {
+    let passed = graded.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Valid).count();
+    let all = graded.outcomes.len();
+    let unproved =
+        graded.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Inconclusive).count();
+    say!();
+    match grade {
+        Grade::Passed => {
+            let text = format!("{} passes: {}.", found.lesson.name, count(all, "check"));
+            say!("{}", paint(GOOD.bold(), &text));
+        }
+        Grade::Failed => {
+            let unproved =
+                if unproved > 0 { format!(", {unproved} inconclusive") } else { String::new() };
+            say!(
+                "{}",
+                paint(
+                    BOLD,
+                    &format!(
+                        "{passed} of {} passed{unproved}. The first to look at:",
+                        count(all, "check")
+                    )
+                )
+            );
+        }
+        Grade::Inconclusive => {
+            say!(
+                "{}",
+                paint(
+                    BOLD,
+                    &format!(
+                        "{passed} of {} passed, {unproved} proved nothing.",
+                        count(all, "check")
+                    )
+                )
+            );
+        }
+        Grade::Broken => {
+            say!("{}", graded.output.trim_end());
+            say!(
+                "\n{} The grader ended before its report did; nothing is counted.",
+                paint(BAD, "✗")
+            );
+        }
+    }
+    // A refuted check teaches; one that proved nothing is shown only where there is no other.
+    let wanted = if grade == Grade::Failed { Verdict::Invalid } else { Verdict::Inconclusive };
+    let mut failures = graded.outcomes.iter().filter(|outcome| outcome.verdict == wanted);
+    if let Some(first) = failures.next() {
+        say!("\n{}\n{}", paint(BOLD, &first.check), first.message.trim_end());
+    }
+    let others: Vec<_> = failures.map(|outcome| outcome.check.as_str()).collect();
+    if !others.is_empty() {
+        for (number, line) in prose::wrap(&others.join(", "), 74).iter().enumerate() {
+            say!("{}{line}", if number == 0 { "\nAlso: " } else { "      " });
+        }
+    }
+}
+
+fn record(
+    workspace: &Workspace,
+    found: Located<'_>,
+    graded_file: &str,
+    outcomes: &[Outcome],
+    grade: Grade,
+) -> Result<()> {
+    let size = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let passed = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Valid).count();
+    let millis: u64 = outcomes.iter().map(|outcome| outcome.millis).sum();
+    let all = outcomes.len();
+    file::update(workspace, |progress| {
+        desk::take_up(workspace, found, progress, &clock::day());
+        let record = progress.record_mut(found);
+        record.attempts += 1;
+        record.date = clock::day();
+        let what = match grade {
+            Grade::Broken => "nothing graded".to_owned(),
+            _ => format!("{passed} of {}", count(all, "check")),
+        };
+        if grade != Grade::Broken {
+            record.passed = Some((size(passed), size(all)));
+        }
+        if grade == Grade::Passed {
+            record.status = Status::Completed;
+            record.figures = format!("{} in {}", count(all, "check"), duration(millis));
+            graded_file.clone_into(&mut record.file);
+            record.checks = fingerprint::of_checks(workspace, found).unwrap_or_default();
+            record.starter = fingerprint::of_file(&found.starter(workspace)).unwrap_or_default();
+        } else if grade == Grade::Failed {
+            // It may have passed once; what is there now does not.
+            record.status = Status::InProgress;
+        }
+        progress.did(clock::minute(), format!("checked {}, {what}", found.lesson.name));
+    })
+}

@@ -1,0 +1,142 @@
+//! `check`, `solution`, `reset`: verdicts, exit codes and what is recorded.
+
+use crate::sandbox::{DESK_FILE, STARTER, Sandbox};
+
+#[test]
+fn only_a_full_pass_completes_a_lesson() {
+    let sandbox = Sandbox::new();
+    for (word, code, row) in [
+        ("nothing", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/3 | 1 | 0 | no | –"),
+        ("UNSURE", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/2 | 2 | 0 | no | –"),
+        ("SYNTAX", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/2 | 3 | 0 | no | –"),
+        ("CRASH", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/2 | 4 | 0 | no | –"),
+        (
+            "RIGHT",
+            0,
+            "01.2 | cache_aside | completed | 2026-11-21 | 2/2 | 5 | 0 | no | 2 checks in 1.6 s",
+        ),
+    ] {
+        sandbox.write(DESK_FILE, word);
+        let seen = sandbox.lab(&["check", "cache_aside"]);
+        assert_eq!(seen.code, code, "{word}: {seen:#?}");
+        assert_eq!(sandbox.row("01.2"), row, "{word}");
+    }
+    assert_eq!(sandbox.names(".lab"), ["progress.lock"], "reports are cleared away");
+}
+
+#[test]
+fn a_file_that_does_not_compile_shows_cargos_words() {
+    let sandbox = Sandbox::new();
+    sandbox.write(DESK_FILE, "SYNTAX");
+    let out = sandbox.lab(&["check", "cache_aside"]).out;
+    assert!(out.contains("error: expected item, found SYNTAX"), "{out}");
+    assert!(out.contains("It does not compile yet, so nothing was graded."), "{out}");
+}
+
+#[test]
+fn an_inconclusive_check_points_to_the_doctor() {
+    let sandbox = Sandbox::new();
+    sandbox.write(DESK_FILE, "UNSURE");
+    let out = sandbox.lab(&["check", "cache_aside"]).out;
+    assert!(
+        out.contains("  ? No reader leaves")
+            && out.contains("1 of 2 checks passed, 1 proved nothing."),
+        "{out}"
+    );
+    assert!(
+        out.contains("because   Redis is missing") && out.ends_with("Next  cargo lab doctor\n"),
+        "{out}"
+    );
+}
+
+#[test]
+fn a_grader_that_falls_over_is_not_a_pass() {
+    let sandbox = Sandbox::new();
+    sandbox.write(DESK_FILE, "CRASH");
+    let out = sandbox.lab(&["check", "cache_aside"]).out;
+    assert!(out.contains("the grader fell over") && out.contains("nothing is counted"), "{out}");
+}
+
+#[test]
+fn an_edit_after_the_pass_makes_it_stale_and_undoing_it_does_not() {
+    let sandbox = Sandbox::new();
+    sandbox.write(DESK_FILE, "RIGHT");
+    sandbox.passes(&["check", "cache_aside"]);
+    sandbox.write(DESK_FILE, "RIGHT, edited");
+    let home = sandbox.passes(&["goto", "cache_aside"]).out + &sandbox.passes(&[]).out;
+    assert!(home.contains("stale") && home.contains("your file changed since it passed"), "{home}");
+    sandbox.write(DESK_FILE, "RIGHT");
+    assert!(!sandbox.passes(&[]).out.contains("stale"));
+    sandbox.write(DESK_FILE, "broken now");
+    assert_eq!(sandbox.lab(&["check", "cache_aside"]).code, 1);
+    assert!(sandbox.row("01.2").contains("| in progress |"), "{}", sandbox.row("01.2"));
+}
+
+#[test]
+fn start_never_overwrites_and_reset_keeps_a_copy() {
+    let sandbox = Sandbox::new();
+    sandbox.write(DESK_FILE, "mine");
+    assert!(sandbox.passes(&["start", "cache_aside"]).out.contains("as you left it"));
+    assert_eq!(sandbox.read(DESK_FILE), "mine");
+    for _ in 0..2 {
+        assert!(
+            sandbox
+                .passes(&["reset", "cache_aside"])
+                .out
+                .contains("desk/backups/01-caching/cache_aside.")
+        );
+        assert_eq!(sandbox.read(DESK_FILE), STARTER);
+    }
+    assert_eq!(
+        sandbox.names("desk/backups/01-caching"),
+        ["cache_aside.20261121-105600-2.rs", "cache_aside.20261121-105600.rs"]
+    );
+    assert_eq!(sandbox.read("desk/backups/01-caching/cache_aside.20261121-105600.rs"), "mine");
+}
+
+#[test]
+fn start_opens_the_editor_of_ones_choice() {
+    let sandbox = Sandbox::new();
+    let mut with = sandbox.command(&["start", "cache_aside", "--edit"]);
+    let status = with.env_remove("VISUAL").env("EDITOR", "cp Cargo.toml").status().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(sandbox.read(DESK_FILE), sandbox.read("Cargo.toml"), "the editor got the file");
+    let mut without = sandbox.command(&["start", "cache_aside", "--edit"]);
+    let output = without.env_remove("VISUAL").env_remove("EDITOR").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("neither $VISUAL nor $EDITOR is set"));
+}
+
+#[test]
+fn the_solution_asks_first_and_records_the_look() {
+    let sandbox = Sandbox::new();
+    let refused = sandbox.lab(&["solution", "cache_aside"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("cargo lab solution cache_aside --yes"), "{}", refused.err);
+    let shown = sandbox.passes(&["solution", "cache_aside", "--yes"]).out;
+    assert!(
+        shown.contains("+pub struct Reference;") && shown.contains("-pub struct MyCache;"),
+        "{shown}"
+    );
+    assert!(sandbox.row("01.2").contains("| 2026-11-21 | –"), "{}", sandbox.row("01.2"));
+    sandbox.write("desk/01-caching/stampede.rs", "RIGHT");
+    sandbox.passes(&["check", "stampede"]);
+    sandbox.passes(&["solution", "stampede"]);
+}
+
+#[test]
+fn the_current_lesson_moves_on() {
+    let sandbox = Sandbox::new();
+    sandbox.write(DESK_FILE, "RIGHT");
+    let out = sandbox.passes(&["check"]).out;
+    assert!(
+        out.contains("cache_aside passes: 2 checks.")
+            && out.ends_with("Next  cargo lab start stampede\n"),
+        "{out}"
+    );
+    sandbox.passes(&["start", "stampede"]);
+    assert_eq!(sandbox.lab(&["check"]).code, 1);
+    assert!(sandbox.row("01.5").contains("| in progress |"));
+    sandbox.write("desk/01-caching/stampede.rs", "RIGHT");
+    assert!(sandbox.passes(&["check"]).out.ends_with("Next  cargo lab progress\n"));
+}

@@ -1,0 +1,67 @@
+//! The words with which wrong answers are rejected, as a learner reads them.
+//!
+//! `INSTA_UPDATE=always cargo test -p caching-exercises --test messages` accepts a change of them.
+
+use caching_exercises::decoys;
+use grading::Decoy;
+
+/// One schedule for all, so that products and prices stay the same.
+const SEED: u64 = 7;
+
+fn told(lesson: &'static str, decoys: Vec<Decoy>, name: &str) -> String {
+    let decoy = decoys.into_iter().find(|decoy| decoy.name == name).expect("a decoy of this name");
+    timeless(&grading::explain(lesson, decoy, SEED))
+}
+
+/// What differs from run to run: the time at the edge, and long numbers such as a jittered TTL.
+fn timeless(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let edge: String = line.chars().take(7).collect();
+        let timed = edge.ends_with(|c: char| c.is_ascii_digit())
+            && edge.trim_start_matches(['✗', ' ']).chars().all(|c| c.is_ascii_digit());
+        let mark = if line.starts_with('✗') { "✗     ·" } else { "      ·" };
+        let rest: String = line.chars().skip(if timed { 7 } else { 0 }).collect();
+        let line = if timed { format!("{mark}{rest}") } else { rest };
+        let words = line.split_inclusive(' ').map(|word| {
+            let number = word.trim_end();
+            let long = number.len() >= 5 && number.chars().all(|c| c.is_ascii_digit());
+            if long { word.replace(number, "#####") } else { word.to_owned() }
+        });
+        out.extend(words);
+        out.push('\n');
+    }
+    out
+}
+
+#[test]
+fn a_stale_refill_is_drawn_as_three_lanes_that_clash() {
+    insta::assert_snapshot!(told("cache_aside", decoys::cache_aside::all(), "plain_delete"));
+}
+
+#[test]
+fn a_refill_held_on_its_way_shows_where_it_was_held() {
+    let decoys = decoys::cache_aside::all();
+    insta::assert_snapshot!(told("cache_aside", decoys, "version_compared_in_client"));
+}
+
+#[test]
+fn an_entry_without_ttl_shows_the_reply_that_was_lost() {
+    insta::assert_snapshot!(told("cache_aside", decoys::cache_aside::all(), "set_then_expire"));
+}
+
+#[test]
+fn a_remembered_error_shows_the_time_in_which_the_database_was_down() {
+    insta::assert_snapshot!(told("cache_aside", decoys::cache_aside::all(), "error_cached"));
+}
+
+#[test]
+fn a_shrugged_invalidation_shows_writer_and_reader() {
+    let decoys = decoys::cache_aside::all();
+    insta::assert_snapshot!(told("cache_aside", decoys, "invalidation_shrugged"));
+}
+
+#[test]
+fn a_formula_that_is_off_is_told_in_numbers() {
+    insta::assert_snapshot!(told("stampede", decoys::stampede::all(), "refreshes_at_threshold"));
+}
