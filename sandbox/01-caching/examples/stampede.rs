@@ -43,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
     lost_leader(&redis).await?;
 
     page::next(&[
-        ("cargo lab start stampede", "write it yourself, and have your leaders killed"),
+        ("cargo lab start stampede", "write it yourself, while leaders are killed"),
         ("cargo bench -p caching", "what a hit costs, beside moka and cached"),
     ]);
     Ok(())
@@ -224,7 +224,7 @@ async fn expiring(
 /// Part 3: the one who loads for all is gone.
 async fn lost_leader(redis: &Redis) -> anyhow::Result<()> {
     page::part(3, "The leader is lost in the middle of its load");
-    page::note("99 others wait for it. Its load would have taken a minute; theirs takes 50 ms.");
+    page::note("99 others wait for it. Its load would take a minute; theirs takes 50 ms.");
     let others = Callers::ready(order(redis, true, CALLERS / 2 - 1)).await?;
 
     // A future that is dropped still runs its destructors: it tells its followers, and gives the

@@ -50,7 +50,7 @@ pub(crate) fn figure(what: &str, value: impl Display) {
 pub(crate) fn next(commands: &[(&str, &str)]) {
     println!("\n{BOLD}Next{BOLD:#}");
     for (command, purpose) in commands {
-        println!("   {command:<35}{DIM}{purpose}{DIM:#}");
+        println!("   {command:<31}{DIM}{purpose}{DIM:#}");
     }
 }
 
