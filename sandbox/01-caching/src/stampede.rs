@@ -315,16 +315,25 @@ impl CoalescingCache {
         }
     }
 
+    /// Whether what stands at `key` is fresh for longer than `seen`.
+    async fn is_newer<V: Value>(&self, key: &str, seen: u64) -> bool {
+        let stored: Result<Option<Vec<u8>>, RedisError> = self.redis.clone().get(key).await;
+        let now = stored.ok().flatten().and_then(|bytes| Self::read::<V>(&bytes));
+        now.is_some_and(|(stored, _)| stored.fresh_until_ms > seen)
+    }
+
     fn new_flight(&self) -> (String, Leader) {
         let token = format!("{}:{}", self.process, lease::new_token());
         let flight = self.flights.lead(&token);
         (token, flight)
     }
 
-    /// Refreshes in the background, unless somebody does already.
+    /// Refreshes in the background what was fresh until `seen`, unless somebody does already or
+    /// has done so.
     fn refresh<V: Value + Clone, E: Send + Sync + 'static>(
         &self,
         key: &str,
+        seen: u64,
         load: impl Future<Output = Result<V, E>> + Send + 'static,
     ) {
         // ANCHOR: refresh
@@ -337,6 +346,9 @@ impl CoalescingCache {
         tokio::spawn(async move {
             let (token, flight) = cache.new_flight();
             match Lease::acquire(&cache.redis, &key, token, cache.options.lease).await {
+                // A reader that was slow to look at its answer may come when another's refresh is
+                // done and its lease is free again. While we hold the lease, nobody stores.
+                Ok(Some(_)) if cache.is_newer::<V>(&key, seen).await => {}
                 Ok(Some(lease)) => {
                     // If it fails, the value stays stale and the next reader tries again.
                     let _ = cache.lead(flight, Some(lease), &key, load).await;
@@ -376,13 +388,13 @@ impl ProtectedCache for CoalescingCache {
                 Some((stored, Some(remaining))) => {
                     let (took, dice) = (Duration::from_millis(stored.load_took_ms), dice());
                     if Self::refresh_early(remaining, took, self.options.beta, dice) {
-                        self.refresh(key, load);
+                        self.refresh::<V, E>(key, stored.fresh_until_ms, load);
                     }
                     self.metrics.hit(began.elapsed());
                     return Ok(stored.value);
                 }
                 Some((stored, None)) => {
-                    self.refresh(key, load);
+                    self.refresh::<V, E>(key, stored.fresh_until_ms, load);
                     self.metrics.stale_hit(began.elapsed());
                     return Ok(stored.value);
                 }
