@@ -9,7 +9,8 @@
 //! costs more than 1.10 raw GETs, or if 200 callers cause more than one load.
 
 mod pairs;
-#[path = "../examples/second_process/mod.rs"]
+#[path = "../examples/second_process.rs"]
+#[allow(unreachable_pub)]
 mod second_process;
 
 use cached::macros::cached;

@@ -6,8 +6,6 @@
 //!
 //! Ends by itself after some four seconds. `SEED=7` draws other products.
 
-mod page;
-
 use anyhow::Context;
 use caching::Value;
 use caching::cache_aside::{CacheAside, Error, LeasedCache, Options};
@@ -276,7 +274,7 @@ async fn outage(redis: &Redis, database: &Database, seed: u64) -> anyhow::Result
     let hits_after = count(&|answer| answer.began >= back && answer.hit);
     let after = count(&|answer| answer.began >= back);
 
-    anstream::println!();
+    println!();
     page::figure("reads", page::count(report.offered));
     page::figure("errors that reached a caller", report.errors);
     let by_database = count(&|answer| meanwhile(answer) && !answer.hit);

@@ -7,14 +7,11 @@
 //! Ends by itself after some eight seconds. It starts itself once more, for there are races that
 //! only two processes can run: see `second_process`.
 
-mod page;
-mod second_process;
-
 use anyhow::Context;
 use caching::cache_aside::{self, CacheAside, LeasedCache};
 use caching::stampede::{CoalescingCache, Options, ProtectedCache, Scope};
+use caching_examples::second_process::{Callers, Order, SecondProcess};
 use redis::AsyncCommands;
-use second_process::{Callers, Order, SecondProcess};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use testbed::load::{Load, Report, Zipf};

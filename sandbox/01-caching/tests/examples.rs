@@ -15,7 +15,7 @@ impl Page {
     fn of(example: &str) -> Page {
         let cargo = |task: &str| {
             let mut cargo = Command::new(env!("CARGO"));
-            cargo.args([task, "--quiet", "--package", "caching", "--example", example]);
+            cargo.args([task, "--quiet", "--package", "caching-examples", "--example", example]);
             cargo.stdin(Stdio::null()).stderr(Stdio::inherit());
             cargo
         };

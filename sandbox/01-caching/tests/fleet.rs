@@ -1,6 +1,7 @@
 //! 200 callers of a cold key cause one load: in one process, and in two real ones together.
 
-#[path = "../examples/second_process/mod.rs"]
+#[path = "../examples/second_process.rs"]
+#[allow(unreachable_pub)]
 mod second_process;
 
 use second_process::{Callers, Order, SecondProcess};

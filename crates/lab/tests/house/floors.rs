@@ -10,6 +10,7 @@ use std::process::Command;
 enum Floor {
     /// The patterns, by topic number.
     Sandbox(u8),
+    Page,
     Testbed,
     Containers,
     Grading,
@@ -25,9 +26,12 @@ fn floor(manifest: &str) -> Floor {
         number.and_then(|number| number.parse().ok())
     };
     match manifest {
+        // The examples of a topic lie with it, and stand on what all examples stand on.
+        path if path.ends_with("/examples/Cargo.toml") => Floor::Examples,
         path if path.contains("/sandbox/") => Floor::Sandbox(topic("/sandbox").unwrap_or(99)),
         path if path.contains("/exercises/") => Floor::Exercises,
         path if path.contains("/examples/") => Floor::Examples,
+        path if path.ends_with("/crates/page/Cargo.toml") => Floor::Page,
         path if path.ends_with("/crates/testbed/Cargo.toml") => Floor::Testbed,
         path if path.ends_with("/crates/containers/Cargo.toml") => Floor::Containers,
         path if path.ends_with("/crates/grading/Cargo.toml") => Floor::Grading,
@@ -42,7 +46,7 @@ fn may_depend(on_floor: Floor, kind: &str, below: Floor) -> bool {
         (Floor::Lab, _) => false,
         // Nothing builds on what a learner changes.
         (_, Floor::Exercises) => false,
-        // An example of a topic starts a server; its library knows of none.
+        // A test of a topic starts a server; its library knows of none.
         (Floor::Sandbox(_), Floor::Testbed) => kind == "dev",
         (upper, lower) => lower < upper,
     }

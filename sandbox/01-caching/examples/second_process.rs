@@ -26,37 +26,40 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Who calls, and of what.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Order {
-    pub(crate) url: String,
+pub struct Order {
+    /// The Redis where the two processes meet.
+    pub url: String,
     /// Leases between the processes ([`Scope::Fleet`]), or none.
-    pub(crate) leases: bool,
-    pub(crate) callers: usize,
+    pub leases: bool,
+    /// How many callers each process has.
+    pub callers: usize,
     /// What the simulated database takes for a load.
-    pub(crate) load: Duration,
+    pub load: Duration,
     /// What a load may take before it is given up.
-    pub(crate) lease: Duration,
+    pub lease: Duration,
 }
 
 /// What came of one key.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Outcome {
+pub struct Outcome {
     /// Loads that this process's database has counted.
-    pub(crate) loads: u64,
+    pub loads: u64,
     /// Callers that got the value.
-    pub(crate) answered: usize,
+    pub answered: usize,
 }
 
 /// The callers of one process, before a cache and a database of their own.
 #[derive(Clone)]
-pub(crate) struct Callers {
+pub struct Callers {
     order: Order,
-    pub(crate) cache: CoalescingCache,
+    /// The cache that they all call.
+    pub cache: CoalescingCache,
     database: Origin<String>,
 }
 
 impl Callers {
     /// Connected, so that the first caller does not begin later than those of the other process.
-    pub(crate) async fn ready(order: Order) -> anyhow::Result<Callers> {
+    pub async fn ready(order: Order) -> anyhow::Result<Callers> {
         let scope = if order.leases { Scope::Fleet } else { Scope::Process };
         // A generous timeout: on a busy machine 200 callers at once are no outage of Redis.
         let timeout = Duration::from_secs(2);
@@ -69,7 +72,7 @@ impl Callers {
     }
 
     /// All callers ask for `key` at once.
-    pub(crate) async fn call(&self, key: &str) -> anyhow::Result<Outcome> {
+    pub async fn call(&self, key: &str) -> anyhow::Result<Outcome> {
         let value = format!("what stands at {key}");
         self.database.write(key, value.clone());
         let before = self.database.loads();
@@ -92,7 +95,7 @@ impl Callers {
 }
 
 /// The second process, as the first sees it. It is killed (`kill -9`) when this is dropped.
-pub(crate) struct SecondProcess {
+pub struct SecondProcess {
     process: Child,
     keys: ChildStdin,
     lines: mpsc::UnboundedReceiver<String>,
@@ -100,7 +103,7 @@ pub(crate) struct SecondProcess {
 
 impl SecondProcess {
     /// Starts this program once more with `arguments`, which must lead it to [`obey`].
-    pub(crate) async fn start(order: &Order, arguments: &[&str]) -> anyhow::Result<SecondProcess> {
+    pub async fn start(order: &Order, arguments: &[&str]) -> anyhow::Result<SecondProcess> {
         let mut process = Command::new(std::env::current_exe()?)
             .args(arguments)
             .env(ORDER, serde_json::to_string(order)?)
@@ -126,12 +129,12 @@ impl SecondProcess {
     }
 
     /// Its callers ask for `key`, from now on.
-    pub(crate) fn call(&mut self, key: &str) -> anyhow::Result<()> {
+    pub fn call(&mut self, key: &str) -> anyhow::Result<()> {
         writeln!(self.keys, "{key}").context("the second process is gone")
     }
 
     /// What came of it.
-    pub(crate) async fn outcome(&mut self) -> anyhow::Result<Outcome> {
+    pub async fn outcome(&mut self) -> anyhow::Result<Outcome> {
         Ok(serde_json::from_str(&self.hear().await?)?)
     }
 
@@ -150,7 +153,7 @@ impl Drop for SecondProcess {
 }
 
 /// What this process has to do, if it is the second one.
-pub(crate) fn order() -> anyhow::Result<Option<Order>> {
+pub fn order() -> anyhow::Result<Option<Order>> {
     match std::env::var(ORDER) {
         Ok(order) => Ok(Some(serde_json::from_str(&order).context(ORDER)?)),
         Err(_) => Ok(None),
@@ -158,7 +161,7 @@ pub(crate) fn order() -> anyhow::Result<Option<Order>> {
 }
 
 /// Does what the first process says, until it says no more.
-pub(crate) async fn obey(order: Order) -> anyhow::Result<()> {
+pub async fn obey(order: Order) -> anyhow::Result<()> {
     let (tell, mut keys) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
         for key in std::io::stdin().lines().map_while(Result::ok) {

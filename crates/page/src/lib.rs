@@ -1,4 +1,4 @@
-//! How the examples of this topic print: 80 columns, colour only where somebody looks at it.
+//! How the examples print: 80 columns, colour only where somebody looks at it.
 //!
 //! `anstream` leaves colours out in a pipe and where `NO_COLOR` is set.
 
@@ -12,28 +12,28 @@ const DIM: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default();
 
 /// The first line of an example.
-pub(crate) fn title(text: &str) {
+pub fn title(text: &str) {
     println!("{BOLD}{text}{BOLD:#}\n");
 }
 
 /// The beginning of a part.
-pub(crate) fn part(number: usize, text: &str) {
+pub fn part(number: usize, text: &str) {
     println!("\n{BOLD}{number}  {text}{BOLD:#}");
 }
 
 /// What one should know to read the figures.
-pub(crate) fn note(text: impl Display) {
+pub fn note(text: impl Display) {
     println!("{DIM}   {text}{DIM:#}");
 }
 
 /// The heads of a table's columns.
-pub(crate) fn heads(columns: &[&str]) {
+pub fn heads(columns: &[&str]) {
     let columns: String = columns.iter().map(|head| format!("{head:>15}")).collect();
     println!("\n{DIM}   {:<30}{columns}{DIM:#}", "");
 }
 
 /// A row of a table: first without the pattern, then with it, last how they compare, if they do.
-pub(crate) fn row(what: &str, without: impl Display, with: &[String], ratio: &str) {
+pub fn row(what: &str, without: impl Display, with: &[String], ratio: &str) {
     let without = without.to_string();
     let with: String = with.iter().map(|cell| format!("{cell:>15}")).collect();
     // The gap belongs to the last column, or a row without a ratio would end in spaces.
@@ -42,12 +42,12 @@ pub(crate) fn row(what: &str, without: impl Display, with: &[String], ratio: &st
 }
 
 /// A figure that stands by itself.
-pub(crate) fn figure(what: &str, value: impl Display) {
+pub fn figure(what: &str, value: impl Display) {
     println!("   {what:<56}{GOOD}{:>13}{GOOD:#}", value.to_string());
 }
 
 /// What to do next: commands, and what each is for.
-pub(crate) fn next(commands: &[(&str, &str)]) {
+pub fn next(commands: &[(&str, &str)]) {
     println!("\n{BOLD}Next{BOLD:#}");
     for (command, purpose) in commands {
         println!("   {command:<31}{DIM}{purpose}{DIM:#}");
@@ -55,7 +55,7 @@ pub(crate) fn next(commands: &[(&str, &str)]) {
 }
 
 /// `12,345`.
-pub(crate) fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -68,12 +68,12 @@ pub(crate) fn count(number: u64) -> String {
 }
 
 /// `6.1 ms`.
-pub(crate) fn millis(duration: Duration) -> String {
+pub fn millis(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1e3)
 }
 
 /// The seed of the run: `SEED`, or one that is always the same.
-pub(crate) fn seed() -> anyhow::Result<u64> {
+pub fn seed() -> anyhow::Result<u64> {
     match std::env::var("SEED") {
         Ok(text) => text.parse().map_err(|_| {
             anyhow::anyhow!(
