@@ -70,24 +70,23 @@ struct Message {
 
 /// Builds one test target. Building and running are two steps, so that a file which does not
 /// compile is never taken for a file that fails, and so that the program can be killed.
-pub(crate) fn build_test(workspace: &Workspace, package: &str, target: &str) -> Result<Built> {
+///
+/// A lesson's target is the only one of its name, and is built without naming its package: then
+/// cargo chooses the same features of the crates below as for the example, and a learner waits
+/// for them once. The audits all have one name, and are told apart by `package`.
+pub(crate) fn build_test(
+    workspace: &Workspace,
+    package: Option<&str>,
+    target: &str,
+) -> Result<Built> {
     let colour = match anstream::AutoStream::choice(&std::io::stdout()) {
         anstream::ColorChoice::Never => "never",
         _ => "always",
     };
-    let arguments = [
-        "test",
-        "-q",
-        "-p",
-        package,
-        "--test",
-        target,
-        "--no-run",
-        "--color",
-        colour,
-        "--message-format",
-        "json-render-diagnostics",
-    ];
+    let mut arguments = vec!["test", "-q"];
+    arguments.extend(package.iter().flat_map(|package| ["-p", package]));
+    arguments.extend(["--test", target, "--no-run", "--color", colour]);
+    arguments.extend(["--message-format", "json-render-diagnostics"]);
     let (status, out, err) = captured(&mut command(workspace, &arguments), || {
         say!("{}", paint(DIM, "Building the grader; the first time takes a minute."));
     })?;
@@ -100,9 +99,7 @@ pub(crate) fn build_test(workspace: &Workspace, package: &str, target: &str) -> 
         .filter_map(|message| Some((message.executable?, message.manifest_path?)))
         .next_back();
     let Some((executable, manifest)) = built else {
-        bail!(
-            "cargo built no test {target} in {package}\nNext: cargo test -p {package} --test {target}"
-        );
+        bail!("cargo built no test {target}\nNext: cargo test --test {target}");
     };
     let package =
         manifest.parent().map(Path::to_path_buf).context("a manifest lies in a folder")?;

@@ -10,7 +10,7 @@
 use anyhow::Context;
 use caching::cache_aside::{self, CacheAside, LeasedCache};
 use caching::stampede::{CoalescingCache, Options, ProtectedCache, Scope};
-use caching_examples::second_process::{Callers, Order, SecondProcess};
+use caching_examples::second_process::{self, Callers, Order, SecondProcess};
 use redis::AsyncCommands;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,7 +58,7 @@ async fn cold_key(redis: &Redis) -> anyhow::Result<()> {
     let without_leases = two_processes(redis, false).await?;
     let with_leases = two_processes(redis, true).await?;
 
-    anstream::println!();
+    println!();
     let loads = |n: u64| format!("{n} load{}", if n == 1 { "" } else { "s" });
     page::figure("cache-aside, one process", loads(unprotected));
     page::figure("single flight, one process", loads(one_process.loads));
@@ -240,7 +240,7 @@ async fn lost_leader(redis: &Redis) -> anyhow::Result<()> {
     lease_stands(redis, "killed").await?;
     let killed = served_without(&others, "killed", || drop(second)).await?;
 
-    anstream::println!();
+    println!();
     page::figure("cancelled, in this process: all served after", page::millis(cancelled));
     page::figure("killed (kill -9), another process: all served after", page::millis(killed));
     page::note("A cancelled leader still gives its lease back. A killed one cannot: the");

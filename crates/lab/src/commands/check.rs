@@ -65,7 +65,7 @@ pub(crate) fn grade(workspace: &Workspace, found: Located<'_>) -> Result<Grade> 
     announce_changes(workspace, found)?;
     // The file may be saved again while it is graded: what is recorded is what was built.
     let graded_file = fingerprint::of_file(&file).unwrap_or_default();
-    let program = match cargo::build_test(workspace, &found.exercises_package(workspace)?, name)? {
+    let program = match cargo::build_test(workspace, None, name)? {
         Built::Program(program) => program,
         Built::Broken(words) => {
             say!("{}", words.trim_end());

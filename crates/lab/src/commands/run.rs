@@ -14,12 +14,8 @@ use crate::{
 pub(crate) fn run(workspace: &Workspace, word: Option<&str>) -> Result<u8> {
     let progress = file::load(workspace)?;
     let found = chosen(workspace, &progress, word)?;
-    let package = found.sandbox_package(workspace)?;
     let name = &found.lesson.name;
-    let status = cargo::run(&mut cargo::command(
-        workspace,
-        &["run", "-q", "-p", &package, "--example", name],
-    ))?;
+    let status = cargo::run(&mut cargo::command(workspace, &["run", "-q", "--example", name]))?;
     if status.success() {
         // The example itself says what comes next.
         return Ok(PASSED);

@@ -20,13 +20,13 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, decoy: Option<&str>
     let progress = file::load(workspace)?;
     let found = chosen(workspace, &progress, word)?;
     let name = &found.lesson.name;
-    let program = match cargo::build_test(workspace, &found.exercises_package(workspace)?, "audit")?
-    {
-        Built::Program(program) => program,
-        Built::Broken(words) => {
-            bail!("the graders do not compile:\n{}\nNext: git status", words.trim_end())
-        }
-    };
+    let program =
+        match cargo::build_test(workspace, Some(&found.exercises_package(workspace)?), "audit")? {
+            Built::Program(program) => program,
+            Built::Broken(words) => {
+                bail!("the graders do not compile:\n{}\nNext: git status", words.trim_end())
+            }
+        };
     let decoys = decoys(&program, name)?;
     if decoys.is_empty() {
         bail!("{name} has no wrong answers to show\nNext: cargo lab audit {name}");

@@ -137,7 +137,7 @@ fn what_the_lab_passes_on() {
     assert_eq!(sandbox.passes(&["setup", "--print"]).out, "testbed: setup --print\n");
     assert_eq!(sandbox.lab(&["up", "--port", "no"]).code, 2);
     let calls = sandbox.read("bin/calls");
-    assert!(calls.contains("run -q -p caching --example cache_aside"), "{calls}");
+    assert!(calls.contains("run -q --example cache_aside"), "{calls}");
     assert!(calls.contains("bench -q -p caching --bench cache_aside"), "{calls}");
 }
 

@@ -53,7 +53,7 @@ pub(super) fn audit(
                 continue;
             }
         };
-        match cargo::build_test(workspace, &package, "audit")? {
+        match cargo::build_test(workspace, Some(&package), "audit")? {
             Built::Program(program) => {
                 let tests = why::tests(&program)?;
                 for found in lessons {
