@@ -157,7 +157,8 @@ pub(crate) fn record(lesson: &str, subject: &Subject, check: &Check, ran: &Ran, 
         seed: ran.seed,
         millis: u64::try_from(ran.took.as_millis()).unwrap_or(u64::MAX),
         rounds,
-        message: anstream::adapter::strip_str(&message(lesson, subject, check, ran)).to_string(),
+        // With its styles: whoever prints it knows whether to a terminal.
+        message: message(lesson, subject, check, ran),
         expected_check,
     };
     let written = serde_json::to_string(&line).map_err(std::io::Error::other).and_then(|line| {
