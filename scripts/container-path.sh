@@ -35,7 +35,8 @@ outside() {
   fi
 
   say "building the test and the container client"
-  cargo build --quiet -p testbed-containers
+  cargo build --quiet --locked --manifest-path crates/containers/Cargo.toml \
+    --target-dir target/containers
   cargo test --quiet -p testbed --test container --no-run
 
   # --kill-child: when this shell dies, so does every process in there.

@@ -139,10 +139,12 @@ pub fn start(recipe: &Recipe, engine: &str) -> Result<Contained, String> {
     let id = recipe.id;
     super::tell(&format!("starting {id} in a container; the first time, its client is built"));
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let manifest = super::workspace().join("crates/containers/Cargo.toml");
+    let workspace = super::workspace();
     let mut client = Command::new(cargo)
-        .args(["run", "--quiet", "--package", "testbed-containers", "--manifest-path"])
-        .arg(manifest)
+        .args(["run", "--quiet", "--locked", "--manifest-path"])
+        .arg(workspace.join("crates/containers/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(workspace.join("target/containers"))
         .args(["--", id])
         .env("DOCKER_HOST", engine)
         .stdin(Stdio::piped())
