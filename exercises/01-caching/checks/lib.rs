@@ -11,6 +11,7 @@ pub mod stampede;
 #[path = "../decoys"]
 pub mod decoys {
     pub mod cache_aside;
+    pub mod cache_aside_nearly;
     pub mod stampede;
 }
 
