@@ -20,7 +20,10 @@ fn main() -> std::process::ExitCode {
             name: "stampede",
             starter: stampede::checks::<starters::stampede::MyCache>(),
             reference: stampede::checks::<CoalescingCache>(),
-            decoys: decoys::stampede::all(),
+            decoys: decoys::stampede::all()
+                .into_iter()
+                .chain(decoys::stampede_nearly::all())
+                .collect(),
         },
     ])
 }
