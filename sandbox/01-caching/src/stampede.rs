@@ -302,10 +302,13 @@ impl CoalescingCache {
 
     async fn store<V: Value>(&self, key: &str, lease: Lease, value: &V, took: Duration) {
         let Options { ttl, stale, .. } = self.options;
-        let stored =
-            Stored { fresh_until_ms: now_ms() + millis(ttl), load_took_ms: millis(took), value };
+        let stored = Stored {
+            fresh_until_ms: now_ms().saturating_add(millis(ttl)),
+            load_took_ms: millis(took),
+            value,
+        };
         match serde_json::to_vec(&stored) {
-            Ok(bytes) => match lease.fill(&bytes, ttl + stale).await {
+            Ok(bytes) => match lease.fill(&bytes, ttl.saturating_add(stale)).await {
                 Ok(true) => {}
                 Ok(false) => self.metrics.refused_fill(),
                 Err(error) => self.lost(&error),
