@@ -23,6 +23,8 @@
 //! - **One load for ever-so-slow loads.** After [`Options::lease`] the next caller tries: a load
 //!   that takes longer may have company.
 //! - **One load in the fleet without Redis.** While Redis is down it is one in each process.
+//! - **Freshness for a process that cannot reach Redis.** It cannot know of a write, so its callers
+//!   may share a load that began before one.
 //! - **A bound on the load.** Give `load` a timeout of its own.
 
 use crate::Value;
