@@ -26,6 +26,10 @@ const PLAIN: Options = Options {
     timeout: Duration::from_secs(1),
 };
 
+/// For checks that count loads while they hold one: the lease outlives the window in which a
+/// second load may show itself, on a busy machine too.
+const LONG_LEASE: Options = Options { lease: Duration::from_secs(30), ..PLAIN };
+
 /// The checks, on any cache that fulfils the contract.
 pub fn checks<S: ProtectedCache>() -> Vec<Check> {
     vec![
@@ -220,7 +224,7 @@ async fn one_load_in_process<S: ProtectedCache>(world: World) -> Result<(), Find
     let mut scene = Scene::set(world);
     for scope in [Scope::Process, Scope::Fleet] {
         scene = Scene::set_anew(scene.world).await?;
-        let shop = scene.protected::<S>("shop", Options { scope, ..PLAIN }).await?;
+        let shop = scene.protected::<S>("shop", Options { scope, ..LONG_LEASE }).await?;
         let gate = scene.database.hold_loads();
         let mut crowd = Crowd::gather(200, &shop, &scene.key);
         comes_to(&gate, &mut crowd.callers[0]).await?;
@@ -241,13 +245,15 @@ struct OtherShop {
     key: String,
     price: Price,
     callers: usize,
+    lease: Duration,
 }
 
 /// The second process: its own cache, its own callers. It says `load` when one of them loads, and
 /// each load waits for `go on`; it says `answers` when all have been answered.
 async fn other_shop<S: ProtectedCache>(mut child: Child) {
-    let OtherShop { url, key, price, callers } = child.arguments();
-    let cache = Arc::new(S::open(&url, PLAIN).expect("the parent's URL can be read"));
+    let OtherShop { url, key, price, callers, lease } = child.arguments();
+    let cache =
+        Arc::new(S::open(&url, Options { lease, ..PLAIN }).expect("the parent's URL can be read"));
     Child::say("ready");
     child.hear().await;
     let gate = Gate::shut();
@@ -278,13 +284,14 @@ async fn other_shop<S: ProtectedCache>(mut child: Child) {
 
 async fn one_load_in_fleet<S: ProtectedCache>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world);
-    let here = scene.protected::<S>("shop A", PLAIN).await?;
+    let here = scene.protected::<S>("shop A", LONG_LEASE).await?;
     let wire = scene.world.client("shop B").await?;
     let told = OtherShop {
         url: wire.url().to_owned(),
         key: scene.key.clone(),
         price: scene.old,
         callers: 100,
+        lease: LONG_LEASE.lease,
     };
     let mut there = scene.world.process(&told)?;
     there.expect("ready", SOON).await?;
@@ -325,7 +332,7 @@ async fn one_load_in_fleet<S: ProtectedCache>(world: World) -> Result<(), Findin
 
 async fn redis_down<S: ProtectedCache>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world);
-    let shop = scene.protected::<S>("shop", PLAIN).await?;
+    let shop = scene.protected::<S>("shop", LONG_LEASE).await?;
     let down = scene.world.fault("Redis is down");
     shop.proxy.refuse();
     let gate = scene.database.hold_loads();
@@ -390,6 +397,7 @@ async fn killed_leader<S: ProtectedCache>(world: World) -> Result<(), Finding> {
         key: scene.key.clone(),
         price: scene.old,
         callers: 1,
+        lease: PLAIN.lease,
     };
     let mut there = scene.world.process(&told)?;
     there.expect("ready", SOON).await?;
@@ -405,7 +413,9 @@ async fn killed_leader<S: ProtectedCache>(world: World) -> Result<(), Finding> {
 
 async fn failed_load<S: ProtectedCache>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world);
-    let shop = scene.protected::<S>("shop", PLAIN).await?;
+    // Longer than the window, and short enough that a lease left to its end is back soon.
+    let options = Options { lease: SOON / 2, ..PLAIN };
+    let shop = scene.protected::<S>("shop", options).await?;
     let down = scene.world.fault("the database is down");
     scene.database.fail(true);
     let gate = scene.database.hold_loads();
@@ -476,9 +486,7 @@ async fn write_during_load<S: ProtectedCache>(world: World) -> Result<(), Findin
 
 async fn stale_while_revalidate<S: ProtectedCache>(world: World) -> Result<(), Finding> {
     let ttl = Duration::from_millis(200);
-    // The lease outlives the window in which a second load may show itself.
-    let lease = Duration::from_secs(30);
-    let options = Options { ttl, stale: Duration::from_secs(60), lease, ..PLAIN };
+    let options = Options { ttl, stale: Duration::from_secs(60), ..LONG_LEASE };
     let scene = Scene::set(world);
     let shop = scene.protected::<S>("shop", options).await?;
     let other = scene.protected::<S>("other shop", options).await?;

@@ -10,19 +10,19 @@ async fn load() -> Result<u64, Infallible> {
 }
 
 async fn leased(options: cache_aside::Options) {
-    let redis = testbed::redis::private().await.unwrap();
-    let cache = LeasedCache::open(redis.url(), options).unwrap();
+    let redis = testbed::redis::private().await.expect("a server");
+    let cache = LeasedCache::open(redis.url(), options).expect("a URL");
     for _ in 0..2 {
-        assert_eq!(cache.get("product:7", load()).await.unwrap(), 7);
+        assert_eq!(cache.get("product:7", load()).await.expect("the load"), 7);
     }
     assert_eq!(cache.metrics().hits, 1, "{options:?}");
 }
 
 async fn coalescing(options: stampede::Options) {
-    let redis = testbed::redis::private().await.unwrap();
-    let cache = CoalescingCache::open(redis.url(), options).unwrap();
+    let redis = testbed::redis::private().await.expect("a server");
+    let cache = CoalescingCache::open(redis.url(), options).expect("a URL");
     for _ in 0..2 {
-        assert_eq!(cache.get("product:7", load()).await.unwrap(), 7);
+        assert_eq!(cache.get("product:7", load()).await.expect("the load"), 7);
     }
     assert_eq!(cache.metrics().hits, 1, "{options:?}");
 }
