@@ -6,9 +6,10 @@ use grading::{Check, Evidence, Finding, World};
 use redis::AsyncCommands;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use testbed::origin::OriginDown;
+use tokio::task::JoinHandle;
 
 const PAGE: &str = "docs/lessons/cache_aside.md";
 
@@ -33,6 +34,7 @@ pub fn checks<S: CacheAside>() -> Vec<Check> {
             "every entry has a TTL, and entries written together expire apart",
             ttl_is_spread::<S>,
         ),
+        Check::new("short_ttl", "a TTL below a second is kept to the millisecond", short_ttl::<S>),
         Check::new(
             "no_entry_without_ttl",
             "wherever the connection breaks, the caller is served and every key expires",
@@ -57,6 +59,26 @@ pub fn checks<S: CacheAside>() -> Vec<Check> {
             "late_refill",
             "a refill that is held up on its way does not put the old value back",
             late_refill::<S>,
+        ),
+        Check::new(
+            "two_readers",
+            "a late reader does not store under the next reader's lease",
+            two_readers::<S>,
+        ),
+        Check::new(
+            "lost_lookup",
+            "a reader whose question to Redis was lost does not put the old value back",
+            lost_lookup::<S>,
+        ),
+        Check::new(
+            "redis_forgets",
+            "a Redis that lost its memory lets no late reader put the old value back",
+            redis_forgets::<S>,
+        ),
+        Check::new(
+            "after_a_write",
+            "after a write every reader gets the new value, and it is cached again",
+            after_a_write::<S>,
         ),
         Check::new(
             "only_its_key",
@@ -140,24 +162,33 @@ async fn ttl_is_spread<S: CacheAside>(world: World) -> Result<(), Finding> {
         scene.database.write(&key, scene.old);
         reader.judge(get(&reader, &key).await, scene.old)?;
     }
-    let keys = scene.entries().await?;
-    if keys.len() < ENTRIES {
-        let (expected, saw) = (format!("{ENTRIES} entries"), keys.len().to_string());
-        return Err(Evidence::new(expected, saw).into());
-    }
     let mut look = scene.world.look().await?;
     let mut seconds = BTreeSet::new();
+    let mut entries = 0;
     // The time since the first entry was written is not jitter.
     let shortest = options.ttl.mul_f64(1.0 - options.jitter).saturating_sub(SOON);
-    for key in keys {
+    let mut out_of_range = None;
+    for key in scene.entries().await? {
         let millis: i64 = look.pttl(&key).await?;
         let life = u64::try_from(millis).ok().map(Duration::from_millis);
-        if life.is_none_or(|life| life > options.ttl || life < shortest) {
-            let expected = format!("{key} to live between {shortest:?} and {:?}", options.ttl);
-            let saw = life.map_or("it lives for ever".to_owned(), |life| format!("{life:?}"));
-            return Err(Evidence::new(expected, saw).at(scene.last("reader", &key)).into());
+        if life.is_some_and(|life| (shortest..=options.ttl).contains(&life)) {
+            entries += 1;
+            seconds.insert(millis / 1_000);
+        } else if life.is_none() || out_of_range.is_none() {
+            out_of_range = Some((key, life));
         }
-        seconds.insert(millis / 1_000);
+    }
+    // A lease or a version may live for another time than a value does, but nothing for ever.
+    if let Some((key, life)) = out_of_range
+        && (entries < ENTRIES || life.is_none())
+    {
+        let expected = format!("{key} to live between {shortest:?} and {:?}", options.ttl);
+        let saw = life.map_or("it lives for ever".to_owned(), |life| format!("{life:?}"));
+        return Err(Evidence::new(expected, saw).at(scene.last("reader", &key)).into());
+    }
+    if entries < ENTRIES {
+        let (expected, saw) = (format!("{ENTRIES} entries"), entries.to_string());
+        return Err(Evidence::new(expected, saw).into());
     }
     // 100 draws fill 29 of 30 seconds on average; fewer than 10 has a probability below 1e-20.
     if seconds.len() < 10 {
@@ -166,6 +197,19 @@ async fn ttl_is_spread<S: CacheAside>(world: World) -> Result<(), Finding> {
         return Err(Evidence::new(expected, saw).into());
     }
     Ok(())
+}
+
+async fn short_ttl<S: CacheAside>(world: World) -> Result<(), Finding> {
+    let options = Options { ttl: Duration::from_millis(400), jitter: 0.0, ..PATIENT };
+    let scene = Scene::set(world);
+    let reader = scene.cache::<S>("reader", options).await?;
+    let expected = format!("an entry that lives for {:?}", options.ttl);
+    reader.becomes_cached(&expected, || get(&reader, &scene.key)).await?;
+    // A write that nobody tells the cache of is seen when the entry has come to its end.
+    scene.database.write(&scene.key, scene.new);
+    tokio::time::sleep(options.ttl + Duration::from_millis(100)).await;
+    scene.world.history().note("reader", format!("(a ttl of {:?} has passed)", options.ttl));
+    reader.judge(get(&reader, &scene.key).await, scene.new)
 }
 
 async fn no_entry_without_ttl<S: CacheAside>(world: World) -> Result<(), Finding> {
@@ -295,10 +339,14 @@ async fn late_refill<S: CacheAside>(world: World) -> Result<(), Finding> {
         let gate = reader.proxy.hold(move |_| {
             database.loads() > 0 && since_load.fetch_add(1, Ordering::SeqCst) + 1 == step
         });
-        let mut reading = tokio::spawn({
-            let (reader, key) = (Arc::clone(&reader), scene.key.clone());
-            async move { get(&reader, &key).await }
+        // What the reader asks after that waits too, as if its process were paused or dead: it
+        // must not need another step to make good what the held one did.
+        let frozen = Arc::new(AtomicBool::new(false));
+        let pause = reader.proxy.hold({
+            let frozen = Arc::clone(&frozen);
+            move |_| frozen.load(Ordering::SeqCst)
         });
+        let mut reading = start_get(&reader, &scene.key);
         tokio::select! {
             came = gate.arrived(1, SOON) => came?,
             ended = &mut reading => {
@@ -308,14 +356,133 @@ async fn late_refill<S: CacheAside>(world: World) -> Result<(), Finding> {
         }
         held += 1;
         change(&scene, &writer).await?;
+        frozen.store(true, Ordering::SeqCst);
         gate.open();
-        let _ = reading.await?;
+        let ended = tokio::select! {
+            came = pause.arrived(1, SOON) => { came?; false }
+            ended = &mut reading => { let _ = ended?; true }
+        };
+        no_old_value(&scene, &writer, &writer).await?;
+        frozen.store(false, Ordering::SeqCst);
+        pause.open();
+        if !ended {
+            let _ = reading.await?;
+        }
         no_old_value(&scene, &writer, &reader).await?;
     }
     match held {
         0 => Err(Finding::inconclusive("the reader stored nothing: no refill could be held")),
         _ => Ok(()),
     }
+}
+
+async fn two_readers<S: CacheAside>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world);
+    let early = scene.cache::<S>("early", PATIENT).await?;
+    let late = scene.cache::<S>("late", PATIENT).await?;
+    let writer = scene.cache::<S>("writer", PATIENT).await?;
+
+    let slow = scene.world.fault("the early reader has read the old row, and its answer is slow");
+    let early_gate = scene.database.hold_loads();
+    let mut early_get = start_get(&early, &scene.key);
+    comes_to(&early_gate, &mut early_get).await?;
+    change(&scene, &writer).await?;
+    // The next reader misses, and is about to fill: whatever it left in Redis is not the early
+    // reader's.
+    let late_gate = scene.database.hold_loads();
+    let mut late_get = start_get(&late, &scene.key);
+    comes_to(&late_gate, &mut late_get).await?;
+    scene.database.stop_holding();
+    early_gate.open();
+    let _ = early_get.await?;
+    no_old_value(&scene, &writer, &early).await?;
+    late_gate.open();
+    drop(slow);
+    late.judge(late_get.await?, scene.new)?;
+    no_old_value(&scene, &writer, &late).await
+}
+
+async fn lost_lookup<S: CacheAside>(world: World) -> Result<(), Finding> {
+    let mut scene = Scene::set(world);
+    let mut landed = 0;
+    // Every step before the load, one after the other: its request is lost, then its reply.
+    'steps: for step in 1..=6 {
+        for reply in [false, true] {
+            scene = Scene::set_anew(scene.world).await?;
+            let reader = scene.cache::<S>("reader", PATIENT).await?;
+            let writer = scene.cache::<S>("writer", PATIENT).await?;
+            let database = scene.database.clone();
+            let before = move |nth| nth == step && database.loads() == 0;
+            let cut = match reply {
+                false => reader.proxy.cut_request(move |request| before(request.nth)),
+                true => reader.proxy.cut_reply(move |request| before(request.nth)),
+            };
+            let slow = scene.world.fault("the reader has read the old row, its answer is slow");
+            let gate = scene.database.hold_loads();
+            let mut reading = start_get(&reader, &scene.key);
+            comes_to(&gate, &mut reading).await?;
+            scene.database.stop_holding();
+            if cut.count() == 0 {
+                gate.open();
+                let _ = reading.await?;
+                break 'steps;
+            }
+            landed += 1;
+            // The reader's connection is whole again before it comes to store.
+            scene.database.write("shelf:1", scene.old);
+            let expected = "hits again soon after one lost request";
+            reader.becomes_cached(expected, || get(&reader, "shelf:1")).await?;
+            change(&scene, &writer).await?;
+            gate.open();
+            drop(slow);
+            let _ = reading.await?;
+            no_old_value(&scene, &writer, &reader).await?;
+        }
+    }
+    match landed {
+        0 => Err(Finding::inconclusive("the reader asked Redis nothing before its load")),
+        _ => Ok(()),
+    }
+}
+
+async fn redis_forgets<S: CacheAside>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world);
+    let reader = scene.cache::<S>("reader", PATIENT).await?;
+    let writer = scene.cache::<S>("writer", PATIENT).await?;
+    let slow = scene.world.fault("the reader has read the old row, and its answer is slow");
+    let gate = scene.database.hold_loads();
+    let mut reading = start_get(&reader, &scene.key);
+    comes_to(&gate, &mut reading).await?;
+    scene.database.stop_holding();
+    change(&scene, &writer).await?;
+    // A restart without persistence, or an eviction: a cache may forget at any moment.
+    let mut look = scene.world.look().await?;
+    for key in scene.entries().await? {
+        let _: () = look.del(key).await?;
+    }
+    scene.world.history().note("writer", "(Redis restarts and has forgotten everything)");
+    gate.open();
+    drop(slow);
+    let _ = reading.await?;
+    no_old_value(&scene, &writer, &reader).await
+}
+
+async fn after_a_write<S: CacheAside>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world);
+    let reader = scene.cache::<S>("reader", PATIENT).await?;
+    let writer = scene.cache::<S>("writer", PATIENT).await?;
+    for client in [&reader, &writer] {
+        client.becomes_cached("hits", || get(client, &scene.key)).await?;
+    }
+    change(&scene, &writer).await?;
+    let expected = "hits again soon after the write";
+    writer.becomes_cached(expected, || get(&writer, &scene.key)).await?;
+    no_old_value(&scene, &writer, &reader).await
+}
+
+fn start_get<S: CacheAside>(client: &Arc<Client<S>>, key: &str) -> JoinHandle<Answer> {
+    let (client, key) = (Arc::clone(client), key.to_owned());
+    tokio::spawn(async move { get(&client, &key).await })
 }
 
 /// The writer commits a new price and tells the cache.
@@ -391,16 +558,41 @@ async fn invalidate_tells<S: CacheAside>(world: World) -> Result<(), Finding> {
     }
 
     // Once more, and the request is lost on its way: an error is honest, Ok must be true.
+    // Its connection has to be whole before: an answer that does not repeat the DEL would fail at
+    // the dead one, and send nothing that could be lost.
     writer.proxy.accept().await?;
+    scene.database.write("shelf:1", scene.old);
+    let expected = "hits again soon after Redis came back";
+    writer.becomes_cached(expected, || get(&writer, "shelf:1")).await?;
     writer.proxy.reset_count();
     let lost = writer.proxy.cut_request(|request| request.nth == 1);
     let told = invalidate(&writer, &scene.key).await;
     if lost.count() == 0 {
         return Err(Finding::inconclusive("the writer sent no request that could be lost"));
     }
+    if told.is_ok() {
+        reader.judge(get(&reader, &scene.key).await, scene.new)?;
+    }
+
+    // And once more with a Redis that hangs: no answer is no "done".
+    let hasty = Options { timeout: Duration::from_millis(100), ..PATIENT };
+    let writer = scene.cache::<S>("hasty", hasty).await?;
+    writer.becomes_cached("hits", || get(&writer, "shelf:1")).await?;
+    let stall = scene.world.fault("Redis hangs: connections stay open, nothing comes back");
+    writer.proxy.stall();
+    let patience = hasty.timeout * 10;
+    let told = tokio::time::timeout(patience, invalidate(&writer, &scene.key)).await;
+    drop(stall);
     match told {
-        Ok(()) => reader.judge(get(&reader, &scene.key).await, scene.new),
-        Err(_) => Ok(()),
+        Ok(Err(_)) => Ok(()),
+        Ok(Ok(())) => {
+            let expected = "an error: Redis was never told";
+            Err(Evidence::new(expected, "Ok").at(writer.last_answer()).into())
+        }
+        Err(_) => {
+            let expected = format!("an error within {patience:?}");
+            Err(Evidence::new(expected, "the writer still waits for Redis").into())
+        }
     }
 }
 

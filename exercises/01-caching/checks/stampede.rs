@@ -3,6 +3,7 @@
 use crate::scene::{Client, Price, SOON, Scene, comes_to};
 use caching::stampede::{Error, Options, ProtectedCache, Scope};
 use grading::{Check, Child, Evidence, Finding, World};
+use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,10 @@ const PLAIN: Options = Options {
     lease: Duration::from_millis(500),
     timeout: Duration::from_secs(1),
 };
+
+/// For checks that count loads while they hold one: the lease outlives the window in which a
+/// second load may show itself, on a busy machine too.
+const LONG_LEASE: Options = Options { lease: Duration::from_secs(30), ..PLAIN };
 
 /// The checks, on any cache that fulfils the contract.
 pub fn checks<S: ProtectedCache>() -> Vec<Check> {
@@ -50,6 +55,11 @@ pub fn checks<S: ProtectedCache>() -> Vec<Check> {
             redis_down::<S>,
         ),
         Check::new(
+            "redis_stalls",
+            "a Redis that hangs delays a read and does not stop it",
+            redis_stalls::<S>,
+        ),
+        Check::new(
             "cancelled_leader",
             "a leader that is cancelled or panics hangs nobody",
             cancelled_leader::<S>,
@@ -69,6 +79,26 @@ pub fn checks<S: ProtectedCache>() -> Vec<Check> {
             "write_during_load",
             "who comes after a write does not wait for a load that began before it",
             write_during_load::<S>,
+        ),
+        Check::new(
+            "two_readers",
+            "a late load is not stored under the next reader's lease",
+            two_readers::<S>,
+        ),
+        Check::new(
+            "write_during_refresh",
+            "a refresh that began before a write does not put the old value back",
+            write_during_refresh::<S>,
+        ),
+        Check::new(
+            "failed_refresh",
+            "a refresh that fails or panics is nobody's error, and the next reader's task",
+            failed_refresh::<S>,
+        ),
+        Check::new(
+            "invalidate_tells",
+            "an invalidation that never reached Redis is not reported as done",
+            invalidate_tells::<S>,
         ),
         Check::new(
             "stale_while_revalidate",
@@ -194,7 +224,7 @@ async fn one_load_in_process<S: ProtectedCache>(world: World) -> Result<(), Find
     let mut scene = Scene::set(world);
     for scope in [Scope::Process, Scope::Fleet] {
         scene = Scene::set_anew(scene.world).await?;
-        let shop = scene.protected::<S>("shop", Options { scope, ..PLAIN }).await?;
+        let shop = scene.protected::<S>("shop", Options { scope, ..LONG_LEASE }).await?;
         let gate = scene.database.hold_loads();
         let mut crowd = Crowd::gather(200, &shop, &scene.key);
         comes_to(&gate, &mut crowd.callers[0]).await?;
@@ -215,13 +245,15 @@ struct OtherShop {
     key: String,
     price: Price,
     callers: usize,
+    lease: Duration,
 }
 
 /// The second process: its own cache, its own callers. It says `load` when one of them loads, and
 /// each load waits for `go on`; it says `answers` when all have been answered.
 async fn other_shop<S: ProtectedCache>(mut child: Child) {
-    let OtherShop { url, key, price, callers } = child.arguments();
-    let cache = Arc::new(S::open(&url, PLAIN).expect("the parent's URL can be read"));
+    let OtherShop { url, key, price, callers, lease } = child.arguments();
+    let cache =
+        Arc::new(S::open(&url, Options { lease, ..PLAIN }).expect("the parent's URL can be read"));
     Child::say("ready");
     child.hear().await;
     let gate = Gate::shut();
@@ -252,13 +284,14 @@ async fn other_shop<S: ProtectedCache>(mut child: Child) {
 
 async fn one_load_in_fleet<S: ProtectedCache>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world);
-    let here = scene.protected::<S>("shop A", PLAIN).await?;
+    let here = scene.protected::<S>("shop A", LONG_LEASE).await?;
     let wire = scene.world.client("shop B").await?;
     let told = OtherShop {
         url: wire.url().to_owned(),
         key: scene.key.clone(),
         price: scene.old,
         callers: 100,
+        lease: LONG_LEASE.lease,
     };
     let mut there = scene.world.process(&told)?;
     there.expect("ready", SOON).await?;
@@ -299,7 +332,7 @@ async fn one_load_in_fleet<S: ProtectedCache>(world: World) -> Result<(), Findin
 
 async fn redis_down<S: ProtectedCache>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world);
-    let shop = scene.protected::<S>("shop", PLAIN).await?;
+    let shop = scene.protected::<S>("shop", LONG_LEASE).await?;
     let down = scene.world.fault("Redis is down");
     shop.proxy.refuse();
     let gate = scene.database.hold_loads();
@@ -364,6 +397,7 @@ async fn killed_leader<S: ProtectedCache>(world: World) -> Result<(), Finding> {
         key: scene.key.clone(),
         price: scene.old,
         callers: 1,
+        lease: PLAIN.lease,
     };
     let mut there = scene.world.process(&told)?;
     there.expect("ready", SOON).await?;
@@ -379,7 +413,9 @@ async fn killed_leader<S: ProtectedCache>(world: World) -> Result<(), Finding> {
 
 async fn failed_load<S: ProtectedCache>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world);
-    let shop = scene.protected::<S>("shop", PLAIN).await?;
+    // Longer than the window, and short enough that a lease left to its end is back soon.
+    let options = Options { lease: SOON / 2, ..PLAIN };
+    let shop = scene.protected::<S>("shop", options).await?;
     let down = scene.world.fault("the database is down");
     scene.database.fail(true);
     let gate = scene.database.hold_loads();
@@ -450,9 +486,10 @@ async fn write_during_load<S: ProtectedCache>(world: World) -> Result<(), Findin
 
 async fn stale_while_revalidate<S: ProtectedCache>(world: World) -> Result<(), Finding> {
     let ttl = Duration::from_millis(200);
-    let options = Options { ttl, stale: Duration::from_secs(60), ..PLAIN };
+    let options = Options { ttl, stale: Duration::from_secs(60), ..LONG_LEASE };
     let scene = Scene::set(world);
     let shop = scene.protected::<S>("shop", options).await?;
+    let other = scene.protected::<S>("other shop", options).await?;
     shop.judge(get(&shop, &scene.key).await, scene.old)?;
     scene.database.write(&scene.key, scene.new);
     tokio::time::sleep(ttl * 3 / 2).await;
@@ -464,18 +501,193 @@ async fn stale_while_revalidate<S: ProtectedCache>(world: World) -> Result<(), F
         let evidence = Evidence::new("one reader to begin a refresh", "nobody did");
         Finding::from(evidence.at(scene.last("shop", "answers")))
     })?;
+    Crowd::gather(50, &other, &scene.key).all_get(&other, scene.old).await?;
     only_one_comes(&scene, &gate).await?;
     gate.open();
     scene.database.stop_holding();
     drop(slow);
+    refreshed_soon(&scene, &shop).await
+}
+
+async fn two_readers<S: ProtectedCache>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world);
+    let early = scene.protected::<S>("early", PLAIN).await?;
+    let late = scene.protected::<S>("late", PLAIN).await?;
+    let writer = scene.protected::<S>("writer", PLAIN).await?;
+
+    let slow = scene.world.fault("the early reader has read the old row, and its answer is slow");
+    let early_gate = scene.database.hold_loads();
+    let mut early_get = start_get(&early, &scene.key);
+    comes_to(&early_gate, &mut early_get).await?;
+    change(&scene, &writer).await?;
+    // The next reader misses, and is about to fill: whatever it left in Redis is not the early
+    // reader's.
+    let late_gate = scene.database.hold_loads();
+    let mut late_get = start_get(&late, &scene.key);
+    comes_to(&late_gate, &mut late_get).await?;
+    scene.database.stop_holding();
+    early_gate.open();
+    let _ = early_get.await?;
+    // It may wait for the late reader's load, but not for ever: that one is still held.
+    let mut seen = start_get(&writer, &scene.key);
+    let answered = tokio::time::timeout(WINDOW, &mut seen).await;
+    late_gate.open();
+    drop(slow);
+    let answer = match answered {
+        Ok(answer) => answer?,
+        Err(_) => seen.await?,
+    };
+    writer.judge(answer, scene.new)?;
+    late.judge(late_get.await?, scene.new)?;
+    for client in [&writer, &early] {
+        client.judge(get(client, &scene.key).await, scene.new)?;
+    }
+    Ok(())
+}
+
+/// Serves for an instant, and may then be served stale for as long as a check takes.
+const STALE: Options =
+    Options { ttl: Duration::from_millis(100), stale: Duration::from_secs(60), ..PLAIN };
+
+async fn write_during_refresh<S: ProtectedCache>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world);
+    let reader = scene.protected::<S>("reader", STALE).await?;
+    let writer = scene.protected::<S>("writer", STALE).await?;
+    reader.judge(get(&reader, &scene.key).await, scene.old)?;
+    tokio::time::sleep(STALE.ttl * 3 / 2).await;
+
+    let slow = scene.world.fault("the refresh has read the old row, and its answer is slow");
+    let gate = scene.database.hold_loads();
+    reader.judge(get(&reader, &scene.key).await, scene.old)?;
+    gate.arrived(1, SOON).await.map_err(|_| {
+        let evidence = Evidence::new("the reader of a stale value to begin a refresh", "none");
+        Finding::from(evidence.at(reader.last_answer()))
+    })?;
+    scene.database.stop_holding();
+    change(&scene, &writer).await?;
+    writer.judge(get(&writer, &scene.key).await, scene.new)?;
+    gate.open();
+    drop(slow);
+    // The refresh runs behind everybody's back: if it stores, it does so within these reads.
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        reader.judge(get(&reader, &scene.key).await, scene.new)?;
+    }
+    Ok(())
+}
+
+async fn failed_refresh<S: ProtectedCache>(world: World) -> Result<(), Finding> {
+    let mut scene = Scene::set(world);
+    for panics in [false, true] {
+        scene = Scene::set_anew(scene.world).await?;
+        let shop = scene.protected::<S>("shop", STALE).await?;
+        shop.judge(get(&shop, &scene.key).await, scene.old)?;
+        scene.database.write(&scene.key, scene.new);
+        tokio::time::sleep(STALE.ttl * 3 / 2).await;
+
+        let tried = Gate::shut();
+        tried.open();
+        let what = if panics { "the refresh panics" } else { "the database is down" };
+        let fault = scene.world.fault(what);
+        let load = {
+            let tried = tried.clone();
+            async move {
+                tried.pass().await;
+                assert!(!panics, "this load panics on purpose");
+                Err::<Price, _>(OriginDown)
+            }
+        };
+        let answer = shop.cache.get(&scene.key, load);
+        let answer = shop.call(format!("get({})", scene.key), answer).await;
+        shop.judge(answer, scene.old)?;
+        tried.arrived(1, SOON).await.map_err(|_| {
+            let evidence = Evidence::new("the reader of a stale value to begin a refresh", "none");
+            Finding::from(evidence.at(shop.last_answer()))
+        })?;
+        drop(fault);
+        refreshed_soon(&scene, &shop).await?;
+    }
+    Ok(())
+}
+
+async fn redis_stalls<S: ProtectedCache>(world: World) -> Result<(), Finding> {
+    let options = Options { timeout: Duration::from_millis(100), ..PLAIN };
+    // A read may meet the stall when it connects, when it asks, and when it fills.
+    let patience = options.timeout * 10;
+    let scene = Scene::set(world);
+    let shop = scene.protected::<S>("shop", options).await?;
+    shop.judge(get(&shop, &scene.key).await, scene.old)?;
+    let stall = scene.world.fault("Redis hangs: connections stay open, nothing comes back");
+    shop.proxy.stall();
+    for _ in 0..2 {
+        let Ok(answer) = tokio::time::timeout(patience, get(&shop, &scene.key)).await else {
+            let expected = format!("the database's answer within {patience:?}");
+            let evidence = Evidence::new(expected, "the reader still waits for Redis");
+            return Err(evidence.at(scene.last("shop", "get(")).into());
+        };
+        shop.judge(answer, scene.old)?;
+    }
+    shop.proxy.resume();
+    drop(stall);
+    let expected = "hits again soon after Redis woke";
+    shop.becomes_cached(expected, || get(&shop, &scene.key)).await
+}
+
+async fn invalidate_tells<S: ProtectedCache>(world: World) -> Result<(), Finding> {
+    let hasty = Options { timeout: Duration::from_millis(100), ..PLAIN };
+    let patience = hasty.timeout * 10;
+    let scene = Scene::set(world);
+    for hangs in [true, false] {
+        let writer = scene.protected::<S>("writer", hasty).await?;
+        writer.becomes_cached("hits", || get(&writer, &scene.key)).await?;
+        let fault = match hangs {
+            true => {
+                writer.proxy.stall();
+                scene.world.fault("Redis hangs: connections stay open, nothing comes back")
+            }
+            false => {
+                writer.proxy.refuse();
+                scene.world.fault("the writer cannot reach Redis")
+            }
+        };
+        let told = writer.call("invalidate", writer.cache.invalidate(&scene.key));
+        let told = tokio::time::timeout(patience, told).await;
+        drop(fault);
+        let saw = match told {
+            Ok(Err(_)) => continue,
+            Ok(Ok(())) => "Ok",
+            Err(_) => "the writer still waits for Redis",
+        };
+        let expected = format!("an error within {patience:?}: Redis was never told");
+        return Err(Evidence::new(expected, saw).at(writer.last_answer()).into());
+    }
+    Ok(())
+}
+
+async fn refreshed_soon<S: ProtectedCache>(scene: &Scene, shop: &Client<S>) -> Result<(), Finding> {
     for _ in 0..100 {
-        if matches!(get(&shop, &scene.key).await, Ok(price) if price == scene.new) {
+        if matches!(get(shop, &scene.key).await, Ok(price) if price == scene.new) {
             return Ok(());
         }
         tokio::time::sleep(SOON / 100).await;
     }
     let evidence = Evidence::new("the refreshed value soon", "the stale one, still");
     Err(evidence.at(shop.last_answer()).into())
+}
+
+fn start_get<S: ProtectedCache>(client: &Arc<Client<S>>, key: &str) -> JoinHandle<Answer> {
+    let (client, key) = (Arc::clone(client), key.to_owned());
+    tokio::spawn(async move { get(&client, &key).await })
+}
+
+/// The writer commits a new price and tells the cache.
+async fn change<S: ProtectedCache>(scene: &Scene, writer: &Client<S>) -> Result<(), Finding> {
+    scene.database.write(&scene.key, scene.new);
+    let told = writer.call("invalidate", writer.cache.invalidate(&scene.key)).await;
+    told.map_err(|error| {
+        let expected = "invalidate() to work, for Redis is up";
+        Evidence::new(expected, error.to_string()).at(writer.last_answer()).into()
+    })
 }
 
 async fn hard_end<S: ProtectedCache>(world: World) -> Result<(), Finding> {
@@ -485,6 +697,14 @@ async fn hard_end<S: ProtectedCache>(world: World) -> Result<(), Finding> {
         scene = Scene::set_anew(scene.world).await?;
         let shop = scene.protected::<S>("shop", Options { ttl: short, stale, ..PLAIN }).await?;
         shop.judge(get(&shop, &scene.key).await, scene.old)?;
+        let mut look = scene.world.look().await?;
+        for key in scene.entries().await? {
+            if look.pttl::<_, i64>(&key).await? == -1 {
+                let saw = format!("{key} lives in Redis for ever, whatever stands in it");
+                let evidence = Evidence::new("a TTL on every key", saw);
+                return Err(evidence.at(shop.last_answer()).into());
+            }
+        }
         scene.database.write(&scene.key, scene.new);
         tokio::time::sleep(short + stale + Duration::from_millis(100)).await;
         let passed = format!("(a ttl of {short:?} and {} ms more have passed)", stale.as_millis());

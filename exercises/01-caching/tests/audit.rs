@@ -11,13 +11,19 @@ fn main() -> std::process::ExitCode {
             name: "cache_aside",
             starter: cache_aside::checks::<starters::cache_aside::MyCache>(),
             reference: cache_aside::checks::<LeasedCache>(),
-            decoys: decoys::cache_aside::all(),
+            decoys: decoys::cache_aside::all()
+                .into_iter()
+                .chain(decoys::cache_aside_nearly::all())
+                .collect(),
         },
         Lesson {
             name: "stampede",
             starter: stampede::checks::<starters::stampede::MyCache>(),
             reference: stampede::checks::<CoalescingCache>(),
-            decoys: decoys::stampede::all(),
+            decoys: decoys::stampede::all()
+                .into_iter()
+                .chain(decoys::stampede_nearly::all())
+                .collect(),
         },
     ])
 }

@@ -213,5 +213,10 @@ impl CacheAside for LeasedCache {
 
 /// Entries that were written together must not expire together, or their readers miss together.
 pub(crate) fn jittered(ttl: Duration, jitter: f64) -> Duration {
-    ttl.mul_f64(1.0 - jitter.clamp(0.0, 1.0) * rand::random::<f64>())
+    // `max` before `min`, and not `clamp`: this takes a jitter that is no number for none.
+    #[allow(clippy::manual_clamp)]
+    let jitter = jitter.max(0.0).min(1.0);
+    let share = 1.0 - jitter * rand::random::<f64>();
+    // A TTL of `Duration::MAX` may be rounded up to more than a Duration holds.
+    Duration::try_from_secs_f64(ttl.as_secs_f64() * share).unwrap_or(ttl)
 }

@@ -196,7 +196,9 @@ fn lease_key(key: &str) -> String {
     format!("{{{key}}}:lease")
 }
 
-/// Redis counts in whole milliseconds and refuses zero.
+/// Redis counts in whole milliseconds, refuses zero, and refuses an end that a signed 64-bit
+/// number of milliseconds since 1970 cannot hold: a thousand years are for ever.
 fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
+    const FOR_EVER: u64 = 1_000 * 365 * 24 * 60 * 60 * 1_000;
+    u64::try_from(duration.as_millis()).map_or(FOR_EVER, |millis| millis.clamp(1, FOR_EVER))
 }

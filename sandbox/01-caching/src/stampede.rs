@@ -23,6 +23,8 @@
 //! - **One load for ever-so-slow loads.** After [`Options::lease`] the next caller tries: a load
 //!   that takes longer may have company.
 //! - **One load in the fleet without Redis.** While Redis is down it is one in each process.
+//! - **Freshness for a process that cannot reach Redis.** It cannot know of a write, so its callers
+//!   may share a load that began before one.
 //! - **A bound on the load.** Give `load` a timeout of its own.
 
 use crate::Value;
@@ -302,10 +304,13 @@ impl CoalescingCache {
 
     async fn store<V: Value>(&self, key: &str, lease: Lease, value: &V, took: Duration) {
         let Options { ttl, stale, .. } = self.options;
-        let stored =
-            Stored { fresh_until_ms: now_ms() + millis(ttl), load_took_ms: millis(took), value };
+        let stored = Stored {
+            fresh_until_ms: now_ms().saturating_add(millis(ttl)),
+            load_took_ms: millis(took),
+            value,
+        };
         match serde_json::to_vec(&stored) {
-            Ok(bytes) => match lease.fill(&bytes, ttl + stale).await {
+            Ok(bytes) => match lease.fill(&bytes, ttl.saturating_add(stale)).await {
                 Ok(true) => {}
                 Ok(false) => self.metrics.refused_fill(),
                 Err(error) => self.lost(&error),
