@@ -154,6 +154,14 @@ impl Lease {
     }
 }
 
+/// The token of the lease that stands on `key`, if one does. One round trip.
+///
+/// # Errors
+/// Redis's own.
+pub async fn holder(redis: &ConnectionManager, key: &str) -> RedisResult<Option<String>> {
+    redis.clone().get(lease_key(key)).await
+}
+
 /// Forgets the value at `key` and breaks the lease on it, in one step.
 ///
 /// # Errors

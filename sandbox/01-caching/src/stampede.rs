@@ -220,7 +220,10 @@ impl CoalescingCache {
                 // It was, and has landed: the value is there, or the lease is free.
                 None if holder.starts_with(&self.process) => again_later(load).await,
                 None => match self.options.scope {
-                    Scope::Fleet => again_later(load).await,
+                    Scope::Fleet => {
+                        self.outwait(&holder, key).await;
+                        Round::Again(load)
+                    }
                     Scope::Process => self.share(&holder, key, load).await,
                 },
             },
@@ -256,6 +259,25 @@ impl CoalescingCache {
         match self.flights.join_or_lead(name) {
             Role::Leader(flight) => Round::Answered(self.lead(flight, None, key, load).await),
             Role::Follower(follower) => self.follow(follower, load).await,
+        }
+    }
+
+    /// Waits until another process's lease has ended, one way or the other: it stored the value, gave
+    /// up, was invalidated, or died. One caller of this process polls for all: two hundred would ask
+    /// Redis forty thousand times a second.
+    async fn outwait(&self, holder: &str, key: &str) {
+        match self.flights.join_or_lead(&format!("until it ends: {holder}")) {
+            // Dropped at the end, or when its caller is: that wakes the others, who look again.
+            Role::Leader(_poller) => loop {
+                pause().await;
+                match lease::holder(&self.redis, key).await {
+                    Ok(Some(now)) if now == holder => {}
+                    _ => return,
+                }
+            },
+            Role::Follower(follower) => {
+                let _ = tokio::time::timeout(self.options.lease, follower.outcome::<()>()).await;
+            }
         }
     }
 
@@ -427,11 +449,15 @@ impl ProtectedCache for CoalescingCache {
     }
 }
 
-/// Waits 2 to 10 ms, at random, so that those who wait do not ask in step. Polling, and not
-/// pub/sub: a message that is missed is missed for good, and a timer would be needed all the same.
 async fn again_later<V, E, L>(load: L) -> Round<V, E, L> {
-    tokio::time::sleep(Duration::from_micros(rand::random_range(2_000..10_000))).await;
+    pause().await;
     Round::Again(load)
+}
+
+/// 2 to 10 ms, at random, so that those who wait do not ask in step. Polling, and not pub/sub: a
+/// message that is missed is missed for good, and a timer would be needed all the same.
+async fn pause() {
+    tokio::time::sleep(Duration::from_micros(rand::random_range(2_000..10_000))).await;
 }
 
 /// Uniform in (0, 1]: `random` may return 0, and never 1.
