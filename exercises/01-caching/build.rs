@@ -3,8 +3,8 @@
 //! `desk/` is the learner's: git ignores it, and nothing here ever overwrites it. So `cargo test
 //! --test cache_aside` works in a fresh clone, and `git pull` has nothing to merge.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 const DESK: &str = "../../desk/01-caching";
@@ -17,16 +17,41 @@ fn main() {
     }
 }
 
-fn lay_out() -> std::io::Result<()> {
+fn lay_out() -> io::Result<()> {
     fs::create_dir_all(DESK)?;
     for starter in fs::read_dir("starters")? {
         let starter = starter?;
         let mine = Path::new(DESK).join(starter.file_name());
-        match OpenOptions::new().write(true).create_new(true).open(&mine) {
-            Ok(mut file) => file.write_all(&fs::read(starter.path())?)?,
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
+        // An empty file holds nothing of the learner's; an older version left one on a full disk.
+        let there = fs::metadata(&mine).is_ok_and(|file| file.len() > 0);
+        if !there {
+            lay(&starter.path(), &mine)?;
         }
     }
     Ok(())
+}
+
+/// All of the starter or nothing, also when the disk is full or the power fails, and never in the
+/// place of a file that came in the meantime: linking a name fails where it exists.
+fn lay(starter: &Path, mine: &Path) -> io::Result<()> {
+    let unfinished = mine.with_extension("rs.unfinished");
+    let laid = write(&fs::read(starter)?, &unfinished).and_then(|()| {
+        if fs::metadata(mine).is_ok_and(|file| file.len() == 0) {
+            fs::remove_file(mine)?;
+        }
+        match fs::hard_link(&unfinished, mine) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            // A file system without links; nobody else writes here while cargo builds.
+            Err(_) => fs::rename(&unfinished, mine),
+            linked => linked,
+        }
+    });
+    let _ = fs::remove_file(&unfinished);
+    laid
+}
+
+fn write(bytes: &[u8], file: &Path) -> io::Result<()> {
+    let mut file = File::create(file)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }

@@ -2,34 +2,63 @@
 //!
 //! `anstream` leaves colours out in a pipe and where `NO_COLOR` is set.
 
-use anstream::println;
 use anstyle::{AnsiColor, Style};
 use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
 use std::time::Duration;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// The end of an example: its error in words, as `cargo run` of a learner should show it. The
+/// backtrace that anyhow would add, where `RUST_BACKTRACE` is set, buries the next command.
+pub fn end(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let told: Vec<String> = error.chain().map(ToString::to_string).collect();
+            let _ = writeln!(anstream::stderr(), "{BAD}error:{BAD:#} {}", told.join(": "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn line(text: impl Display) {
+    match writeln!(anstream::stdout(), "{text}") {
+        // `| head` has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        // There is nowhere else to say it.
+        _ => {}
+    }
+}
+
+/// An empty line.
+pub fn gap() {
+    line("");
+}
 
 /// The first line of an example.
 pub fn title(text: &str) {
-    println!("{BOLD}{text}{BOLD:#}\n");
+    line(format_args!("{BOLD}{text}{BOLD:#}\n"));
 }
 
 /// The beginning of a part.
 pub fn part(number: usize, text: &str) {
-    println!("\n{BOLD}{number}  {text}{BOLD:#}");
+    line(format_args!("\n{BOLD}{number}  {text}{BOLD:#}"));
 }
 
 /// What one should know to read the figures.
 pub fn note(text: impl Display) {
-    println!("{DIM}   {text}{DIM:#}");
+    line(format_args!("{DIM}   {text}{DIM:#}"));
 }
 
 /// The heads of a table's columns.
 pub fn heads(columns: &[&str]) {
     let columns: String = columns.iter().map(|head| format!("{head:>15}")).collect();
-    println!("\n{DIM}   {:<30}{columns}{DIM:#}", "");
+    line(format_args!("\n{DIM}   {:<30}{columns}{DIM:#}", ""));
 }
 
 /// A row of a table: first without the pattern, then with it, last how they compare, if they do.
@@ -38,19 +67,19 @@ pub fn row(what: &str, without: impl Display, with: &[String], ratio: &str) {
     let with: String = with.iter().map(|cell| format!("{cell:>15}")).collect();
     // The gap belongs to the last column, or a row without a ratio would end in spaces.
     let gap = if ratio.is_empty() { "" } else { "  " };
-    println!("   {what:<30}{without:>15}{GOOD}{with}{GOOD:#}{gap}{ratio}");
+    line(format_args!("   {what:<30}{without:>15}{GOOD}{with}{GOOD:#}{gap}{ratio}"));
 }
 
 /// A figure that stands by itself.
 pub fn figure(what: &str, value: impl Display) {
-    println!("   {what:<56}{GOOD}{:>13}{GOOD:#}", value.to_string());
+    line(format_args!("   {what:<56}{GOOD}{:>13}{GOOD:#}", value.to_string()));
 }
 
 /// What to do next: commands, and what each is for.
 pub fn next(commands: &[(&str, &str)]) {
-    println!("\n{BOLD}Next{BOLD:#}");
+    line(format_args!("\n{BOLD}Next{BOLD:#}"));
     for (command, purpose) in commands {
-        println!("   {command:<31}{DIM}{purpose}{DIM:#}");
+        line(format_args!("   {command:<31}{DIM}{purpose}{DIM:#}"));
     }
 }
 

@@ -138,7 +138,9 @@ fn examine(recipe: &Recipe) -> bool {
         finding.step == Step::Url && set && !finding.usable
     });
     match (broken, findings.iter().find(|finding| finding.usable)) {
-        (Some(_), _) => println!("next: start that server, or unset {}", recipe.variable),
+        (Some(_), _) => {
+            println!("next: correct {0} or start its server, or unset {0}", recipe.variable);
+        }
         (None, Some(first)) => {
             println!("lessons use: {}", first.step.name());
             return true;

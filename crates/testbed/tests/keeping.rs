@@ -222,7 +222,10 @@ fn the_doctor_knows_when_nothing_serves() {
     let (status, out, _) = said(doctor.output().unwrap());
     assert_eq!(status, 1);
     assert!(out.contains("  url        no   REDIS_URL is set, but: "), "{out}");
-    assert!(out.ends_with("next: start that server, or unset REDIS_URL\n"), "{out}");
+    assert!(
+        out.ends_with("next: correct REDIS_URL or start its server, or unset REDIS_URL\n"),
+        "{out}"
+    );
     assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
 }
 

@@ -12,6 +12,7 @@ use caching::cache_aside::{CacheAside, Error, LeasedCache, Options};
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisError};
 use serde::{Deserialize, Serialize};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,7 +34,11 @@ struct Product {
 type Database = Origin<Product>;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    page::end(run().await)
+}
+
+async fn run() -> anyhow::Result<()> {
     page::title("01.2 cache_aside · ask the cache, then the database, then leave a copy");
     let seed = page::seed()?;
     let redis = testbed::redis::private().await?;
@@ -274,7 +279,7 @@ async fn outage(redis: &Redis, database: &Database, seed: u64) -> anyhow::Result
     let hits_after = count(&|answer| answer.began >= back && answer.hit);
     let after = count(&|answer| answer.began >= back);
 
-    println!();
+    page::gap();
     page::figure("reads", page::count(report.offered));
     page::figure("errors that reached a caller", report.errors);
     let by_database = count(&|answer| meanwhile(answer) && !answer.hit);

@@ -12,6 +12,7 @@ use caching::cache_aside::{self, CacheAside, LeasedCache};
 use caching::stampede::{CoalescingCache, Options, ProtectedCache, Scope};
 use caching_examples::second_process::{self, Callers, Order, SecondProcess};
 use redis::AsyncCommands;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use testbed::load::{Load, Report, Zipf};
@@ -25,7 +26,11 @@ const LEASE: Duration = Duration::from_secs(1);
 const TTL: Duration = Duration::from_millis(600);
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    page::end(run().await)
+}
+
+async fn run() -> anyhow::Result<()> {
     if let Some(order) = second_process::order()? {
         return second_process::obey(order).await;
     }
@@ -58,7 +63,7 @@ async fn cold_key(redis: &Redis) -> anyhow::Result<()> {
     let without_leases = two_processes(redis, false).await?;
     let with_leases = two_processes(redis, true).await?;
 
-    println!();
+    page::gap();
     let loads = |n: u64| format!("{n} load{}", if n == 1 { "" } else { "s" });
     page::figure("cache-aside, one process", loads(unprotected));
     page::figure("single flight, one process", loads(one_process.loads));
@@ -240,7 +245,7 @@ async fn lost_leader(redis: &Redis) -> anyhow::Result<()> {
     lease_stands(redis, "killed").await?;
     let killed = served_without(&others, "killed", || drop(second)).await?;
 
-    println!();
+    page::gap();
     page::figure("cancelled, in this process: all served after", page::millis(cancelled));
     page::figure("killed (kill -9), another process: all served after", page::millis(killed));
     page::note("A cancelled leader still gives its lease back. A killed one cannot: the");

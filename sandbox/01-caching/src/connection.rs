@@ -7,7 +7,8 @@
 //! - No connection is made before the first command, so the program starts while Redis is down.
 //! - A lost connection is tried again by the next command, once, with no pause in between.
 //! - RESP3 lets the manager see a closed connection at once. With RESP2 it learns of it by the
-//!   failure of the next command.
+//!   failure of the next command. So this asks for Redis 6 or later; an older one refuses every
+//!   command, which a cache takes for "out of reach" and says in a warning.
 //!
 //! Source: the documentation of [`redis::aio::ConnectionManager`].
 

@@ -30,7 +30,7 @@ pub struct Snapshot {
     pub misses: u64,
     /// Misses that waited for somebody else's load instead of loading.
     pub shared: u64,
-    /// Loads that were begun.
+    /// Loads that came to an end, one way or the other. Cancelled ones are not among them.
     pub loads: u64,
     /// Loads that failed.
     pub load_errors: u64,

@@ -65,7 +65,12 @@ fn greet(url: &str) -> Result<Greeting, String> {
         let mut connection = connect(&client, Duration::from_secs(1))?;
         ::redis::cmd("INFO").arg("server").query(&mut connection)
     };
-    let info = greeting().map_err(|error| error.to_string())?;
+    // The URL itself may hold a password, so only its place is named.
+    let place = || match url.into_connection_info() {
+        Ok(info) => format!("{}: ", info.addr()),
+        Err(_) => "it should look like redis://HOST:PORT/DATABASE: ".into(),
+    };
+    let info = greeting().map_err(|error| format!("{}{error}", place()))?;
     let field = |name: &str| {
         info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
     };

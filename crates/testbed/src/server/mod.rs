@@ -247,7 +247,7 @@ fn from_url(recipe: &Recipe) -> Result<Provided, Refusal> {
     let Greeting { version, .. } = (recipe.greet)(&url).map_err(|why| {
         Refusal::Broken(
             format!("{variable} is set, but: {why}"),
-            format!("start that server, or `unset {variable}` to use another"),
+            format!("correct {variable} or start its server, or `unset {variable}` to use another"),
         )
     })?;
     let origin = format!("{version} · shared, from {variable}");
