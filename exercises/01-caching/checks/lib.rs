@@ -11,9 +11,7 @@ pub mod stampede;
 #[path = "../decoys"]
 pub mod decoys {
     pub mod cache_aside;
-    pub mod cache_aside_nearly;
     pub mod stampede;
-    pub mod stampede_nearly;
 }
 
 /// The untouched starters. They must fail.

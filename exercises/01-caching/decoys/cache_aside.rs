@@ -1,6 +1,8 @@
 //! Wrong answers to cache-aside, as people write them in good faith. The head of each says what
 //! is wrong and which check finds out.
 
+mod nearly;
+
 use crate::cache_aside::checks;
 use caching::Value;
 use caching::cache_aside::{CacheAside, Error, Options};
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 /// Every decoy with the check that must reject it.
 pub fn all() -> Vec<Decoy> {
-    vec![
+    let mut all = vec![
         decoy::<NeverCaches>("never_caches", "hit_is_one_round_trip"),
         decoy::<ExistsThenGet>("exists_then_get", "hit_is_one_round_trip"),
         decoy::<SameTtl>("same_ttl", "ttl_is_spread"),
@@ -29,7 +31,9 @@ pub fn all() -> Vec<Decoy> {
         decoy::<InvalidationShrugged>("invalidation_shrugged", "invalidate_tells"),
         decoy::<UnreadableReturned>("unreadable_returned", "unreadable_entry"),
         decoy::<LockWithoutTtl>("lock_without_ttl", "cancelled_reader"),
-    ]
+    ];
+    all.extend(nearly::all());
+    all
 }
 
 fn decoy<S: CacheAside>(name: &'static str, rejected_by: &'static str) -> Decoy {

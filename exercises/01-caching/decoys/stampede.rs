@@ -1,6 +1,8 @@
 //! Wrong answers to the stampede, as people write them in good faith. The head of each says what
 //! is wrong and which check finds out.
 
+mod nearly;
+
 use crate::stampede::checks;
 use caching::Value;
 use caching::single_flight::{Outcome, Role, SingleFlight};
@@ -16,7 +18,7 @@ use tokio::sync::Notify;
 
 /// Every decoy with the check that must reject it.
 pub fn all() -> Vec<Decoy> {
-    vec![
+    let mut all = vec![
         decoy::<Unprotected>("unprotected", "one_load_in_process"),
         decoy::<OneProcessOnly>("one_process_only", "one_load_in_fleet"),
         decoy::<BlindWithoutRedis>("blind_without_redis", "redis_down"),
@@ -30,7 +32,9 @@ pub fn all() -> Vec<Decoy> {
         decoy::<StaleForEver>("stale_for_ever", "hard_end"),
         decoy::<RefreshesAtThreshold>("refreshes_at_threshold", "early_formula"),
         decoy::<NeverEarly>("never_early", "early_refresh"),
-    ]
+    ];
+    all.extend(nearly::all());
+    all
 }
 
 fn decoy<S: ProtectedCache>(name: &'static str, rejected_by: &'static str) -> Decoy {

@@ -11,19 +11,13 @@ fn main() -> std::process::ExitCode {
             name: "cache_aside",
             starter: cache_aside::checks::<starters::cache_aside::MyCache>(),
             reference: cache_aside::checks::<LeasedCache>(),
-            decoys: decoys::cache_aside::all()
-                .into_iter()
-                .chain(decoys::cache_aside_nearly::all())
-                .collect(),
+            decoys: decoys::cache_aside::all(),
         },
         Lesson {
             name: "stampede",
             starter: stampede::checks::<starters::stampede::MyCache>(),
             reference: stampede::checks::<CoalescingCache>(),
-            decoys: decoys::stampede::all()
-                .into_iter()
-                .chain(decoys::stampede_nearly::all())
-                .collect(),
+            decoys: decoys::stampede::all(),
         },
     ])
 }

@@ -1,7 +1,7 @@
 //! Wrong answers to cache-aside that know about late readers, and forget one thing. The head of
 //! each says what, and which check finds out.
 
-use crate::cache_aside::checks;
+use super::decoy;
 use caching::Value;
 use caching::cache_aside::{CacheAside, Error, Options};
 use grading::Decoy;
@@ -11,8 +11,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// Every decoy with the check that must reject it.
-pub fn all() -> Vec<Decoy> {
+pub(super) fn all() -> Vec<Decoy> {
     vec![
         decoy::<LeaseWithoutName>("lease_without_name", "two_readers"),
         decoy::<SetThenVerify>("set_then_verify", "late_refill"),
@@ -23,10 +22,6 @@ pub fn all() -> Vec<Decoy> {
         decoy::<WholeSeconds>("whole_seconds", "short_ttl"),
         decoy::<TimeoutIsDone>("timeout_is_done", "invalidate_tells"),
     ]
-}
-
-fn decoy<S: CacheAside>(name: &'static str, rejected_by: &'static str) -> Decoy {
-    Decoy { name, rejected_by, checks: checks::<S>() }
 }
 
 /// Stores `ARGV[2]` for `ARGV[3]` of the unit `ARGV[4]` if the lease `ARGV[1]` stands.

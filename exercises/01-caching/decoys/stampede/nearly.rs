@@ -1,7 +1,7 @@
 //! Wrong answers to the stampede that share and refresh, and forget one thing. The head of each
 //! says what, and which check finds out.
 
-use crate::stampede::checks;
+use super::decoy;
 use caching::Value;
 use caching::stampede::{CoalescingCache, Error, Options, ProtectedCache};
 use grading::Decoy;
@@ -11,8 +11,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
-/// Every decoy with the check that must reject it.
-pub fn all() -> Vec<Decoy> {
+pub(super) fn all() -> Vec<Decoy> {
     vec![
         decoy::<LeaseWithoutName>("lease_without_name", "two_readers"),
         decoy::<RefreshWithoutLease>("refresh_without_lease", "write_during_refresh"),
@@ -22,10 +21,6 @@ pub fn all() -> Vec<Decoy> {
         decoy::<NoTimeout>("no_timeout", "redis_stalls"),
         decoy::<InvalidationShrugged>("invalidation_shrugged", "invalidate_tells"),
     ]
-}
-
-fn decoy<S: ProtectedCache>(name: &'static str, rejected_by: &'static str) -> Decoy {
-    Decoy { name, rejected_by, checks: checks::<S>() }
 }
 
 /// A value and the end of its freshness, in milliseconds since 1970.
