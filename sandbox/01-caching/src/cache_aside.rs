@@ -191,6 +191,7 @@ impl CacheAside for LeasedCache {
                 Err(_) => self.acquire(key).await,
             },
             Ok(None) => self.acquire(key).await,
+            Err(error) if lease::is_foreign(&error) => self.acquire(key).await,
             // Redis has just failed. To ask it for a lease as well would only double the wait.
             Err(error) => Err(error),
         };

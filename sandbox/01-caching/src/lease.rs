@@ -28,7 +28,9 @@
 //! themselves are not for a cluster.
 
 use redis::aio::ConnectionManager;
-use redis::{AsyncCommands, ExistenceCheck, RedisResult, Script, SetExpiry, SetOptions};
+use redis::{
+    AsyncCommands, ExistenceCheck, RedisError, RedisResult, Script, SetExpiry, SetOptions,
+};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -97,8 +99,8 @@ impl Lease {
     ) -> RedisResult<Found> {
         static READ_OR_ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
             Script::new(
-                r"local value = redis.call('GET', KEYS[1])
-                  if value then return {value, ''} end
+                r"local value = redis.pcall('GET', KEYS[1])
+                  if type(value) == 'string' then return {value, ''} end
                   local holder = redis.call('GET', KEYS[2])
                   if holder then return {false, holder} end
                   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
@@ -152,6 +154,12 @@ impl Lease {
     fn unheld(redis: &ConnectionManager, key: &str, token: String) -> Lease {
         Lease { redis: redis.clone(), key: key.to_owned(), token, held: false }
     }
+}
+
+/// Whether Redis refused to read a key because somebody else keeps a list, a set or a hash there.
+/// For a cache that is an entry which cannot be read: a miss, and to be replaced.
+pub fn is_foreign(error: &RedisError) -> bool {
+    error.code() == Some("WRONGTYPE")
 }
 
 /// The token of the lease that stands on `key`, if one does. One round trip.

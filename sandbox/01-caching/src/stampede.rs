@@ -428,6 +428,7 @@ impl ProtectedCache for CoalescingCache {
                 None => Round::Again(load),
             },
             Ok(None) => Round::Again(load),
+            Err(error) if lease::is_foreign(&error) => Round::Again(load),
             Err(error) => self.without_redis(key, load, &error).await,
         };
         let answer = loop {
