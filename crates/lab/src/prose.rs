@@ -18,8 +18,12 @@ pub(crate) fn head_comment(source: &str) -> String {
 pub(crate) fn type_comment(source: &str, name: &str) -> Option<(String, usize)> {
     let lines: Vec<&str> = source.lines().collect();
     let is_its = |line: &&str| {
+        // A type that a macro makes is named on a line of its own, below its comment.
+        if line.trim().strip_suffix(',') == Some(name) {
+            return true;
+        }
         let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
-        words.any(|word| word == "struct" || word == "enum") && words.next() == Some(name)
+        words.any(|word| ["struct", "enum", "type"].contains(&word)) && words.next() == Some(name)
     };
     let at = lines.iter().position(is_its)?;
     let above =

@@ -121,17 +121,24 @@ fn show(
 }
 
 /// What the author says about a decoy, and where it stands: the head of its own file, or the doc
-/// comment of its type where a lesson's decoys share a file.
+/// comment of its type where decoys of a lesson share a file.
 fn explanation(workspace: &Workspace, found: Located<'_>, decoy: &str) -> Option<(String, String)> {
-    let folder = found.exercises(workspace).join("decoys");
-    let own = folder.join(&found.lesson.name).join(format!("{decoy}.rs"));
+    let decoys = found.exercises(workspace).join("decoys");
+    let folder = decoys.join(&found.lesson.name);
+    let own = folder.join(format!("{decoy}.rs"));
     if let Ok(source) = fs::read_to_string(&own) {
         return Some((prose::head_comment(&source), workspace.shown(&own).to_string()));
     }
-    let shared = folder.join(format!("{}.rs", found.lesson.name));
-    let source = fs::read_to_string(&shared).ok()?;
-    let (comment, line) = prose::type_comment(&source, &camel_case(decoy))?;
-    Some((comment, format!("{}:{line}", workspace.shown(&shared))))
+    let mut shared = vec![decoys.join(format!("{}.rs", found.lesson.name))];
+    let more = fs::read_dir(folder).into_iter().flatten().flatten();
+    shared.extend(
+        more.map(|file| file.path()).filter(|path| path.extension() == Some("rs".as_ref())),
+    );
+    shared.iter().find_map(|file| {
+        let source = fs::read_to_string(file).ok()?;
+        let (comment, line) = prose::type_comment(&source, &camel_case(decoy))?;
+        Some((comment, format!("{}:{line}", workspace.shown(file))))
+    })
 }
 
 /// `never_caches` is the type `NeverCaches`.

@@ -171,41 +171,46 @@ fn now() -> u64 {
         .map_or(0, |since| since.as_millis() as u64)
 }
 
+struct Nameless;
+
 /// All leases are called "1": when the next reader has taken one, the late reader takes it for its
 /// own, and stores. Rejected by `two_readers`.
-struct Nameless;
 type LeaseWithoutName = Leased<Nameless>;
 impl Flaw for Nameless {
     const NAMED: bool = false;
 }
 
+struct Unguarded;
+
 /// A miss stores under its lease, and a refresh simply stores: "the entry is there already". A
 /// write in the middle has deleted it. Rejected by `write_during_refresh`.
-struct Unguarded;
 type RefreshWithoutLease = Leased<Unguarded>;
 impl Flaw for Unguarded {
     const GUARDED_REFRESH: bool = false;
 }
 
+struct Unleased;
+
 /// One refresh in each process, and there are forty of them. Rejected by
 /// `stale_while_revalidate`.
-struct Unleased;
 type RefreshInEachProcess = Leased<Unleased>;
 impl Flaw for Unleased {
     const LEASED_REFRESH: bool = false;
 }
 
+struct Stuck;
+
 /// A flag says that a refresh is under way, and falls when it has stored. After one that failed,
 /// this process refreshes the key no more. Rejected by `failed_refresh`.
-struct Stuck;
 type RefreshFlagStuck = Leased<Stuck>;
 impl Flaw for Stuck {
     const FLAG_FALLS: bool = false;
 }
 
+struct Kept;
+
 /// The end stands in the value, so nobody is served too old a price; and Redis keeps every key
 /// that was ever read. Rejected by `hard_end`.
-struct Kept;
 type EndOnlyInValue = Leased<Kept>;
 impl Flaw for Kept {
     const EXPIRES: bool = false;
