@@ -122,7 +122,11 @@ fn show(
 
 /// What the author says about a decoy, and where it stands: the head of its own file, or the doc
 /// comment of its type where decoys of a lesson share a file.
-fn explanation(workspace: &Workspace, found: Located<'_>, decoy: &str) -> Option<(String, String)> {
+pub(crate) fn explanation(
+    workspace: &Workspace,
+    found: Located<'_>,
+    decoy: &str,
+) -> Option<(String, String)> {
     let decoys = found.exercises(workspace).join("decoys");
     let folder = decoys.join(&found.lesson.name);
     let own = folder.join(format!("{decoy}.rs"));

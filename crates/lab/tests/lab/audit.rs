@@ -77,6 +77,18 @@ fn metadata_that_disagrees_is_named() {
 }
 
 #[test]
+fn a_decoy_that_nobody_explains_is_a_lapse() {
+    let sandbox = whole();
+    let decoys = "exercises/01-caching/decoys/cache_aside.rs";
+    let mute = sandbox.read(decoys).replace("/// The database, always.\n", "");
+    sandbox.write(decoys, mute.replace("type NeverCaches", "type Renamed"));
+    let audit = sandbox.lab(&["audit", "cache_aside", "--repeat", "1"]);
+    assert_eq!(audit.code, 1);
+    let said = "nothing says what is wrong with the decoy never_caches of cache_aside";
+    assert!(audit.out.contains(said), "{}", audit.out);
+}
+
+#[test]
 fn a_decoy_that_survives_is_a_lapse() {
     let sandbox = whole();
     sandbox.write("bin/survives", "same_ttl");

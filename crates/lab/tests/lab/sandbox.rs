@@ -103,6 +103,14 @@ struct PlainDelete;
 /// Stores, and sets the time to live in a second step.
 #[derive(Clone)]
 struct SetThenExpire;
+
+made_by_a_macro! {
+    /// The same time to live for all.
+    SameTtl,
+}
+
+/// The database, always.
+type NeverCaches = Plain<Never>;
 ";
 
 /// Answers `test … --test TARGET --no-run`, `run`, `bench` and `--version`.
@@ -225,6 +233,8 @@ impl Sandbox {
         self.write("sandbox/01-caching/README.md", "cache_aside and stampede\n");
         self.write("exercises/01-caching/Cargo.toml", "[package]\nname = \"caching-exercises\"\n");
         self.write("exercises/01-caching/decoys/cache_aside.rs", DECOYS);
+        // Where they stand does not matter, as long as it is with their lesson.
+        self.write("exercises/01-caching/decoys/stampede/nearly.rs", DECOYS);
         self.write(
             "docs/SUMMARY.md",
             "- [c](lessons/cache_aside.md)\n- [s](lessons/stampede.md)\n",

@@ -57,7 +57,7 @@ pub(super) fn audit(
             Built::Program(program) => {
                 let tests = why::tests(&program)?;
                 for found in lessons {
-                    lapses.extend(listed(found, &tests));
+                    lapses.extend(listed(workspace, found, &tests));
                     lapses.extend(lesson_audit(workspace, &program, found, asked, share)?);
                 }
             }
@@ -110,8 +110,9 @@ fn lesson_audit(
     Ok(lapses)
 }
 
-/// Whether the audit lists what each lesson must have.
-fn listed(found: Located<'_>, tests: &[String]) -> Vec<Lapse> {
+/// Whether the audit lists what each lesson must have, and `cargo lab why` can say what is wrong
+/// with each decoy.
+fn listed(workspace: &Workspace, found: Located<'_>, tests: &[String]) -> Vec<Lapse> {
     let name = &found.lesson.name;
     let of = |kind: &str| {
         tests.iter().filter(|test| test.starts_with(&format!("{name}::{kind}"))).count()
@@ -130,6 +131,15 @@ fn listed(found: Located<'_>, tests: &[String]) -> Vec<Lapse> {
             format!("{name} has {}, and needs {MIN_DECOYS}", count(decoys, "decoy")),
             format!("write more of them in exercises/{}/decoys", found.topic.folder),
         ));
+    }
+    let prefix = format!("{name}::decoy::");
+    for decoy in tests.iter().filter_map(|test| test.strip_prefix(&prefix)) {
+        if why::explanation(workspace, found, decoy).is_none() {
+            lapses.push(Lapse::new(
+                format!("nothing says what is wrong with the decoy {decoy} of {name}"),
+                format!("write it above its type in exercises/{}/decoys", found.topic.folder),
+            ));
+        }
     }
     lapses
 }
