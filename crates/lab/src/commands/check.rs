@@ -1,6 +1,6 @@
 //! `cargo lab check [L]`: grades the learner's file, shows each check as it ends, records the result.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::chosen;
 use crate::{
@@ -76,8 +76,11 @@ pub(crate) fn grade(workspace: &Workspace, found: Located<'_>) -> Result<Grade> 
     };
     let graded = grader::run(workspace, &program, &[], 1, show)?;
     let grade = judge(&graded);
-    record(workspace, found, &graded_file, &graded.outcomes, grade)?;
+    // Recorded before it is shown, for the reader may stop us at any word. A desk that cannot be
+    // written takes no verdict away: that is said last.
+    let recorded = record(workspace, found, &graded_file, &graded.outcomes, grade);
     summary(found, &graded, grade);
+    recorded.context("the verdict above could not be recorded")?;
     Ok(grade)
 }
 
@@ -202,13 +205,16 @@ fn record(
     file::update(workspace, |progress| {
         desk::take_up(workspace, found, progress, &clock::day());
         let record = progress.record_mut(found);
-        record.attempts += 1;
-        record.date = clock::day();
         let what = match grade {
             Grade::Broken => "nothing graded".to_owned(),
-            _ => format!("{passed} of {}", count(all, "check")),
+            Grade::Inconclusive => "inconclusive".to_owned(),
+            Grade::Passed | Grade::Failed => format!("{passed} of {}", count(all, "check")),
         };
-        if grade != Grade::Broken {
+        // Where nothing was proved, nothing was tried: a missing server or a slip of the pen is no
+        // attempt, and takes away no result that was there.
+        if matches!(grade, Grade::Passed | Grade::Failed) {
+            record.attempts += 1;
+            record.date = clock::day();
             record.passed = Some((size(passed), size(all)));
         }
         if grade == Grade::Passed {

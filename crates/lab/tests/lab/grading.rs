@@ -7,13 +7,13 @@ fn only_a_full_pass_completes_a_lesson() {
     let sandbox = Sandbox::new();
     for (word, code, row) in [
         ("nothing", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/3 | 1 | 0 | no | –"),
-        ("UNSURE", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/2 | 2 | 0 | no | –"),
-        ("SYNTAX", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/2 | 3 | 0 | no | –"),
-        ("CRASH", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/2 | 4 | 0 | no | –"),
+        ("UNSURE", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/3 | 1 | 0 | no | –"),
+        ("SYNTAX", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/3 | 1 | 0 | no | –"),
+        ("CRASH", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/3 | 1 | 0 | no | –"),
         (
             "RIGHT",
             0,
-            "01.2 | cache_aside | completed | 2026-11-21 | 2/2 | 5 | 0 | no | 2 checks in 1.6 s",
+            "01.2 | cache_aside | completed | 2026-11-21 | 2/2 | 2 | 0 | no | 2 checks in 1.6 s",
         ),
     ] {
         sandbox.write(DESK_FILE, word);
@@ -70,6 +70,28 @@ fn an_edit_after_the_pass_makes_it_stale_and_undoing_it_does_not() {
     sandbox.write(DESK_FILE, "broken now");
     assert_eq!(sandbox.lab(&["check", "cache_aside"]).code, 1);
     assert!(sandbox.row("01.2").contains("| in progress |"), "{}", sandbox.row("01.2"));
+}
+
+#[test]
+fn what_proves_nothing_takes_no_pass_away() {
+    let sandbox = Sandbox::new();
+    sandbox.write(DESK_FILE, "RIGHT");
+    sandbox.passes(&["check", "cache_aside"]);
+    sandbox.write(DESK_FILE, "UNSURE");
+    assert_eq!(sandbox.lab(&["check", "cache_aside"]).code, 1);
+    sandbox.write(DESK_FILE, "RIGHT");
+    sandbox.passes(&["note", "the server is back"]);
+    assert!(sandbox.row("01.2").contains("| completed | 2026-11-21 | 2/2 | 1 |"));
+}
+
+#[test]
+fn an_empty_file_on_the_desk_counts_as_missing() {
+    let sandbox = Sandbox::new();
+    for arguments in [["start", "cache_aside"], ["check", "cache_aside"]] {
+        sandbox.write(DESK_FILE, "");
+        sandbox.lab(&arguments);
+        assert_eq!(sandbox.read(DESK_FILE), STARTER, "{arguments:?}");
+    }
 }
 
 #[test]

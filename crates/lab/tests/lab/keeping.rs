@@ -144,6 +144,31 @@ fn a_folder_that_cannot_be_written_is_named() {
 }
 
 #[test]
+fn a_verdict_that_cannot_be_recorded_is_shown_all_the_same() {
+    let sandbox = Sandbox::new();
+    sandbox.write(DESK_FILE, "RIGHT");
+    // No program can write a file where a folder stands, not even root's.
+    fs::create_dir_all(sandbox.root.join(".lab/progress.lock")).unwrap();
+    let seen = sandbox.lab(&["check", "cache_aside"]);
+    assert_eq!(seen.code, 1);
+    assert!(seen.out.ends_with("cache_aside passes: 2 checks.\n"), "{}", seen.out);
+    assert!(seen.err.starts_with("error: the verdict above could not be recorded\n"), "{seen:#?}");
+    assert!(seen.err.ends_with("Next  cargo lab doctor\n"), "{}", seen.err);
+}
+
+#[test]
+fn a_completion_that_no_check_earned_is_in_progress_and_named() {
+    let sandbox = Sandbox::new();
+    sandbox.lab(&["check", "cache_aside"]);
+    let claimed = sandbox.progress().replace("| in progress ", "| completed   ");
+    sandbox.write("desk/PROGRESS.md", claimed);
+    let seen = sandbox.passes(&[]);
+    assert!(seen.err.contains("cache_aside says completed without"), "{}", seen.err);
+    assert!(sandbox.row("01.2").contains("| in progress |"), "{}", sandbox.row("01.2"));
+    assert_eq!(sandbox.passes(&[]).err, "", "named once");
+}
+
+#[test]
 fn two_labs_at_once_lose_no_update() {
     let sandbox = Sandbox::new();
     const WRITERS: usize = 8;

@@ -78,7 +78,7 @@ fn grades_every_save_and_goes_on_with_enter() {
     watch.key("q");
     assert_eq!(watch.ends(), Some(0));
     assert!(
-        sandbox.row("01.2").contains("| completed | 2026-11-21 | 2/2 | 4 |"),
+        sandbox.row("01.2").contains("| completed | 2026-11-21 | 2/2 | 3 |"),
         "{}",
         sandbox.row("01.2")
     );
