@@ -67,9 +67,9 @@ pub(crate) fn back_up(
         let path = folder.join(format!("{stem}.{stamp}{suffix}.{extension}"));
         match File::create_new(&path) {
             Ok(mut file) => {
-                file.write_all(contents).and_then(|()| file.sync_all()).or_else(|error| {
+                file.write_all(contents).and_then(|()| file.sync_all()).map_err(|error| {
                     let _ = fs::remove_file(&path);
-                    Err(unkept(error, &path))
+                    unkept(error, &path)
                 })?;
                 return Ok(path);
             }

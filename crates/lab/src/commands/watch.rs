@@ -15,7 +15,7 @@ use std::{
 use anyhow::Result;
 
 use super::{
-    check::{self, Grade},
+    check::{self, Ending, Grade},
     chosen,
 };
 use crate::{
@@ -46,9 +46,9 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>) -> Result<u8> {
         let path = found.desk_file(workspace);
         desk::ensure(workspace, found)?;
         let graded = fingerprint::of_file(&path);
-        let grade = check::grade(workspace, found)?;
+        let Ending { grade, way_out } = check::grade(workspace, found)?;
         let next = if grade == Grade::Passed { next_lesson(workspace, found)? } else { None };
-        invite(found, grade, next);
+        invite(found, grade, way_out, next);
         if screen::is_closed() {
             return Ok(if grade == Grade::Passed { PASSED } else { FAILED });
         }
@@ -81,7 +81,7 @@ fn next_lesson<'w>(workspace: &'w Workspace, found: Located<'w>) -> Result<Optio
     Ok(progress.next_open(workspace, Some(&found.lesson.id)))
 }
 
-fn invite(found: Located<'_>, grade: Grade, next: Option<Located<'_>>) {
+fn invite(found: Located<'_>, grade: Grade, way_out: &str, next: Option<Located<'_>>) {
     let text = match (grade, next) {
         (Grade::Passed, Some(next)) => {
             format!("Enter: on to {} {}; q and Enter: stop.", next.lesson.id, next.lesson.name)
@@ -91,7 +91,7 @@ fn invite(found: Located<'_>, grade: Grade, next: Option<Located<'_>>) {
     };
     say!("\n{}", paint(DIM, &text));
     match grade {
-        Grade::Inconclusive => say!("{}  {}", paint(DIM, "Next"), command("cargo lab doctor")),
+        Grade::Inconclusive => say!("{}  {}", paint(DIM, "Next"), command(way_out)),
         Grade::Failed => say!("{}  cargo lab hint {}", paint(DIM, "Stuck?"), found.lesson.name),
         Grade::Passed | Grade::Broken => {}
     }

@@ -1,6 +1,6 @@
 //! `check`, `solution`, `reset`: verdicts, exit codes and what is recorded.
 
-use crate::sandbox::{DESK_FILE, STARTER, Sandbox};
+use crate::sandbox::{DESK_FILE, STARTER, Sandbox, seen};
 
 #[test]
 fn only_a_full_pass_completes_a_lesson() {
@@ -70,6 +70,49 @@ fn an_edit_after_the_pass_makes_it_stale_and_undoing_it_does_not() {
     sandbox.write(DESK_FILE, "broken now");
     assert_eq!(sandbox.lab(&["check", "cache_aside"]).code, 1);
     assert!(sandbox.row("01.2").contains("| in progress |"), "{}", sandbox.row("01.2"));
+}
+
+#[test]
+fn a_missing_server_points_to_its_installation() {
+    let sandbox = Sandbox::new();
+    sandbox.write(DESK_FILE, "UNSURE cargo lab setup");
+    let out = sandbox.lab(&["check", "cache_aside"]).out;
+    assert!(out.ends_with("Next  cargo lab setup\n"), "{out}");
+}
+
+#[test]
+fn a_seed_that_is_none_is_refused_before_anything_is_built() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(&["check", "cache_aside"]);
+    let seen = seen(&command.env("SEED", "abc").output().unwrap(), &sandbox.root);
+    assert_eq!(seen.code, 2);
+    assert_eq!(
+        seen.err,
+        "error: SEED=abc is not a whole number\n\nNext  SEED=7 cargo lab check cache_aside\n"
+    );
+    assert!(!sandbox.has("bin/calls"), "no cargo ran");
+}
+
+#[test]
+fn a_grading_is_repeated_where_the_environment_asks_for_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write(DESK_FILE, "RIGHT");
+    let mut command = sandbox.command(&["check", "cache_aside"]);
+    let seen = seen(&command.env("GRADING_REPEAT", "3").output().unwrap(), &sandbox.root);
+    assert_eq!(seen.code, 0);
+    assert!(seen.out.contains("each check runs 3 times"), "{}", seen.out);
+}
+
+#[test]
+fn reports_of_labs_that_are_gone_are_swept_away() {
+    let sandbox = Sandbox::new();
+    let mine = format!("report-{}-0.jsonl", std::process::id());
+    // No process has an id that is not a number.
+    for name in ["report-gone-0.jsonl", "report-gone-0.out", mine.as_str(), "kept"] {
+        sandbox.write(&format!(".lab/{name}"), "");
+    }
+    sandbox.passes(&[]);
+    assert_eq!(sandbox.names(".lab"), ["kept", mine.as_str()]);
 }
 
 #[test]
