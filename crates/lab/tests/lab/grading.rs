@@ -170,6 +170,12 @@ fn start_opens_the_editor_of_ones_choice() {
     let output = without.env_remove("VISUAL").env_remove("EDITOR").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("neither $VISUAL nor $EDITOR is set"));
+    let mut empty = sandbox.command(&["start", "cache_aside", "--edit"]);
+    let output = empty.env("VISUAL", "").env("EDITOR", "no-such-editor -w").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(err.contains("the editor no-such-editor of $EDITOR does not start"), "{err}");
+    assert!(err.ends_with("Next  EDITOR=nano cargo lab start --edit\n"), "{err}");
 }
 
 #[test]

@@ -52,8 +52,8 @@ fn a_damaged_file_is_kept_named_and_mended() {
 }
 
 #[test]
-fn an_empty_or_foreign_file_loses_nothing() {
-    for text in ["", "just my notes\n", "\u{0}\u{1}rubbish"] {
+fn a_foreign_file_loses_nothing() {
+    for text in ["just my notes\n", "\u{0}\u{1}rubbish"] {
         let sandbox = Sandbox::new();
         sandbox.write("desk/PROGRESS.md", text);
         sandbox.passes(&["hint", "cache_aside"]);
@@ -166,6 +166,18 @@ fn a_completion_that_no_check_earned_is_in_progress_and_named() {
     assert!(seen.err.contains("cache_aside says completed without"), "{}", seen.err);
     assert!(sandbox.row("01.2").contains("| in progress |"), "{}", sandbox.row("01.2"));
     assert_eq!(sandbox.passes(&[]).err, "", "named once");
+}
+
+#[test]
+fn an_emptied_progress_file_begins_anew() {
+    let sandbox = Sandbox::new();
+    sandbox.passes(&["start", "cache_aside"]);
+    let whole = sandbox.progress();
+    sandbox.write("desk/PROGRESS.md", "\n");
+    let seen = sandbox.passes(&["start", "cache_aside"]);
+    assert!(seen.err.contains("desk/PROGRESS.md was empty and begins anew"), "{}", seen.err);
+    assert_eq!(sandbox.progress(), whole);
+    assert!(!sandbox.has("desk/backups"), "of nothing, no copy is kept");
 }
 
 #[test]
