@@ -88,3 +88,21 @@ fn unkept(error: std::io::Error, copy: &Path) -> anyhow::Error {
         copy.display()
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind, Write as _};
+
+    use super::way_out;
+
+    #[test]
+    fn a_full_disk_is_named() {
+        // Linux has a device that is always full; elsewhere its error will do.
+        let full = match std::fs::File::options().write(true).open("/dev/full") {
+            Ok(mut full) => full.write_all(b"x").unwrap_err(),
+            Err(_) => Error::from(ErrorKind::StorageFull),
+        };
+        assert!(way_out(&full).contains("no space left"), "{full}");
+        assert!(!way_out(&Error::from(ErrorKind::PermissionDenied)).contains("space"));
+    }
+}

@@ -165,6 +165,7 @@ fn a_completion_that_no_check_earned_is_in_progress_and_named() {
     let seen = sandbox.passes(&[]);
     assert!(seen.err.contains("cache_aside says completed without"), "{}", seen.err);
     assert!(sandbox.row("01.2").contains("| in progress |"), "{}", sandbox.row("01.2"));
+    assert!(seen.err.lines().all(|line| line.chars().count() <= 80), "{}", seen.err);
     assert_eq!(sandbox.passes(&[]).err, "", "named once");
 }
 
