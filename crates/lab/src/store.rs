@@ -41,7 +41,7 @@ pub(crate) fn way_out(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind::{QuotaExceeded, StorageFull};
     match error.kind() {
         StorageFull | QuotaExceeded => {
-            "There is no space left on its disk: free some, and try again.\nNext: df -h ."
+            "There is no space left on its disk: free some, and try again.\nNext: df -h desk .lab"
         }
         _ => "Next: cargo lab doctor",
     }

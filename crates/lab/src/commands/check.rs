@@ -246,11 +246,10 @@ fn summary(found: Located<'_>, graded: &Graded, grade: Grade) {
             );
         }
         Grade::Broken => {
-            say!("{}", graded.output.trim_end());
-            say!(
-                "\n{} The grader ended before its report did; nothing is counted.",
-                paint(BAD, "✗")
-            );
+            if !graded.output.trim().is_empty() {
+                say!("{}\n", graded.output.trim());
+            }
+            say!("{} The grader ended before its report did; nothing is counted.", paint(BAD, "✗"));
         }
     }
     // A refuted check teaches; one that proved nothing is shown only where there is no other.
