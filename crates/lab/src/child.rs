@@ -99,7 +99,7 @@ fn was_interrupted(status: ExitStatus) -> bool {
 fn explain(error: io::Error, program: &str) -> anyhow::Error {
     let missing = error.kind() == io::ErrorKind::NotFound;
     let error = anyhow::Error::from(error);
-    if missing {
+    if missing && cargo_program() == program {
         error.context(format!("cannot find {program}\nNext: install Rust, https://rustup.rs"))
     } else {
         error.context(format!("cannot start {program}"))

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
@@ -15,7 +15,8 @@ use crate::{
     workspace::{Located, Workspace},
 };
 
-/// Makes the learner's file from the starter where there is none. Says whether it did.
+/// Makes the learner's file from the starter where there is none, or where it is empty: a disk that
+/// ran full leaves such files behind. Says whether it did.
 pub(crate) fn ensure(workspace: &Workspace, found: Located<'_>) -> Result<bool> {
     let starter = found.starter(workspace);
     let text = fs::read(&starter).with_context(|| {
@@ -31,20 +32,28 @@ pub(crate) fn ensure(workspace: &Workspace, found: Located<'_>) -> Result<bool> 
             made.write_all(&text).and_then(|()| made.sync_all()).or_else(|error| {
                 // Half a starter would be taken for the learner's own.
                 let _ = fs::remove_file(&file);
-                Err(error).with_context(|| {
-                    format!(
-                        "cannot write {}
-Next: cargo lab doctor",
-                        file.display()
-                    )
-                })
+                let way_out = store::way_out(&error);
+                Err(error).with_context(|| format!("cannot write {}\n{way_out}", file.display()))
             })?;
             Ok(true)
         }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error)
-            .with_context(|| format!("cannot make {}\nNext: cargo lab doctor", file.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let empty = is_empty(&file);
+            if empty {
+                store::write(&file, &text)?;
+            }
+            Ok(empty)
+        }
+        Err(error) => {
+            let way_out = store::way_out(&error);
+            Err(error).with_context(|| format!("cannot make {}\n{way_out}", file.display()))
+        }
     }
+}
+
+/// Whether there is a file and nothing is in it.
+fn is_empty(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|data| data.is_file() && data.len() == 0)
 }
 
 /// Takes up a lesson: it becomes the current one, and in progress if it was new.

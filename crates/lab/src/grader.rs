@@ -5,6 +5,7 @@ use std::{
     io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    str::FromStr,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -12,7 +13,13 @@ use std::{
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::{cargo::TestProgram, child::Running, store, workspace::Workspace};
+use crate::{
+    cargo::{self, TestProgram},
+    child::Running,
+    failure::usage,
+    store,
+    workspace::Workspace,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -52,6 +59,32 @@ pub(crate) struct Graded {
     pub(crate) status: ExitStatus,
     /// What the test program printed; worth showing only when the report says nothing.
     pub(crate) output: String,
+}
+
+/// What the environment asks of a grading: how often each check runs (`GRADING_REPEAT`). A `SEED`
+/// that is none is refused here, before anything is built: the grader could only fail on it.
+pub(crate) fn settings(lesson: &str) -> Result<u32> {
+    number::<u64>("SEED", lesson)?;
+    Ok(number("GRADING_REPEAT", lesson)?.unwrap_or(1).max(1))
+}
+
+fn number<T: FromStr>(variable: &str, lesson: &str) -> Result<Option<T>> {
+    let Some(text) = std::env::var_os(variable) else {
+        return Ok(None);
+    };
+    let text = text.to_string_lossy();
+    text.parse().map(Some).map_err(|_| {
+        usage(format!(
+            "{variable}={text} is not a whole number\nNext: {variable}=7 cargo lab check {lesson}"
+        ))
+    })
+}
+
+/// The checks of a test program in the order of its suite, as it lists them itself.
+pub(crate) fn checks(program: &TestProgram) -> Result<Vec<String>> {
+    let (_, text, _) = cargo::captured(&mut program.command(&["--list"]), || {})?;
+    let names = text.lines().filter_map(|line| line.strip_suffix(": test"));
+    Ok(names.map(str::to_owned).collect())
 }
 
 /// Runs a test program and hands over each outcome as soon as it is there. The grader's standard
@@ -99,7 +132,6 @@ impl Report {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let folder = workspace.state();
         store::make_folder(&folder)?;
-        sweep(&folder);
         let name =
             format!("report-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = folder.join(format!("{name}.jsonl"));
@@ -135,16 +167,22 @@ impl Drop for Report {
     }
 }
 
-/// Clears away what labs left behind that were stopped in the middle of a grading. No grading runs
-/// for a day.
-fn sweep(folder: &Path) {
-    const OLD: Duration = Duration::from_secs(24 * 60 * 60);
-    let Ok(entries) = fs::read_dir(folder) else { return };
+/// Clears away what labs left behind that were killed in the middle of a grading: reports whose
+/// process is gone, and, because process ids come back, those of which nobody heard for an hour.
+pub(crate) fn sweep(workspace: &Workspace) {
+    const OLD: Duration = Duration::from_secs(60 * 60);
+    let Ok(entries) = fs::read_dir(workspace.state()) else { return };
+    let listed = Path::new("/proc/self").exists();
     for entry in entries.flatten() {
-        let is_report = entry.file_name().to_string_lossy().starts_with("report-");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(owner) = name.strip_prefix("report-").and_then(|rest| rest.split('-').next())
+        else {
+            continue;
+        };
+        let gone = listed && !Path::new("/proc").join(owner).exists();
         let age =
             entry.metadata().and_then(|data| data.modified()).ok().and_then(|at| at.elapsed().ok());
-        if is_report && age.is_some_and(|age| age > OLD) {
+        if gone || age.is_some_and(|age| age > OLD) {
             let _ = fs::remove_file(entry.path());
         }
     }

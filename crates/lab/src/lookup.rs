@@ -9,8 +9,9 @@ use crate::{
     workspace::{Located, Stage, Workspace},
 };
 
-/// Below this likeness (Jaro-Winkler, 0 to 1) a name is not offered: it would only puzzle.
-const LIKENESS: f64 = 0.75;
+/// Below this likeness (Damerau-Levenshtein, 0 to 1) a name is not offered: it would only puzzle.
+/// Seven letters of ten have to be right.
+const LIKENESS: f64 = 0.7;
 
 /// Finds a lesson that can be worked on. A planned one is an error that says so.
 pub(crate) fn lesson<'w>(workspace: &'w Workspace, word: &str) -> Result<Located<'w>> {
@@ -70,7 +71,10 @@ fn any_lesson<'w>(workspace: &'w Workspace, word: &str) -> Result<Located<'w>> {
     let nearest = workspace
         .lessons()
         .map(|found| {
-            (strsim::jaro_winkler(&wanted, &found.lesson.name), found.lesson.name.as_str())
+            (
+                strsim::normalized_damerau_levenshtein(&wanted, &found.lesson.name),
+                found.lesson.name.as_str(),
+            )
         })
         .filter(|(likeness, _)| *likeness >= LIKENESS)
         .max_by(|a, b| a.0.total_cmp(&b.0));

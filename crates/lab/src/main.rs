@@ -31,7 +31,12 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let line = cli::Line::parse();
+    let line = match cli::Line::try_parse() {
+        Ok(line) => line,
+        Err(refusal) if refusal.use_stderr() => return refuse(&refusal),
+        // Help was asked for.
+        Err(help) => help.exit(),
+    };
     match commands::run(line.command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -39,6 +44,15 @@ fn main() -> ExitCode {
             ExitCode::from(failure::exit_code(&error))
         }
     }
+}
+
+/// Clap's own words for a line that it cannot read, with the last line of this house.
+fn refuse(refusal: &clap::Error) -> ExitCode {
+    let words = refusal.render().ansi().to_string();
+    let words = words.split("\n\nFor more information").next().unwrap_or_default();
+    anstream::eprintln!("{}", words.trim_end());
+    next("cargo lab --help");
+    ExitCode::from(failure::USAGE)
 }
 
 /// The error and its causes, and last the line that says what to do.
@@ -62,5 +76,9 @@ fn report(error: &anyhow::Error) {
         }
     }
     let next = next.unwrap_or_else(|| "cargo lab --help".to_owned());
-    anstream::eprintln!("\n{}  {}", screen::paint(screen::BOLD, "Next"), screen::command(&next));
+    self::next(&next);
+}
+
+fn next(command: &str) {
+    anstream::eprintln!("\n{}  {}", screen::paint(screen::BOLD, "Next"), screen::command(command));
 }

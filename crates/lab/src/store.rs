@@ -29,9 +29,22 @@ pub(crate) fn write(path: &Path, contents: &[u8]) -> Result<()> {
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
-    written.with_context(|| {
-        format!("cannot write {}; it is as it was before\nNext: cargo lab doctor", path.display())
+    written.map_err(|error| {
+        let way_out = way_out(&error);
+        anyhow::Error::from(error)
+            .context(format!("cannot write {}; it is as it was before\n{way_out}", path.display()))
     })
+}
+
+/// What to do about a file that could not be written.
+pub(crate) fn way_out(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    match error.kind() {
+        StorageFull | QuotaExceeded => {
+            "There is no space left on its disk: free some, and try again.\nNext: df -h desk .lab"
+        }
+        _ => "Next: cargo lab doctor",
+    }
 }
 
 pub(crate) fn make_folder(folder: &Path) -> Result<()> {
@@ -54,20 +67,42 @@ pub(crate) fn back_up(
         let path = folder.join(format!("{stem}.{stamp}{suffix}.{extension}"));
         match File::create_new(&path) {
             Ok(mut file) => {
-                file.write_all(contents).and_then(|()| file.sync_all()).or_else(|error| {
+                file.write_all(contents).and_then(|()| file.sync_all()).map_err(|error| {
                     let _ = fs::remove_file(&path);
-                    Err(error)
-                        .with_context(|| format!("cannot write the backup {}", path.display()))
+                    unkept(error, &path)
                 })?;
                 return Ok(path);
             }
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => {
-                return Err(error).with_context(|| {
-                    format!("cannot write the backup {}\nNext: cargo lab doctor", path.display())
-                });
-            }
+            Err(error) => return Err(unkept(error, &path)),
         }
     }
     unreachable!("fewer than 2^32 backups fit into a second")
+}
+
+/// Without its backup a file is not replaced.
+fn unkept(error: std::io::Error, copy: &Path) -> anyhow::Error {
+    let way_out = way_out(&error);
+    anyhow::Error::from(error).context(format!(
+        "cannot write the backup {}; nothing was changed\n{way_out}",
+        copy.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind, Write as _};
+
+    use super::way_out;
+
+    #[test]
+    fn a_full_disk_is_named() {
+        // Linux has a device that is always full; elsewhere its error will do.
+        let full = match std::fs::File::options().write(true).open("/dev/full") {
+            Ok(mut full) => full.write_all(b"x").unwrap_err(),
+            Err(_) => Error::from(ErrorKind::StorageFull),
+        };
+        assert!(way_out(&full).contains("no space left"), "{full}");
+        assert!(!way_out(&Error::from(ErrorKind::PermissionDenied)).contains("space"));
+    }
 }

@@ -1,6 +1,6 @@
 //! `cargo lab check [L]`: grades the learner's file, shows each check as it ends, records the result.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::chosen;
 use crate::{
@@ -32,7 +32,7 @@ pub(crate) enum Grade {
 pub(crate) fn run(workspace: &Workspace, word: Option<&str>) -> Result<u8> {
     let progress = file::load(workspace)?;
     let found = chosen(workspace, &progress, word)?;
-    let grade = grade(workspace, found)?;
+    let Ending { grade, way_out } = grade(workspace, found)?;
     let progress = file::load(workspace)?;
     let name = &found.lesson.name;
     match grade {
@@ -48,16 +48,34 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>) -> Result<u8> {
             let taken = progress.record(found).map_or(0, |record| record.hints as usize);
             let stuck = if taken < HINTS { "hint" } else { "why" };
             say!("\n{}  cargo lab {stuck} {name}", paint(DIM, "Stuck?"));
-            next(&format!("cargo lab check {name}"));
+            let file = found.desk_file(workspace);
+            if fingerprint::of_file(&file) == fingerprint::of_file(&found.starter(workspace)) {
+                say!("Write your answer in {}.", workspace.shown(&file));
+                next("cargo lab watch");
+            } else {
+                next(&format!("cargo lab check {name}"));
+            }
         }
-        Grade::Inconclusive => next("cargo lab doctor"),
+        Grade::Inconclusive => next(way_out),
         Grade::Broken => next(&format!("cargo lab check {name}")),
     }
     Ok(if grade == Grade::Passed { PASSED } else { FAILED })
 }
 
+/// A grading that came to its end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ending {
+    pub(crate) grade: Grade,
+    /// The command that helps where nothing was proved.
+    pub(crate) way_out: &'static str,
+}
+
 /// Builds, grades, shows and records. What comes next is for the caller to say.
-pub(crate) fn grade(workspace: &Workspace, found: Located<'_>) -> Result<Grade> {
+///
+/// `SEED` and `GRADING_REPEAT` hold here as they do for `cargo test`. An error after the checks ran
+/// is one of recording: the verdict has been shown then.
+pub(crate) fn grade(workspace: &Workspace, found: Located<'_>) -> Result<Ending> {
+    let repeat = grader::settings(&found.lesson.name)?;
     desk::ensure(workspace, found)?;
     let file = found.desk_file(workspace);
     let name = &found.lesson.name;
@@ -71,14 +89,75 @@ pub(crate) fn grade(workspace: &Workspace, found: Located<'_>) -> Result<Grade> 
             say!("{}", words.trim_end());
             say!("\n{} It does not compile yet, so nothing was graded.", paint(BAD, "✗"));
             record(workspace, found, "", &[], Grade::Broken)?;
-            return Ok(Grade::Broken);
+            return Ok(Ending { grade: Grade::Broken, way_out: "cargo lab doctor" });
         }
     };
-    let graded = grader::run(workspace, &program, &[], 1, show)?;
+    if repeat > 1 {
+        say!("{}", paint(DIM, &format!("GRADING_REPEAT: each check runs {repeat} times.")));
+    }
+    // Checks end in any order. They are shown in the suite's, so that the first failure to look at
+    // is the same one in each run.
+    let suite = grader::checks(&program)?;
+    let mut queue = Queue::new(&suite);
+    let mut graded = grader::run(workspace, &program, &[], repeat, |outcome| {
+        queue.ended(outcome).iter().for_each(show);
+    })?;
+    queue.rest().iter().for_each(show);
+    graded.outcomes.sort_by_key(|outcome| place(&suite, &outcome.check));
     let grade = judge(&graded);
-    record(workspace, found, &graded_file, &graded.outcomes, grade)?;
+    // Recorded before it is shown, for the reader may stop us at any word. A desk that cannot be
+    // written takes no verdict away: that is said last.
+    let recorded = record(workspace, found, &graded_file, &graded.outcomes, grade);
     summary(found, &graded, grade);
-    Ok(grade)
+    recorded.context("the verdict above could not be recorded")?;
+    Ok(Ending { grade, way_out: way_out(&graded) })
+}
+
+/// A missing server can be installed; of all else the doctor knows more.
+fn way_out(graded: &Graded) -> &'static str {
+    let unproved = |outcome: &&Outcome| outcome.verdict == Verdict::Inconclusive;
+    let mut messages = graded.outcomes.iter().filter(unproved).map(|outcome| &outcome.message);
+    let setup = "cargo lab setup";
+    if messages.any(|message| message.contains(setup)) { setup } else { "cargo lab doctor" }
+}
+
+/// Where a check stands in its suite; one that the suite does not list stands last.
+fn place(suite: &[String], check: &str) -> usize {
+    suite.iter().position(|name| name == check).unwrap_or(suite.len())
+}
+
+/// Outcomes that wait for the checks before them in the suite.
+struct Queue<'s> {
+    suite: &'s [String],
+    waiting: Vec<Outcome>,
+    /// How many checks of the suite were handed out.
+    next: usize,
+}
+
+impl<'s> Queue<'s> {
+    fn new(suite: &'s [String]) -> Self {
+        Self { suite, waiting: Vec::new(), next: 0 }
+    }
+
+    /// Takes an outcome, and hands out those whose turn it is now.
+    fn ended(&mut self, outcome: &Outcome) -> Vec<Outcome> {
+        self.waiting.push(outcome.clone());
+        let mut due = Vec::new();
+        while let Some(check) = self.suite.get(self.next)
+            && let Some(at) = self.waiting.iter().position(|outcome| outcome.check == *check)
+        {
+            due.push(self.waiting.remove(at));
+            self.next += 1;
+        }
+        due
+    }
+
+    /// What is left at the end: a check before them never reported.
+    fn rest(&mut self) -> Vec<Outcome> {
+        let mut rest = std::mem::take(&mut self.waiting);
+        rest.sort_by_key(|outcome| place(self.suite, &outcome.check));
+        rest
+    }
 }
 
 fn announce_changes(workspace: &Workspace, found: Located<'_>) -> Result<()> {
@@ -167,11 +246,10 @@ fn summary(found: Located<'_>, graded: &Graded, grade: Grade) {
             );
         }
         Grade::Broken => {
-            say!("{}", graded.output.trim_end());
-            say!(
-                "\n{} The grader ended before its report did; nothing is counted.",
-                paint(BAD, "✗")
-            );
+            if !graded.output.trim().is_empty() {
+                say!("{}\n", graded.output.trim());
+            }
+            say!("{} The grader ended before its report did; nothing is counted.", paint(BAD, "✗"));
         }
     }
     // A refuted check teaches; one that proved nothing is shown only where there is no other.
@@ -180,10 +258,12 @@ fn summary(found: Located<'_>, graded: &Graded, grade: Grade) {
     if let Some(first) = failures.next() {
         say!("\n{}\n{}", paint(BOLD, &first.check), first.message.trim_end());
     }
-    let others: Vec<_> = failures.map(|outcome| outcome.check.as_str()).collect();
-    if !others.is_empty() {
-        for (number, line) in prose::wrap(&others.join(", "), 74).iter().enumerate() {
-            say!("{}{line}", if number == 0 { "\nAlso: " } else { "      " });
+    for (number, outcome) in failures.enumerate() {
+        if number == 0 {
+            say!("\n{}", paint(BOLD, "Also:"));
+        }
+        for (number, line) in prose::wrap(&outcome.title, 74).iter().enumerate() {
+            say!("{}{line}", if number == 0 { "  - " } else { "    " });
         }
     }
 }
@@ -202,13 +282,16 @@ fn record(
     file::update(workspace, |progress| {
         desk::take_up(workspace, found, progress, &clock::day());
         let record = progress.record_mut(found);
-        record.attempts += 1;
-        record.date = clock::day();
         let what = match grade {
             Grade::Broken => "nothing graded".to_owned(),
-            _ => format!("{passed} of {}", count(all, "check")),
+            Grade::Inconclusive => "inconclusive".to_owned(),
+            Grade::Passed | Grade::Failed => format!("{passed} of {}", count(all, "check")),
         };
-        if grade != Grade::Broken {
+        // Where nothing was proved, nothing was tried: a missing server or a slip of the pen is no
+        // attempt, and takes away no result that was there.
+        if matches!(grade, Grade::Passed | Grade::Failed) {
+            record.attempts += 1;
+            record.date = clock::day();
             record.passed = Some((size(passed), size(all)));
         }
         if grade == Grade::Passed {

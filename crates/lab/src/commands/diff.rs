@@ -11,7 +11,8 @@ use crate::{
     failure::PASSED,
     fingerprint,
     progress::file,
-    screen::{BAD, DIM, GOOD, next, paint, say},
+    prose,
+    screen::{BAD, DIM, GOOD, WIDTH, next, paint, say},
     workspace::Workspace,
 };
 
@@ -42,7 +43,9 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>) -> Result<u8> {
 /// A unified diff.
 pub(crate) fn show(old: &str, new: &str, old_name: &str, new_name: &str) {
     if old == new {
-        say!("{new_name} and {old_name} are the same.");
+        for line in prose::wrap(&format!("{new_name} and {old_name} are the same."), WIDTH) {
+            say!("{line}");
+        }
         return;
     }
     say!("{}\n{}", paint(BAD, &format!("--- {old_name}")), paint(GOOD, &format!("+++ {new_name}")));

@@ -28,6 +28,9 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, again: bool) -> Res
             say!("You have had no hint for {name} yet.");
         }
         for number in 0..taken {
+            if number > 0 {
+                say!();
+            }
             show(found, number);
         }
     } else if taken == hints.len() {
@@ -37,7 +40,7 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, again: bool) -> Res
             paint(
                 DIM,
                 &format!(
-                    "That was the last of {taken}; all of them: cargo lab hint {name} --again"
+                    "\nThat was the last of {taken}; all of them: cargo lab hint {name} --again"
                 )
             )
         );
@@ -60,5 +63,5 @@ fn show(found: Located<'_>, number: usize) {
     let step = STEPS.get(number).copied().unwrap_or("one more");
     let title = format!("Hint {} of {}", number + 1, found.lesson.hints.len());
     say!("{} {}\n", paint(BOLD, &title), paint(DIM, &format!("· {step}")));
-    say!("{}", prose::render(&found.lesson.hints[number], 80, "  "));
+    say!("{}", prose::render(&found.lesson.hints[number], 80, "  ").trim_end());
 }

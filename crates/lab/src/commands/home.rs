@@ -18,7 +18,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
     if progress.records.is_empty() {
         say!(
             "  Patterns of distributed systems: run them, break them, write them.\n  \
-             Your code is graded against real servers that are paused, cut off and killed.\n"
+             Your code is graded against real servers that are paused, cut off and killed.\n\n  \
+             After an update, cargo first builds this command anew: a quarter of a minute\n  \
+             without a word. It also waits in silence while another cargo works.\n"
         );
     }
     if let Some(found) = progress.current(workspace) {

@@ -5,17 +5,26 @@ use anyhow::Result;
 use crate::{
     failure::{PASSED, usage},
     progress::{Progress, Status, file},
-    screen::{BOLD, DIM, GOOD, WARN, count, cut, next, pad, paint, say},
+    screen::{BOLD, DIM, GOOD, WARN, WIDTH, count, cut, next, pad, paint, say},
     workspace::{Located, Stage, Topic, Workspace},
 };
 
 pub(crate) fn run(workspace: &Workspace, word: Option<&str>, all: bool) -> Result<u8> {
     let progress = file::load(workspace)?;
     let current = progress.current(workspace).map(|found| found.lesson.id.as_str());
+    let mut apart = false;
     let one = word.map(|word| topic(workspace, word)).transpose()?;
-    for topic in workspace.topics.iter().filter(|topic| one.is_none_or(|one| one.id == topic.id)) {
+    let shown = |topic: &&Topic| one.is_none_or(|one| one.id == topic.id);
+    let detailed = |topic: &Topic| topic.ready().count() > 0 || all || one.is_some();
+    let lessons = workspace
+        .topics
+        .iter()
+        .filter(shown)
+        .filter(|topic| detailed(topic))
+        .flat_map(|topic| &topic.lessons);
+    let column = lessons.map(|lesson| lesson.name.chars().count()).max().unwrap_or(0).max(16) + 2;
+    for (number, topic) in workspace.topics.iter().filter(shown).enumerate() {
         let ready = topic.ready().count();
-        let detailed = ready > 0 || all || one.is_some();
         let done = progress.done(topic.lessons.iter().map(|lesson| lesson.id.clone()));
         let state = match ready {
             0 => format!("planned, {}", count(topic.lessons.len(), "lesson")),
@@ -23,12 +32,16 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, all: bool) -> Resul
         };
         let title = format!("{:<2}  {}", topic.id, topic.title);
         let title = if ready > 0 { paint(BOLD, &pad(&title, 44)) } else { pad(&title, 44) };
-        say!("{title}{}", paint(DIM, &state));
-        if detailed {
-            for lesson in &topic.lessons {
-                row(&progress, Located { topic, lesson }, current == Some(lesson.id.as_str()));
-            }
+        // A topic with its lessons stands apart from the topics around it.
+        if std::mem::replace(&mut apart, detailed(topic)) && number > 0 {
             say!();
+        }
+        say!("{title}{}", paint(DIM, &state));
+        if detailed(topic) {
+            for lesson in &topic.lessons {
+                let current = current == Some(lesson.id.as_str());
+                row(&progress, Located { topic, lesson }, current, column);
+            }
         }
     }
     if one.is_none() && !all {
@@ -38,7 +51,7 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, all: bool) -> Resul
     Ok(PASSED)
 }
 
-fn row(progress: &Progress, found: Located<'_>, current: bool) {
+fn row(progress: &Progress, found: Located<'_>, current: bool, column: usize) {
     let lesson = found.lesson;
     let record = progress.record(found);
     let status = progress.status(found);
@@ -53,17 +66,19 @@ fn row(progress: &Progress, found: Located<'_>, current: bool) {
         .and_then(|record| record.passed)
         .map_or(String::new(), |(passed, all)| format!("{passed}/{all}"));
     let word = if planned { "planned" } else { status.word() };
-    let name = pad(&lesson.name, 18);
+    let name = pad(&lesson.name, column);
     let name = if current { paint(BOLD, &name) } else { name };
     let rest = format!("{word:<12} {checks:<6}");
     let text = format!("{name}{rest}");
-    let title = cut(&lesson.title, 32);
+    // Before the title stand a mark, the id, the name, the status and the checks.
+    let title = cut(&lesson.title, WIDTH.saturating_sub(31 + column));
     if planned {
         say!(
             "  {mark} {}",
             paint(
                 DIM,
-                format!("{:<6}{} {rest} {title}", lesson.id, pad(&lesson.name, 17)).trim_end()
+                format!("{:<6}{} {rest} {title}", lesson.id, pad(&lesson.name, column - 1))
+                    .trim_end()
             )
         );
     } else {

@@ -25,7 +25,7 @@ use crate::{
     child,
     cli::Command,
     failure::usage,
-    lookup,
+    grader, lookup,
     progress::Progress,
     workspace::{Located, Workspace},
 };
@@ -34,6 +34,7 @@ use crate::{
 pub(crate) fn run(command: Option<Command>) -> Result<u8> {
     child::end_on_signals()?;
     let workspace = &Workspace::open()?;
+    grader::sweep(workspace);
     match command {
         None => home::run(workspace),
         Some(Command::List { topic, all }) => list::run(workspace, topic.as_deref(), all),

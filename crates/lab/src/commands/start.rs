@@ -63,11 +63,21 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>, edit: bool) -> Resu
 
 /// Opens the learner's editor; `$EDITOR` may hold arguments, as in `code --wait`.
 fn open(file: &Path) -> Result<u8> {
-    let editor = env::var("VISUAL").or_else(|_| env::var("EDITOR")).unwrap_or_default();
-    let mut words = editor.split_whitespace();
-    let program = words.next().ok_or_else(|| {
+    // As git and others have it, an empty variable is as good as none.
+    let set = |name: &'static str| {
+        let editor = env::var(name).ok().filter(|editor| !editor.trim().is_empty());
+        editor.map(|editor| (name, editor))
+    };
+    let (variable, editor) = set("VISUAL").or_else(|| set("EDITOR")).ok_or_else(|| {
         usage("neither $VISUAL nor $EDITOR is set\nNext: EDITOR=nano cargo lab start --edit")
     })?;
-    let status = cargo::run(Command::new(program).args(words).arg(file))?;
+    let mut words = editor.split_whitespace();
+    let program = words.next().unwrap_or_default();
+    let status = cargo::run(Command::new(program).args(words).arg(file)).with_context(|| {
+        format!(
+            "the editor {program} of ${variable} does not start\n\
+             Next: {variable}=nano cargo lab start --edit"
+        )
+    })?;
     Ok(if status.success() { PASSED } else { FAILED })
 }

@@ -5,17 +5,18 @@
 //! or come twice (editors that save by rename).
 
 use std::{
+    fs,
     io::{BufRead as _, stdin},
     path::Path,
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Result;
 
 use super::{
-    check::{self, Grade},
+    check::{self, Ending, Grade},
     chosen,
 };
 use crate::{
@@ -23,13 +24,16 @@ use crate::{
     failure::{FAILED, PASSED},
     fingerprint,
     progress::file,
-    screen::{self, DIM, command, paint, say},
+    screen::{self, DIM, WARN, command, paint, say},
     workspace::{Located, Workspace},
 };
 
 const LOOK: Duration = Duration::from_millis(200);
 /// A save may come in several writes: the file has to stay the same for this long.
 const SETTLE: Duration = Duration::from_millis(80);
+
+/// Away for longer than this, a file is gone, and no editor is just saving it.
+const MISSED: Duration = Duration::from_secs(2);
 
 enum Event {
     Saved,
@@ -46,13 +50,13 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>) -> Result<u8> {
         let path = found.desk_file(workspace);
         desk::ensure(workspace, found)?;
         let graded = fingerprint::of_file(&path);
-        let grade = check::grade(workspace, found)?;
+        let Ending { grade, way_out } = check::grade(workspace, found)?;
         let next = if grade == Grade::Passed { next_lesson(workspace, found)? } else { None };
-        invite(found, grade, next);
+        invite(found, grade, way_out, next);
         if screen::is_closed() {
             return Ok(if grade == Grade::Passed { PASSED } else { FAILED });
         }
-        match wait(&path, graded.as_deref(), grade, &keys) {
+        match wait(&path, graded.as_deref(), grade, &keys, || lost(found)) {
             Event::Saved => {}
             Event::Quit => return Ok(PASSED),
             Event::Enter => match next {
@@ -81,7 +85,15 @@ fn next_lesson<'w>(workspace: &'w Workspace, found: Located<'w>) -> Result<Optio
     Ok(progress.next_open(workspace, Some(&found.lesson.id)))
 }
 
-fn invite(found: Located<'_>, grade: Grade, next: Option<Located<'_>>) {
+fn lost(found: Located<'_>) {
+    let text = format!(
+        "\n{}.rs is gone, or empty. Save it again, or Enter: begin from the starter.",
+        found.lesson.name
+    );
+    say!("{}", paint(WARN, &text));
+}
+
+fn invite(found: Located<'_>, grade: Grade, way_out: &str, next: Option<Located<'_>>) {
     let text = match (grade, next) {
         (Grade::Passed, Some(next)) => {
             format!("Enter: on to {} {}; q and Enter: stop.", next.lesson.id, next.lesson.name)
@@ -91,14 +103,24 @@ fn invite(found: Located<'_>, grade: Grade, next: Option<Located<'_>>) {
     };
     say!("\n{}", paint(DIM, &text));
     match grade {
-        Grade::Inconclusive => say!("{}  {}", paint(DIM, "Next"), command("cargo lab doctor")),
+        Grade::Inconclusive => say!("{}  {}", paint(DIM, "Next"), command(way_out)),
         Grade::Failed => say!("{}  cargo lab hint {}", paint(DIM, "Stuck?"), found.lesson.name),
         Grade::Passed | Grade::Broken => {}
     }
 }
 
 /// Waits until the file holds something else than what was graded, or a key.
-fn wait(path: &Path, graded: Option<&str>, grade: Grade, keys: &Receiver<Event>) -> Event {
+///
+/// `lost` is called once when the file stays away.
+fn wait(
+    path: &Path,
+    graded: Option<&str>,
+    grade: Grade,
+    keys: &Receiver<Event>,
+    lost: impl FnOnce(),
+) -> Event {
+    let mut lost = Some(lost);
+    let mut seen = Instant::now();
     loop {
         match keys.recv_timeout(LOOK) {
             Ok(event) => return event,
@@ -108,7 +130,17 @@ fn wait(path: &Path, graded: Option<&str>, grade: Grade, keys: &Receiver<Event>)
             Err(RecvTimeoutError::Disconnected) if grade == Grade::Passed => return Event::Quit,
             Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK),
         }
-        // In the middle of a save by rename there is no file for a moment.
+        // In the middle of a save there is no file for a moment, or an empty one.
+        if fs::metadata(path).is_ok_and(|data| data.len() > 0) {
+            seen = Instant::now();
+        } else {
+            if seen.elapsed() > MISSED
+                && let Some(lost) = lost.take()
+            {
+                lost();
+            }
+            continue;
+        }
         if let Some(now) = fingerprint::of_file(path)
             && graded != Some(now.as_str())
         {

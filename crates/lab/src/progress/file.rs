@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 
 use super::{Progress, document::Document, form, read};
 use crate::{
-    clock, path,
-    screen::{WARN, paint},
+    clock, path, prose,
+    screen::{WARN, WIDTH, paint},
     store,
     workspace::Workspace,
 };
@@ -48,6 +48,15 @@ pub(crate) fn rewrite<T>(
     let _lock = lock(workspace)?;
     let file = location(workspace);
     let (mut progress, mut document) = match current(workspace)? {
+        Some(bytes) if bytes.trim_ascii().is_empty() => {
+            anstream::eprintln!(
+                "{}: {} was empty and begins anew.\n  Older copies, if any: {}\n",
+                paint(WARN, "warning"),
+                workspace.shown(&file),
+                workspace.shown(&workspace.backups())
+            );
+            (Progress { started: clock::day(), ..Progress::default() }, form::fresh())
+        }
         Some(bytes) => {
             let reading = read::read(&bytes);
             if reading.edited || !reading.damage.is_empty() {
@@ -103,7 +112,7 @@ fn report(workspace: &Workspace, reading: &read::Reading, copy: &Path) {
     let file = workspace.shown(&file);
     if reading.damage.is_empty() {
         anstream::eprintln!(
-            "{}: {file} was edited by hand in the lab's parts. What could be read counts.",
+            "{}: {file} was edited by hand in the lab's parts.\n  What could be read counts.",
             paint(WARN, "note")
         );
     } else {
@@ -112,7 +121,10 @@ fn report(workspace: &Workspace, reading: &read::Reading, copy: &Path) {
             paint(WARN, "warning")
         );
         for damage in &reading.damage {
-            anstream::eprintln!("  line {}: {}", damage.line, damage.what);
+            let text = format!("line {}: {}", damage.line, damage.what);
+            for (number, line) in prose::wrap(&text, WIDTH - 4).iter().enumerate() {
+                anstream::eprintln!("  {}{line}", if number == 0 { "" } else { "  " });
+            }
         }
     }
     anstream::eprintln!("  The file as it was: {}\n", workspace.shown(copy));

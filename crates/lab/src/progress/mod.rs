@@ -98,6 +98,11 @@ impl Record {
         *self == Self { name: self.name.clone(), ..Self::default() }
     }
 
+    /// Whether the row shows the pass that its status claims: all of its checks, by a known file.
+    pub(crate) fn is_earned(&self) -> bool {
+        !self.file.is_empty() && self.passed.is_some_and(|(passed, all)| all > 0 && passed == all)
+    }
+
     /// Whether it passed. A stale lesson did: an update of the project takes no progress away.
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.status, Status::Completed | Status::Stale)

@@ -209,6 +209,13 @@ fn lesson(number: usize, row: &[String], damage: &mut Vec<Damage>) -> Option<(Id
             _ => record.other.push(mark.to_owned()),
         }
     }
+    if record.is_done() && !record.is_earned() {
+        record.status = Status::InProgress;
+        damage.push(Damage::new(
+            number,
+            format!("{name} says {status} without the checks that passed: it is in progress"),
+        ));
+    }
     Some((Id(id.clone()), record))
 }
 

@@ -1,19 +1,19 @@
 //! `check`, `solution`, `reset`: verdicts, exit codes and what is recorded.
 
-use crate::sandbox::{DESK_FILE, STARTER, Sandbox};
+use crate::sandbox::{DESK_FILE, STARTER, Sandbox, seen};
 
 #[test]
 fn only_a_full_pass_completes_a_lesson() {
     let sandbox = Sandbox::new();
     for (word, code, row) in [
         ("nothing", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/3 | 1 | 0 | no | –"),
-        ("UNSURE", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/2 | 2 | 0 | no | –"),
-        ("SYNTAX", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/2 | 3 | 0 | no | –"),
-        ("CRASH", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/2 | 4 | 0 | no | –"),
+        ("UNSURE", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/3 | 1 | 0 | no | –"),
+        ("SYNTAX", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/3 | 1 | 0 | no | –"),
+        ("CRASH", 1, "01.2 | cache_aside | in progress | 2026-11-21 | 1/3 | 1 | 0 | no | –"),
         (
             "RIGHT",
             0,
-            "01.2 | cache_aside | completed | 2026-11-21 | 2/2 | 5 | 0 | no | 2 checks in 1.6 s",
+            "01.2 | cache_aside | completed | 2026-11-21 | 2/2 | 2 | 0 | no | 2 checks in 1.6 s",
         ),
     ] {
         sandbox.write(DESK_FILE, word);
@@ -73,6 +73,71 @@ fn an_edit_after_the_pass_makes_it_stale_and_undoing_it_does_not() {
 }
 
 #[test]
+fn a_missing_server_points_to_its_installation() {
+    let sandbox = Sandbox::new();
+    sandbox.write(DESK_FILE, "UNSURE cargo lab setup");
+    let out = sandbox.lab(&["check", "cache_aside"]).out;
+    assert!(out.ends_with("Next  cargo lab setup\n"), "{out}");
+}
+
+#[test]
+fn a_seed_that_is_none_is_refused_before_anything_is_built() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(&["check", "cache_aside"]);
+    let seen = seen(&command.env("SEED", "abc").output().unwrap(), &sandbox.root);
+    assert_eq!(seen.code, 2);
+    assert_eq!(
+        seen.err,
+        "error: SEED=abc is not a whole number\n\nNext  SEED=7 cargo lab check cache_aside\n"
+    );
+    assert!(!sandbox.has("bin/calls"), "no cargo ran");
+}
+
+#[test]
+fn a_grading_is_repeated_where_the_environment_asks_for_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write(DESK_FILE, "RIGHT");
+    let mut command = sandbox.command(&["check", "cache_aside"]);
+    let seen = seen(&command.env("GRADING_REPEAT", "3").output().unwrap(), &sandbox.root);
+    assert_eq!(seen.code, 0);
+    assert!(seen.out.contains("each check runs 3 times"), "{}", seen.out);
+}
+
+#[test]
+fn reports_of_labs_that_are_gone_are_swept_away() {
+    let sandbox = Sandbox::new();
+    let mine = format!("report-{}-0.jsonl", std::process::id());
+    // No process has an id that is not a number.
+    for name in ["report-gone-0.jsonl", "report-gone-0.out", mine.as_str(), "kept"] {
+        sandbox.write(&format!(".lab/{name}"), "");
+    }
+    sandbox.passes(&[]);
+    assert_eq!(sandbox.names(".lab"), ["kept", mine.as_str()]);
+}
+
+#[test]
+fn what_proves_nothing_takes_no_pass_away() {
+    let sandbox = Sandbox::new();
+    sandbox.write(DESK_FILE, "RIGHT");
+    sandbox.passes(&["check", "cache_aside"]);
+    sandbox.write(DESK_FILE, "UNSURE");
+    assert_eq!(sandbox.lab(&["check", "cache_aside"]).code, 1);
+    sandbox.write(DESK_FILE, "RIGHT");
+    sandbox.passes(&["note", "the server is back"]);
+    assert!(sandbox.row("01.2").contains("| completed | 2026-11-21 | 2/2 | 1 |"));
+}
+
+#[test]
+fn an_empty_file_on_the_desk_counts_as_missing() {
+    let sandbox = Sandbox::new();
+    for arguments in [["start", "cache_aside"], ["check", "cache_aside"]] {
+        sandbox.write(DESK_FILE, "");
+        sandbox.lab(&arguments);
+        assert_eq!(sandbox.read(DESK_FILE), STARTER, "{arguments:?}");
+    }
+}
+
+#[test]
 fn start_never_overwrites_and_reset_keeps_a_copy() {
     let sandbox = Sandbox::new();
     sandbox.write(DESK_FILE, "mine");
@@ -105,6 +170,12 @@ fn start_opens_the_editor_of_ones_choice() {
     let output = without.env_remove("VISUAL").env_remove("EDITOR").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("neither $VISUAL nor $EDITOR is set"));
+    let mut empty = sandbox.command(&["start", "cache_aside", "--edit"]);
+    let output = empty.env("VISUAL", "").env("EDITOR", "no-such-editor -w").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(err.contains("the editor no-such-editor of $EDITOR does not start"), "{err}");
+    assert!(err.ends_with("Next  EDITOR=nano cargo lab start --edit\n"), "{err}");
 }
 
 #[test]

@@ -52,8 +52,8 @@ fn a_damaged_file_is_kept_named_and_mended() {
 }
 
 #[test]
-fn an_empty_or_foreign_file_loses_nothing() {
-    for text in ["", "just my notes\n", "\u{0}\u{1}rubbish"] {
+fn a_foreign_file_loses_nothing() {
+    for text in ["just my notes\n", "\u{0}\u{1}rubbish"] {
         let sandbox = Sandbox::new();
         sandbox.write("desk/PROGRESS.md", text);
         sandbox.passes(&["hint", "cache_aside"]);
@@ -141,6 +141,44 @@ fn a_folder_that_cannot_be_written_is_named() {
     assert_eq!(doctor.code, 1);
     assert!(doctor.out.contains("missing  "), "{}", doctor.out);
     assert_eq!(sandbox.progress(), before);
+}
+
+#[test]
+fn a_verdict_that_cannot_be_recorded_is_shown_all_the_same() {
+    let sandbox = Sandbox::new();
+    sandbox.write(DESK_FILE, "RIGHT");
+    // No program can write a file where a folder stands, not even root's.
+    fs::create_dir_all(sandbox.root.join(".lab/progress.lock")).unwrap();
+    let seen = sandbox.lab(&["check", "cache_aside"]);
+    assert_eq!(seen.code, 1);
+    assert!(seen.out.ends_with("cache_aside passes: 2 checks.\n"), "{}", seen.out);
+    assert!(seen.err.starts_with("error: the verdict above could not be recorded\n"), "{seen:#?}");
+    assert!(seen.err.ends_with("Next  cargo lab doctor\n"), "{}", seen.err);
+}
+
+#[test]
+fn a_completion_that_no_check_earned_is_in_progress_and_named() {
+    let sandbox = Sandbox::new();
+    sandbox.lab(&["check", "cache_aside"]);
+    let claimed = sandbox.progress().replace("| in progress ", "| completed   ");
+    sandbox.write("desk/PROGRESS.md", claimed);
+    let seen = sandbox.passes(&[]);
+    assert!(seen.err.contains("cache_aside says completed without"), "{}", seen.err);
+    assert!(sandbox.row("01.2").contains("| in progress |"), "{}", sandbox.row("01.2"));
+    assert!(seen.err.lines().all(|line| line.chars().count() <= 80), "{}", seen.err);
+    assert_eq!(sandbox.passes(&[]).err, "", "named once");
+}
+
+#[test]
+fn an_emptied_progress_file_begins_anew() {
+    let sandbox = Sandbox::new();
+    sandbox.passes(&["start", "cache_aside"]);
+    let whole = sandbox.progress();
+    sandbox.write("desk/PROGRESS.md", "\n");
+    let seen = sandbox.passes(&["start", "cache_aside"]);
+    assert!(seen.err.contains("desk/PROGRESS.md was empty and begins anew"), "{}", seen.err);
+    assert_eq!(sandbox.progress(), whole);
+    assert!(!sandbox.has("desk/backups"), "of nothing, no copy is kept");
 }
 
 #[test]

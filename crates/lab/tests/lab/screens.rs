@@ -110,7 +110,8 @@ fn lessons_are_found_by_what_people_type() {
     for (word, said) in [
         ("cashe_aside", "Did you mean cache_aside?"),
         ("stampeed", "Did you mean stampede?"),
-        ("zzz", "there is no lesson zzz"),
+        ("zzz", "there is no lesson zzz Next"),
+        ("standard", "there is no lesson standard Next"),
         ("oversell", "02.1 oversell is planned and not built yet. Ready now: cache_aside"),
         ("02", "02 is a topic and not a lesson"),
     ] {
@@ -120,7 +121,36 @@ fn lessons_are_found_by_what_people_type() {
         assert!(flat.contains(said), "{word}: {flat}");
         assert!(flat.contains("Next cargo lab list"), "{word}: {flat}");
     }
-    assert_eq!(sandbox.lab(&["nonsense"]).code, 2);
+}
+
+#[test]
+fn a_line_that_cannot_be_read_ends_with_the_way_out() {
+    let sandbox = Sandbox::new();
+    for arguments in [&["nonsense"][..], &["reset"], &["list", "--nonsense"]] {
+        let seen = sandbox.lab(arguments);
+        assert_eq!(seen.code, 2);
+        assert!(seen.err.starts_with("error: "), "{}", seen.err);
+        assert!(seen.err.ends_with("\n\nNext  cargo lab --help\n"), "{}", seen.err);
+    }
+    assert_eq!(sandbox.passes(&["--help"]).err, "");
+}
+
+#[test]
+fn no_screen_has_two_blank_lines() {
+    let sandbox = Sandbox::new();
+    for arguments in [
+        &["list"][..],
+        &["list", "01"],
+        &["list", "--all"],
+        &["hint", "cache_aside"],
+        &["hint", "cache_aside"],
+        &["hint", "cache_aside"],
+        &["hint", "cache_aside"],
+        &["hint", "--again"],
+    ] {
+        let out = sandbox.passes(arguments).out;
+        assert!(!out.contains("\n\n\n"), "{arguments:?}: {out}");
+    }
 }
 
 #[test]
@@ -236,6 +266,7 @@ fn no_screen_is_wider_than_eighty_columns() {
         &["hint", "cache_aside"],
         &["why", "cache_aside"],
         &["list", "--all"],
+        &["diff", "cache_aside"],
         &["progress"],
         &["doctor"],
         &["--help"],

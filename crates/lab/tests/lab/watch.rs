@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::sandbox::{DESK_FILE, Sandbox};
+use crate::sandbox::{DESK_FILE, STARTER, Sandbox};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -78,7 +78,7 @@ fn grades_every_save_and_goes_on_with_enter() {
     watch.key("q");
     assert_eq!(watch.ends(), Some(0));
     assert!(
-        sandbox.row("01.2").contains("| completed | 2026-11-21 | 2/2 | 4 |"),
+        sandbox.row("01.2").contains("| completed | 2026-11-21 | 2/2 | 3 |"),
         "{}",
         sandbox.row("01.2")
     );
@@ -101,5 +101,19 @@ fn a_closed_keyboard_does_not_stop_it() {
     watch.sees("save to grade again");
     sandbox.write(DESK_FILE, "RIGHT");
     watch.sees("cache_aside passes");
+    assert_eq!(watch.ends(), Some(0));
+}
+
+#[test]
+fn a_file_that_was_deleted_is_missed_and_enter_begins_anew() {
+    let sandbox = Sandbox::new();
+    let mut watch = Watch::start(&sandbox);
+    watch.sees("save to grade again");
+    fs::remove_file(sandbox.root.join(DESK_FILE)).unwrap();
+    watch.sees("cache_aside.rs is gone, or empty.");
+    watch.key("");
+    watch.sees("save to grade again");
+    assert_eq!(sandbox.read(DESK_FILE), STARTER);
+    watch.key("q");
     assert_eq!(watch.ends(), Some(0));
 }
