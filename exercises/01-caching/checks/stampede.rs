@@ -130,7 +130,7 @@ pub fn checks<S: ProtectedCache>() -> Vec<Check> {
         ),
         Check::new(
             "early_refresh",
-            "an eager cache refreshes before the end, and one with beta 0 does not",
+            "an eager cache refreshes a slow load early; without beta or a slow load, none does",
             early_refresh::<S>,
         ),
     ]

@@ -17,6 +17,7 @@ pub(super) fn all() -> Vec<Decoy> {
         decoy::<RefreshWithoutLease>("refresh_without_lease", "write_during_refresh"),
         decoy::<RefreshInEachProcess>("refresh_in_each_process", "stale_while_revalidate"),
         decoy::<RefreshFlagStuck>("refresh_flag_stuck", "failed_refresh"),
+        decoy::<LoadNeverTimed>("load_never_timed", "early_refresh"),
         decoy::<EndOnlyInValue>("end_only_in_value", "hard_end"),
         decoy::<NoTimeout>("no_timeout", "redis_stalls"),
         decoy::<InvalidationShrugged>("invalidation_shrugged", "invalidate_tells"),
@@ -38,6 +39,8 @@ trait Flaw: Send + Sync + 'static {
     const FLAG_FALLS: bool = true;
     /// Whether leases have names of their own.
     const NAMED: bool = true;
+    /// What a load is taken to take, for those that refresh early without having timed it.
+    const LOAD_IS_SAID_TO_TAKE: Duration = Duration::ZERO;
 }
 
 /// What they have in common: a lease in Redis that the others poll for, and one refresh of a stale
@@ -134,7 +137,15 @@ impl<F: Flaw> ProtectedCache for Leased<F> {
     ) -> Result<V, Error<E>> {
         loop {
             match self.read::<V>(key).await {
-                Some((fresh_until, value)) if now() < fresh_until => return Ok(value),
+                Some((fresh_until, value)) if now() < fresh_until => {
+                    let remaining = Duration::from_millis(fresh_until.saturating_sub(now()));
+                    let dice = 1.0 - rand::random::<f64>();
+                    let took = F::LOAD_IS_SAID_TO_TAKE;
+                    if Self::refresh_early(remaining, took, self.options.beta, dice) {
+                        self.refresh(key, load);
+                    }
+                    return Ok(value);
+                }
                 Some((fresh_until, value))
                     if now() < fresh_until + self.options.stale.as_millis() as u64 =>
                 {
@@ -187,6 +198,15 @@ struct Unguarded;
 type RefreshWithoutLease = Leased<Unguarded>;
 impl Flaw for Unguarded {
     const GUARDED_REFRESH: bool = false;
+}
+
+struct Untimed;
+
+/// Knows the formula, and puts a second in for what the load took: who could time it? Now what
+/// loads in a millisecond is loaded again and again. Rejected by `early_refresh`.
+type LoadNeverTimed = Leased<Untimed>;
+impl Flaw for Untimed {
+    const LOAD_IS_SAID_TO_TAKE: Duration = Duration::from_secs(1);
 }
 
 struct Unleased;
