@@ -13,6 +13,8 @@ enum Floor {
     Page,
     Testbed,
     Grading,
+    /// The shop's parts, see [`storey`]; then the programs that are made of them.
+    Shop(u8),
     Examples,
     Exercises,
     /// It links no lesson and nothing that one stands on.
@@ -29,12 +31,29 @@ fn floor(manifest: &str) -> Floor {
         path if path.ends_with("/examples/Cargo.toml") => Floor::Examples,
         path if path.contains("/sandbox/") => Floor::Sandbox(topic("/sandbox").unwrap_or(99)),
         path if path.contains("/exercises/") => Floor::Exercises,
-        path if path.contains("/examples/") => Floor::Examples,
+        path if path.contains("/examples/") => storey(path),
         path if path.ends_with("/crates/page/Cargo.toml") => Floor::Page,
         path if path.ends_with("/crates/testbed/Cargo.toml") => Floor::Testbed,
         path if path.ends_with("/crates/grading/Cargo.toml") => Floor::Grading,
         path if path.ends_with("/crates/lab/Cargo.toml") => Floor::Lab,
         path => panic!("{path} is on no floor: name it here and in docs/architecture.md"),
+    }
+}
+
+/// Where in the shop a part lies. Services never depend on each other: what they say to each other
+/// goes through the contracts.
+fn storey(manifest: &str) -> Floor {
+    let Some(part) = manifest.split("/examples/shop/").nth(1) else {
+        // The monolith is made of the shop's materials, and the shop compares itself with it.
+        return Floor::Shop(4);
+    };
+    match part.split('/').next() {
+        Some("contracts" | "flags" | "outside") => Floor::Shop(0),
+        Some("ports") if part.contains("/bus/") => Floor::Shop(2),
+        Some("ports") => Floor::Shop(1),
+        Some("service") => Floor::Shop(2),
+        Some("services") => Floor::Shop(3),
+        _ => Floor::Examples,
     }
 }
 
@@ -46,6 +65,8 @@ fn may_depend(on_floor: Floor, kind: &str, below: Floor) -> bool {
         (_, Floor::Exercises) => false,
         // A test of a topic starts a server; its library knows of none.
         (Floor::Sandbox(_), Floor::Testbed) => kind == "dev",
+        // The shop runs on servers; only its tests, and the program that asks for them, start one.
+        (Floor::Shop(_), Floor::Testbed) => kind == "dev",
         (upper, lower) => lower < upper,
     }
 }
@@ -92,6 +113,13 @@ fn the_rule_refuses_what_it_is_for() {
     assert!(!may_depend(Floor::Sandbox(1), "normal", Floor::Sandbox(2)));
     assert!(!may_depend(Floor::Lab, "normal", Floor::Sandbox(1)));
     assert!(!may_depend(Floor::Examples, "normal", Floor::Exercises));
+    let part = |path: &str| floor(&format!("/clone/examples/{path}/Cargo.toml"));
+    let (orders, payments) = (part("shop/services/orders"), part("shop/services/payments"));
+    assert!(!may_depend(orders, "normal", payments));
+    assert!(!may_depend(part("shop/contracts"), "normal", part("shop/ports/storage")));
+    assert!(!may_depend(orders, "normal", Floor::Testbed));
+    assert!(may_depend(orders, "normal", part("shop/contracts")));
+    assert!(may_depend(part("shop"), "normal", part("monolith")));
     assert!(may_depend(Floor::Sandbox(6), "normal", Floor::Sandbox(5)));
 }
 

@@ -1,0 +1,1 @@
+//! The shop before: one program, one database, one transaction.

@@ -1,0 +1,1 @@
+//! The shop's switches and faults, in the shape of flagd.

@@ -1,0 +1,1 @@
+//! The bus port: events kept durably until they are acknowledged.

@@ -1,0 +1,1 @@
+//! The cache port: moka embedded, or Redis.

@@ -1,0 +1,1 @@
+//! What every service is made of: serving, draining, problems, validated input, tokens.

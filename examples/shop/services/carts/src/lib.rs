@@ -1,0 +1,1 @@
+//! What a customer means to buy.

@@ -1,0 +1,1 @@
+//! Products and categories, read through a cache.

@@ -1,0 +1,1 @@
+//! Stock, and who holds how much of it.

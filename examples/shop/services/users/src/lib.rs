@@ -1,0 +1,1 @@
+//! Customers, their passwords and tokens.
