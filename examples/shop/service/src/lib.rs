@@ -1,1 +1,18 @@
-//! What every service is made of: serving, draining, problems, validated input, tokens.
+//! What every service is made of, so that each holds only what it is about.
+//!
+//! - [`serve`]: listening, and stopping without losing what is under way.
+//! - [`input`]: what comes in is checked before a handler sees it.
+//! - [`failure`]: what goes wrong goes out as a problem, and into the log where it is our fault.
+//! - [`token`], [`password`]: who is asking.
+//! - [`operate`]: the routes that all services have.
+
+pub mod failure;
+pub mod input;
+pub mod operate;
+pub mod password;
+pub mod serve;
+pub mod token;
+
+pub use failure::{Answer, Failure};
+pub use input::{Body, Path, Query};
+pub use serve::{Running, Stop, listen, serve};

@@ -1,0 +1,110 @@
+//! Listening, and stopping without losing what is under way.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::serve::ListenerExt;
+use shop_contracts::{Kind, Problem};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::input::LONGEST_BODY;
+
+/// How long a service that stops waits for what is under way.
+pub const DRAIN: Duration = Duration::from_millis(1500);
+
+/// Tells services to stop. The last clone of it that is dropped does so, too.
+#[derive(Clone, Debug)]
+pub struct Stop(watch::Sender<bool>);
+
+impl Default for Stop {
+    fn default() -> Stop {
+        Stop(watch::Sender::new(false))
+    }
+}
+
+impl Stop {
+    /// Now. What is under way is finished, nothing new is begun.
+    pub fn now(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Ends when it is time to stop.
+    pub fn asked(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut asked = self.0.subscribe();
+        async move {
+            // An error means that nobody is left who could ask.
+            let _ = asked.wait_for(|asked| *asked).await;
+        }
+    }
+}
+
+/// A service that answers.
+#[derive(Debug)]
+pub struct Running {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it answers.
+    pub address: SocketAddr,
+    task: JoinHandle<bool>,
+}
+
+impl Running {
+    /// Where it answers, as others write it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Waits until it has stopped; whether all that was under way came to its end.
+    pub async fn stopped(self) -> bool {
+        self.task.await.unwrap_or(false)
+    }
+}
+
+/// A place to listen at. Port 0 is any free one.
+///
+/// # Errors
+/// The port is taken, or not ours to take.
+pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// Serves `router` until `stop`, then for at most [`DRAIN`] what is under way.
+///
+/// # Errors
+/// The listener has no address: it is closed.
+pub fn serve(
+    name: &'static str,
+    listener: TcpListener,
+    router: Router,
+    stop: &Stop,
+) -> io::Result<Running> {
+    let address = listener.local_addr()?;
+    let router = router
+        .fallback(|| async { Problem::new(Kind::NotFound, "no such address here") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(Kind::MethodNotAllowed, "this address takes other methods")
+        })
+        .layer(DefaultBodyLimit::max(LONGEST_BODY));
+    // An answer is one small write, and Nagle's algorithm would hold it back.
+    let listener = listener.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
+    let (drained, cut) = (stop.asked(), stop.asked());
+    let task = tokio::spawn(async move {
+        let serving = axum::serve(listener, router).with_graceful_shutdown(drained);
+        tokio::select! {
+            // axum's accept loop does not fail: it waits and tries again.
+            _ = serving => true,
+            () = async { cut.await; tokio::time::sleep(DRAIN).await } => {
+                tracing::warn!(service = name, "stopped with requests under way");
+                false
+            }
+        }
+    });
+    Ok(Running { name, address, task })
+}
