@@ -2,7 +2,7 @@
 //!
 //! The same seed and size give the same list, to the byte, on every machine and in every version
 //! of the crates below. Databases of one seed can be compared, and a load generator can name a
-//! product without having asked for it. So the random numbers are [our own](Random): `rand`
+//! product without having asked for it. So the random numbers are our own: `rand`
 //! promises no such thing for its `StdRng`.
 //!
 //! **The order of the list is the order of popularity.** A load generator that draws Zipf ranks
