@@ -1,1 +1,159 @@
-//! The storage port: SQLite embedded, or PostgreSQL.
+//! The storage port: where a service keeps what it must not lose.
+//!
+//! Two sides stand behind one type, [`Database`], and a service cannot tell which it has:
+//!
+//! | side | place | one service's database |
+//! | --- | --- | --- |
+//! | SQLite, embedded | `sqlite://FOLDER` | the file `FOLDER/orders.db` |
+//! | PostgreSQL | `postgres://…` | the schema `orders`, first in the search path |
+//!
+//! Both speak through sqlx's `Any` driver, so there is one SQL text for both. What that asks of
+//! those who write it: `$1` for parameters; columns of `BIGINT` and `TEXT` alone, with times in
+//! microseconds since 1970 and ids as text; `CAST(SUM(x) AS BIGINT)`, since PostgreSQL sums into
+//! `NUMERIC`; and no word of either dialect, but for [`Database::for_update`]. Why one text and
+//! not two implementations of each query: docs/decisions/0010-one-sql.md.
+//!
+//! # Reading and writing
+//!
+//! [`Database::reader`] is for questions, [`Database::begin`] for changes. SQLite has one writer
+//! at a time, whoever asks, so a change begins with `BEGIN IMMEDIATE` and waits its turn there.
+//! The usual `BEGIN` takes the lock at the first write instead, and fails at once where another
+//! has written since the transaction's first read: <https://www.sqlite.org/lang_transaction.html>.
+//!
+//! # When the server stalls or dies
+//!
+//! Whoever waits for a connection or a lock gets [`Error::Busy`] after [`Options::patience`]. A lost
+//! server is [`Error::Unavailable`]; the next call tries a new connection. A statement under way
+//! when its connection dies may or may not have been carried out; one inside a transaction was
+//! not, unless it was the commit.
+
+mod error;
+mod migrate;
+mod open;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use sqlx::{Any, AnyPool, Transaction};
+
+pub use error::Error;
+pub use migrate::Migration;
+pub use sqlx;
+
+/// How a database is held.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The most connections for reading; on PostgreSQL, for everything.
+    pub connections: u32,
+    /// How long to wait for a connection, and for a lock.
+    pub patience: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { connections: 4, patience: Duration::from_secs(5) }
+    }
+}
+
+/// Which side this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Embedded: a file.
+    Sqlite,
+    /// A server.
+    Postgres,
+}
+
+/// One service's database. Clones are handles to the same.
+#[derive(Clone, Debug)]
+pub struct Database {
+    side: Side,
+    readers: AnyPool,
+    writers: AnyPool,
+    reads: Arc<AtomicU64>,
+}
+
+impl Database {
+    /// The database `name` at the place `url`, made if it is not there, with `migrations` applied.
+    ///
+    /// Several processes may open the same one at the same time: one migrates, the others wait.
+    ///
+    /// # Errors
+    /// [`Error::Place`] for a `url` that is neither `sqlite:` nor `postgres:`, or a folder that cannot
+    /// be made; [`Error::Migration`] where the database was made by a newer or a changed program.
+    pub async fn open(
+        url: &str,
+        name: &str,
+        migrations: &[Migration],
+        options: Options,
+    ) -> Result<Database, Error> {
+        let opened = open::open(url, name, options).await?;
+        let database = Database {
+            side: opened.side,
+            readers: opened.readers,
+            writers: opened.writers,
+            reads: Arc::default(),
+        };
+        migrate::run(&database.writers, name, migrations, opened.lock).await?;
+        Ok(database)
+    }
+
+    /// Which side this is, for those who show it. Nothing should depend on it.
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// For one question. Each call counts in [`Database::reads`].
+    pub fn reader(&self) -> &AnyPool {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        &self.readers
+    }
+
+    /// Questions asked by way of [`Database::reader`] since this was opened.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    /// A change: all of it or nothing. Dropped without a commit, nothing happened.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when the turn did not come in time; [`Error::Unavailable`].
+    pub async fn begin(&self) -> Result<Transaction<'static, Any>, Error> {
+        Ok(match self.side {
+            Side::Sqlite => self.writers.begin_with("BEGIN IMMEDIATE").await?,
+            Side::Postgres => self.writers.begin().await?,
+        })
+    }
+
+    /// What makes a `SELECT` inside a transaction lock the rows that it finds. SQLite needs no
+    /// word for it: there, who has begun is alone.
+    pub fn for_update(&self) -> &'static str {
+        match self.side {
+            Side::Sqlite => "",
+            Side::Postgres => " FOR UPDATE",
+        }
+    }
+
+    /// Whether it answers.
+    ///
+    /// # Errors
+    /// As for any question.
+    pub async fn ping(&self) -> Result<(), Error> {
+        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        Ok(())
+    }
+
+    /// Closes every connection, after what is under way. SQLite then folds its write-ahead log
+    /// into the file.
+    pub async fn close(&self) {
+        self.writers.close().await;
+        self.readers.close().await;
+    }
+}
+
+/// Now, as it is stored: microseconds since 1970, UTC.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,131 @@
+//! Orders, and how far they are.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `POST /orders` | checks the customer's cart out: 201 and the [`Order`], confirmed |
+//! | `GET /orders?customer` | the customer's [`Order`]s, the latest first |
+//! | `GET /orders/{id}?customer` | the [`Order`], if it is theirs |
+//! | `GET /books` | [`Books`] |
+
+use http::Method;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Peer;
+use crate::carts::Line;
+use crate::id::{CustomerId, OrderId};
+use crate::money::Money;
+use crate::problem::Problem;
+use crate::text::{Card, IdempotencyKey};
+
+/// How far an order is. Which may follow which is the orders service's own table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Placed; nothing has been done for it.
+    Pending,
+    /// All of it is held in the warehouse.
+    StockReserved,
+    /// Charged.
+    Paid,
+    /// The customer's.
+    Confirmed,
+    /// There was not enough in stock.
+    Rejected,
+    /// It did not work out; what was done for it is being undone.
+    Cancelling,
+    /// It did not work out, and nothing is left of it.
+    Cancelled,
+}
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Order {
+    /// Its id.
+    pub id: OrderId,
+    /// Whose it is.
+    pub customer: CustomerId,
+    /// How far it is.
+    pub state: State,
+    /// What was bought, at the prices of that moment.
+    pub lines: Vec<Line>,
+    /// What it comes to.
+    pub total: Money,
+    /// Why it did not work out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it was placed: microseconds since 1970, UTC.
+    pub placed_at: i64,
+    /// How long each step took.
+    pub took: Took,
+}
+
+/// How long the steps of a checkout took, in microseconds, where they came to an end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Took {
+    /// Holding the stock.
+    pub reserving: Option<i64>,
+    /// Charging.
+    pub paying: Option<i64>,
+    /// From the order's placing to its confirmation.
+    pub confirmed: Option<i64>,
+    /// Telling the customer.
+    pub notifying: Option<i64>,
+}
+
+/// A wish to buy what is in the cart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Checkout {
+    /// What to charge: a token of the payment provider's.
+    pub card: Card,
+}
+
+/// A wish to buy, by whom, and for the how-manieth time it is said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    /// Who buys.
+    pub customer: CustomerId,
+    /// What to charge.
+    pub card: Card,
+    /// The same key is the same wish: the answer is the order that it led to.
+    pub key: IdempotencyKey,
+}
+
+/// Sums over all orders, for those who check that they add up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Books {
+    /// How many are confirmed.
+    pub confirmed: i64,
+    /// What those come to, in minor units.
+    pub revenue: i64,
+    /// How many things were sold in them.
+    pub units: i64,
+    /// How many came to nothing.
+    pub failed: i64,
+    /// How many are still under way.
+    pub open: i64,
+}
+
+/// Asks the orders service.
+#[derive(Clone, Debug)]
+pub struct Client(pub Peer);
+
+#[allow(missing_docs, clippy::missing_errors_doc)]
+impl Client {
+    pub async fn place(&self, wish: &Place) -> Result<Order, Problem> {
+        self.0.call(Method::POST, "/orders", Some(wish)).await
+    }
+
+    pub async fn orders(&self, customer: CustomerId) -> Result<Vec<Order>, Problem> {
+        self.0.get(&format!("/orders?customer={customer}")).await
+    }
+
+    pub async fn order(&self, customer: CustomerId, id: OrderId) -> Result<Order, Problem> {
+        self.0.get(&format!("/orders/{id}?customer={customer}")).await
+    }
+
+    pub async fn books(&self) -> Result<Books, Problem> {
+        self.0.get("/books").await
+    }
+}

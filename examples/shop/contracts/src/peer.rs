@@ -1,0 +1,194 @@
+//! How one service asks another: JSON over HTTP/1.1, on connections that are kept.
+//!
+//! Every call ends: after [`Peer::patience`] it is given up as [`Kind::TimedOut`]. Whether the
+//! other side carried it out is then unknown, so what must not happen twice is named by its
+//! caller, with the order's id, and may be asked again.
+//!
+//! A refusal by the other side comes back as the [`Problem`] that it sent. A service that is not
+//! there is [`Kind::Unavailable`]. Nothing is retried here; that will be a pattern of its own.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::problem::{Kind, Problem};
+use crate::{carts, catalog, inventory, notifications, orders, payments, users};
+
+/// The longest answer that is read: the whole catalogue fits many times.
+const LONGEST: usize = 16 << 20;
+
+/// One service, as others see it. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    name: &'static str,
+    base: String,
+    http: Client<HttpConnector, Full<Bytes>>,
+    patience: Duration,
+}
+
+impl Peer {
+    /// The service `name` at `base`, such as `http://127.0.0.1:8081`.
+    pub fn new(name: &'static str, base: impl Into<String>) -> Peer {
+        let mut connector = HttpConnector::new();
+        // A request is one small write, and Nagle's algorithm would hold the next one back.
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(Duration::from_secs(1)));
+        let http = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .build(connector);
+        let base = base.into().trim_end_matches('/').to_owned();
+        Peer { name, base, http, patience: Duration::from_secs(5) }
+    }
+
+    /// The same, with another patience.
+    pub fn patience(mut self, patience: Duration) -> Peer {
+        self.patience = patience;
+        self
+    }
+
+    /// Which service this is.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Where it is.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Asks, and reads the answer as `T`.
+    ///
+    /// # Errors
+    /// The problem that the service answered with; [`Kind::Unavailable`], [`Kind::TimedOut`];
+    /// [`Kind::Internal`] for an answer that is not what was agreed.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
+        self.call(Method::GET, path, None::<&()>).await
+    }
+
+    /// Asks with a body; see [`Peer::get`].
+    ///
+    /// # Errors
+    /// As for [`Peer::get`].
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<T, Problem> {
+        let body = match body {
+            Some(body) => serde_json::to_vec(body).map_err(|_| Problem::internal())?.into(),
+            None => Bytes::new(),
+        };
+        let answer = self.forward(method, path, body, None).await?;
+        let status = answer.status();
+        let mut body = answer.into_body();
+        if status == StatusCode::NO_CONTENT {
+            body = Bytes::from_static(b"null");
+        }
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|error| self.garbled(&error));
+        }
+        Err(serde_json::from_slice(&body).unwrap_or_else(|error| self.garbled(&error)))
+    }
+
+    /// Asks, and passes the answer on as it is, a refusal too.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`], [`Kind::TimedOut`].
+    pub async fn forward(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        header: Option<(header::HeaderName, HeaderValue)>,
+    ) -> Result<Response<Bytes>, Problem> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(body)).map_err(|error| {
+            Problem::new(Kind::Malformed, format!("{path} is no address: {error}"))
+        })?;
+        let exchange = async {
+            let answer = self.http.request(request).await.map_err(|error| self.lost(&error))?;
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, LONGEST).collect().await.map_err(|error| {
+                Problem::new(Kind::Unavailable, format!("{} broke off: {error}", self.name))
+            })?;
+            Ok(Response::from_parts(head, body.to_bytes()))
+        };
+        tokio::time::timeout(self.patience, exchange).await.unwrap_or_else(|_| {
+            let waited = self.patience.as_secs_f64();
+            Err(Problem::new(Kind::TimedOut, format!("{} took over {waited} s", self.name)))
+        })
+    }
+
+    fn lost(&self, error: &hyper_util::client::legacy::Error) -> Problem {
+        let what = if error.is_connect() { "is not there" } else { "broke off" };
+        Problem::new(Kind::Unavailable, format!("the service `{}` {what}", self.name))
+    }
+
+    fn garbled(&self, error: &serde_json::Error) -> Problem {
+        Problem::new(Kind::Internal, format!("{} answered strangely: {error}", self.name))
+    }
+}
+
+/// Every service but the gateway: a client for each.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Peers {
+    pub catalog: catalog::Client,
+    pub users: users::Client,
+    pub carts: carts::Client,
+    pub orders: orders::Client,
+    pub inventory: inventory::Client,
+    pub payments: payments::Client,
+    pub notifications: notifications::Client,
+}
+
+impl Peers {
+    /// Their names, in the order in which [`Peers::at`] asks for their addresses.
+    pub const NAMES: [&'static str; 7] =
+        ["catalog", "users", "carts", "orders", "inventory", "payments", "notifications"];
+
+    /// Where each of them is, by its name.
+    pub fn at(address: impl Fn(&'static str) -> String) -> Peers {
+        let peer = |name| Peer::new(name, address(name));
+        Peers {
+            catalog: catalog::Client(peer("catalog")),
+            users: users::Client(peer("users")),
+            carts: carts::Client(peer("carts")),
+            // A checkout waits for the payment provider and the mail server.
+            orders: orders::Client(peer("orders").patience(Duration::from_secs(30))),
+            inventory: inventory::Client(peer("inventory")),
+            payments: payments::Client(peer("payments").patience(Duration::from_secs(10))),
+            notifications: notifications::Client(
+                peer("notifications").patience(Duration::from_secs(10)),
+            ),
+        }
+    }
+
+    /// All of them, to ask each the same.
+    pub fn all(&self) -> [&Peer; 7] {
+        [
+            &self.catalog.0,
+            &self.users.0,
+            &self.carts.0,
+            &self.orders.0,
+            &self.inventory.0,
+            &self.payments.0,
+            &self.notifications.0,
+        ]
+    }
+}

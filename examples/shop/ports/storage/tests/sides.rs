@@ -1,0 +1,265 @@
+//! One suite, both sides: what a service may rely on, whichever database it has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shop_storage::sqlx::{self, Row};
+use shop_storage::{Database, Error, Migration, Options};
+use tokio::sync::Barrier;
+
+const STOCK: &[Migration] = &[Migration {
+    version: 1,
+    description: "stock",
+    sql: "CREATE TABLE stock (
+            product TEXT PRIMARY KEY,
+            available BIGINT NOT NULL CHECK (available >= 0)
+          );
+          CREATE TABLE holds (
+            product TEXT NOT NULL REFERENCES stock (product),
+            held BIGINT NOT NULL
+          )",
+}];
+
+/// A place for one test, with whatever keeps it there.
+struct Place {
+    url: String,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Place {
+    fn sqlite() -> Place {
+        let folder = tempfile::tempdir().expect("a folder");
+        Place { url: format!("sqlite://{}", folder.path().display()), _folder: Some(folder) }
+    }
+
+    async fn open(&self) -> Database {
+        self.open_with(Options::default()).await
+    }
+
+    async fn open_with(&self, options: Options) -> Database {
+        Database::open(&self.url, "inventory", STOCK, options).await.expect("a database")
+    }
+}
+
+/// Writes each test once for each side.
+macro_rules! sides {
+    ($($test:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::Place::sqlite()).await;
+            })*
+        }
+    };
+}
+
+sides! {
+    a_change_is_there_after_its_commit
+    a_change_that_is_dropped_did_not_happen
+    a_name_that_is_taken_is_told_apart
+    the_database_guards_its_own_rules
+    migrations_run_once_also_when_many_open_at_once
+    a_changed_migration_is_refused
+    who_waits_for_a_lock_gets_an_end
+    conditional_updates_of_one_row_never_oversell
+    every_integer_and_every_text_comes_back_as_it_was
+    sums_and_counts_are_integers
+    two_services_in_one_place_do_not_meet
+    reads_are_counted
+}
+
+async fn put(database: &Database, product: &str, available: i64) -> Result<(), Error> {
+    let mut change = database.begin().await?;
+    sqlx::query("INSERT INTO stock (product, available) VALUES ($1, $2)")
+        .bind(product)
+        .bind(available)
+        .execute(&mut *change)
+        .await?;
+    change.commit().await?;
+    Ok(())
+}
+
+async fn available(database: &Database, product: &str) -> Option<i64> {
+    sqlx::query_scalar("SELECT available FROM stock WHERE product = $1")
+        .bind(product)
+        .fetch_optional(database.reader())
+        .await
+        .expect("an answer")
+}
+
+async fn a_change_is_there_after_its_commit(place: Place) {
+    let database = place.open().await;
+    put(&database, "tea", 7).await.expect("room for tea");
+    assert_eq!(available(&database, "tea").await, Some(7));
+    database.close().await;
+    assert_eq!(available(&place.open().await, "tea").await, Some(7), "after opening it again");
+}
+
+async fn a_change_that_is_dropped_did_not_happen(place: Place) {
+    let database = place.open().await;
+    put(&database, "tea", 7).await.expect("room for tea");
+    let mut change = database.begin().await.expect("a turn");
+    sqlx::query("UPDATE stock SET available = 0").execute(&mut *change).await.expect("an update");
+    drop(change);
+    assert_eq!(available(&database, "tea").await, Some(7));
+    put(&database, "milk", 1).await.expect("the turn is free again");
+}
+
+async fn a_name_that_is_taken_is_told_apart(place: Place) {
+    let database = place.open().await;
+    put(&database, "tea", 7).await.expect("room for tea");
+    let again = put(&database, "tea", 8).await.expect_err("tea is there");
+    assert!(matches!(again, Error::Taken(_)), "{again:?}");
+    assert_eq!(available(&database, "tea").await, Some(7));
+}
+
+async fn the_database_guards_its_own_rules(place: Place) {
+    let database = place.open().await;
+    let negative = put(&database, "tea", -1).await.expect_err("a check");
+    assert!(matches!(negative, Error::Rule(_)), "{negative:?}");
+    let mut change = database.begin().await.expect("a turn");
+    let orphan = sqlx::query("INSERT INTO holds (product, held) VALUES ('ghost', 1)")
+        .execute(&mut *change)
+        .await
+        .map_err(Error::from)
+        .expect_err("a foreign key");
+    assert!(matches!(orphan, Error::Rule(_)), "{orphan:?}");
+}
+
+async fn migrations_run_once_also_when_many_open_at_once(place: Place) {
+    let place = Arc::new(place);
+    let together = Arc::new(Barrier::new(4));
+    let opened: Vec<_> = (0..4)
+        .map(|_| {
+            let (place, together) = (Arc::clone(&place), Arc::clone(&together));
+            tokio::spawn(async move {
+                together.wait().await;
+                place.open().await
+            })
+        })
+        .collect();
+    for (number, database) in opened.into_iter().enumerate() {
+        let database = database.await.expect("no panic");
+        put(&database, &format!("tea {number}"), 1).await.expect("a table");
+    }
+}
+
+async fn a_changed_migration_is_refused(place: Place) {
+    place.open().await.close().await;
+    let changed = [Migration { sql: "CREATE TABLE other (a BIGINT)", ..STOCK[0] }];
+    let refused = Database::open(&place.url, "inventory", &changed, Options::default())
+        .await
+        .expect_err("another schema");
+    assert!(matches!(refused, Error::Migration { .. }), "{refused:?}");
+}
+
+async fn who_waits_for_a_lock_gets_an_end(place: Place) {
+    let patience = Duration::from_millis(200);
+    let database = place.open_with(Options { patience, ..Options::default() }).await;
+    put(&database, "tea", 7).await.expect("room for tea");
+    let other = place.open_with(Options { patience, ..Options::default() }).await;
+    let mut holder = database.begin().await.expect("a turn");
+    let lock =
+        format!("SELECT available FROM stock WHERE product = 'tea'{}", database.for_update());
+    sqlx::query(&lock).fetch_one(&mut *holder).await.expect("a row");
+    // One in the same process, one as if in another.
+    for waiting in [&database, &other] {
+        let refused = async {
+            let mut change = waiting.begin().await?;
+            sqlx::query(&lock).fetch_one(&mut *change).await?;
+            Ok::<_, Error>(())
+        };
+        let refused = refused.await.expect_err("the row is locked");
+        assert!(matches!(refused, Error::Busy(_)), "{refused:?}");
+    }
+    assert_eq!(available(&database, "tea").await, Some(7), "readers do not wait");
+    holder.rollback().await.expect("an end");
+    put(&other, "milk", 1).await.expect("the turn is free again");
+}
+
+async fn conditional_updates_of_one_row_never_oversell(place: Place) {
+    let database = place.open().await;
+    put(&database, "tea", 20).await.expect("room for tea");
+    let together = Arc::new(Barrier::new(40));
+    let buyers: Vec<_> = (0..40)
+        .map(|_| {
+            let (database, together) = (database.clone(), Arc::clone(&together));
+            tokio::spawn(async move {
+                together.wait().await;
+                let mut change = database.begin().await.expect("a turn");
+                let sold = sqlx::query(
+                    "UPDATE stock SET available = available - 1
+                     WHERE product = 'tea' AND available >= 1",
+                )
+                .execute(&mut *change)
+                .await
+                .expect("an update");
+                change.commit().await.expect("a commit");
+                sold.rows_affected()
+            })
+        })
+        .collect();
+    let mut sold = 0;
+    for buyer in buyers {
+        sold += buyer.await.expect("no panic");
+    }
+    assert_eq!((sold, available(&database, "tea").await), (20, Some(0)));
+}
+
+async fn every_integer_and_every_text_comes_back_as_it_was(place: Place) {
+    let database = place.open().await;
+    for (text, number) in [("", 0), ("Käse 🧀 'quoted' \\ \"", i64::MAX), ("a\nb\tc", 1 << 53)] {
+        put(&database, text, number).await.expect("room");
+        let row = sqlx::query("SELECT product, available FROM stock WHERE product = $1")
+            .bind(text)
+            .fetch_one(database.reader())
+            .await
+            .expect("the row");
+        assert_eq!((row.get::<String, _>(0), row.get::<i64, _>(1)), (text.to_owned(), number));
+    }
+}
+
+async fn sums_and_counts_are_integers(place: Place) {
+    let database = place.open().await;
+    let totals = || {
+        sqlx::query_as::<_, (i64, i64, i64)>(
+            "SELECT COUNT(*), CAST(COALESCE(SUM(available), 0) AS BIGINT),
+                    COALESCE(MIN(available), 0) FROM stock",
+        )
+        .fetch_one(database.reader())
+    };
+    assert_eq!(totals().await.expect("an empty table has totals"), (0, 0, 0));
+    put(&database, "tea", 7).await.expect("room");
+    put(&database, "milk", 5).await.expect("room");
+    assert_eq!(totals().await.expect("totals"), (2, 12, 5));
+}
+
+async fn two_services_in_one_place_do_not_meet(place: Place) {
+    let inventory = place.open().await;
+    put(&inventory, "tea", 7).await.expect("room");
+    let other = Database::open(&place.url, "orders", STOCK, Options::default()).await;
+    assert_eq!(available(&other.expect("a database"), "tea").await, None);
+}
+
+async fn reads_are_counted(place: Place) {
+    let database = place.open().await;
+    for _ in 0..3 {
+        available(&database, "tea").await;
+    }
+    assert_eq!(database.reads(), 3);
+}
+
+#[tokio::test]
+async fn a_place_that_is_none_says_what_would_be_one() {
+    let refused = Database::open("mysql://me:secret@host/db", "orders", &[], Options::default());
+    let told = refused.await.expect_err("no place").to_string();
+    assert!(told.contains("sqlite://FOLDER") && !told.contains("secret"), "{told}");
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_says_why() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let url = format!("sqlite://{}/below", file.path().display());
+    let refused = Database::open(&url, "orders", &[], Options::default()).await;
+    assert!(matches!(refused, Err(Error::Place { .. })), "{refused:?}");
+}
