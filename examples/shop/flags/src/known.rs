@@ -1,0 +1,131 @@
+//! The one table of all switches. A topic that brings a pattern or a fault adds a line.
+
+/// What the table says of one flag.
+#[derive(Debug)]
+pub struct Known {
+    /// The flag's key, such as `fault.payment`.
+    pub name: &'static str,
+    /// What it does, in a sentence.
+    pub description: &'static str,
+    /// The names of its variants. Their values are the names again, as strings.
+    pub variants: &'static [&'static str],
+    /// The place among the variants of the one that holds where nobody said anything.
+    pub default: usize,
+}
+
+/// A flag as a type: an enum of its variants. Implemented by the table, and nowhere else.
+pub trait Switch: Copy + private::Sealed + 'static {
+    /// The place of the flag in [`KNOWN`].
+    const PLACE: usize;
+
+    /// The place of this variant among those of the flag.
+    fn index(self) -> usize;
+
+    /// The variant at a place.
+    ///
+    /// # Panics
+    /// If the flag has fewer variants.
+    fn at(index: usize) -> Self;
+}
+
+mod private {
+    pub trait Sealed {}
+}
+
+macro_rules! switches {
+    ($($name:literal => $switch:ident {
+        $($word:literal $variant:ident),+
+    } = $default:ident, $description:literal;)+) => {
+        $(
+            #[doc = concat!("`", $name, "`: ", $description)]
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub enum $switch {
+                $(#[doc = concat!("`", $word, "`")] $variant),+
+            }
+
+            impl private::Sealed for $switch {}
+
+            impl Switch for $switch {
+                const PLACE: usize = Place::$switch as usize;
+
+                fn index(self) -> usize {
+                    self as usize
+                }
+
+                fn at(index: usize) -> Self {
+                    [$(Self::$variant),+][index]
+                }
+            }
+        )+
+
+        enum Place {
+            $($switch),+
+        }
+
+        /// The table, in the order of its lines.
+        pub static KNOWN: &[Known] = &[$(Known {
+            name: $name,
+            description: $description,
+            variants: &[$($word),+],
+            default: $switch::$default as usize,
+        }),+];
+    };
+}
+
+switches! {
+    "pattern.cache" => PatternCache { "off" Off, "cache_aside" CacheAside, "stampede" Stampede } = Stampede,
+        "How the catalogue is read: from the database each time, through a cache, or through a cache that lets one reader refill it.";
+    "fault.payment" => FaultPayment { "off" Off, "slow" Slow, "decline" Decline, "error" Error, "hang" Hang } = Off,
+        "What is wrong with the payment provider: it takes longer, says no, is out of order, or charges and never answers.";
+    "fault.email" => FaultEmail { "off" Off, "slow" Slow, "error" Error } = Off,
+        "What is wrong with the mail server: it takes longer, or is out of order.";
+    "fault.catalog_db" => FaultCatalogDb { "off" Off, "slow" Slow } = Off,
+        "What is wrong with the catalogue's database: each read takes 50 ms longer.";
+    "fault.cache" => FaultCache { "off" Off, "down" Down } = Off,
+        "What is wrong with the cache: it does not answer.";
+}
+
+/// The line of a flag, and its place in the table.
+pub(crate) fn find(name: &str) -> Option<(usize, &'static Known)> {
+    KNOWN.iter().enumerate().find(|(_, known)| known.name == name)
+}
+
+impl Known {
+    /// The place of a variant.
+    pub(crate) fn variant(&self, name: &str) -> Option<usize> {
+        self.variants.iter().position(|variant| *variant == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_unique_and_of_a_known_kind() {
+        let names: HashSet<_> = KNOWN.iter().map(|known| known.name).collect();
+        assert_eq!(names.len(), KNOWN.len());
+        for known in KNOWN {
+            let kind = known.name.split_once('.').map(|(kind, _)| kind);
+            assert!(matches!(kind, Some("pattern" | "fault")), "{}", known.name);
+            let variants: HashSet<_> = known.variants.iter().collect();
+            assert_eq!(variants.len(), known.variants.len(), "{}", known.name);
+            assert!(known.description.ends_with('.'), "{}", known.name);
+        }
+    }
+
+    #[test]
+    fn every_fault_is_off_unless_somebody_wants_it() {
+        for known in KNOWN.iter().filter(|known| known.name.starts_with("fault.")) {
+            assert_eq!(known.variants[known.default], "off", "{}", known.name);
+        }
+    }
+
+    #[test]
+    fn types_and_table_agree() {
+        assert_eq!(KNOWN[FaultPayment::PLACE].name, "fault.payment");
+        assert_eq!(KNOWN[FaultPayment::PLACE].variants[FaultPayment::Hang.index()], "hang");
+        assert_eq!(FaultPayment::at(FaultPayment::Hang.index()), FaultPayment::Hang);
+    }
+}
