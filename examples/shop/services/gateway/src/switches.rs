@@ -27,7 +27,7 @@ async fn set(State(gateway): State<Gateway>, body: Bytes) -> Result<Json<Value>,
     let refused = |invalid: shop_flags::Invalid| Problem::new(Kind::Invalid, invalid.to_string());
     gateway.flags.merge(&body).map_err(refused)?;
     for peer in gateway.peers.all() {
-        let answer = peer.forward(Method::PUT, "/flags", body.clone(), None).await?;
+        let answer = peer.forward(Method::PUT, "/flags", body.clone(), &[]).await?;
         if !answer.status().is_success() {
             let detail = format!("the service `{}` did not take the switches", peer.name());
             return Err(Problem::new(Kind::Unavailable, detail));
