@@ -16,7 +16,7 @@ usage: testbed <command> [server]
   doctor                         what a lesson would find on this machine
   setup [--print] [--method M]   install one (apt, dnf, brew, wheel)
 
-The server is redis. Exit status: 0 done, 1 not done, 2 not understood.";
+The server is redis, or postgres. Exit status: 0 done, 1 not done, 2 not understood.";
 
 fn main() -> ExitCode {
     let order = match Order::read(std::env::args().skip(1)) {
@@ -81,7 +81,7 @@ impl Order {
             bail!("no command `{}`", order.command);
         }
         if order.servers.is_empty() {
-            order.servers = RECIPES.iter().collect();
+            order.servers = vec![&testbed::redis::RECIPE];
         }
         Ok(order)
     }
@@ -166,7 +166,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 fn setup(recipe: &Recipe, method: Option<Method>, print: bool) -> Result<bool> {
-    let found = program::find(recipe.programs);
+    let found = program::of(recipe);
     if let (Some(program), None, false) = (&found, method, print) {
         println!("{} is here already: {}", recipe.name, program.display());
         println!("next: cargo lab doctor");
@@ -182,8 +182,8 @@ fn setup(recipe: &Recipe, method: Option<Method>, print: bool) -> Result<bool> {
         return Ok(true);
     }
     plan.run(false).map_err(anyhow::Error::msg).context("setup failed")?;
-    let program = program::find(recipe.programs)
-        .with_context(|| format!("{} is still not to be found", recipe.name))?;
+    let program =
+        program::of(recipe).with_context(|| format!("{} is still not to be found", recipe.name))?;
     println!("{} is installed: {}", recipe.name, program.display());
     println!("next: cargo lab doctor");
     Ok(true)

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use testbed::server::install::Packages;
 use testbed::server::{self, Address, Greeting, Holder, Recipe, Step};
 
@@ -15,12 +16,17 @@ const ECHO: Recipe = Recipe {
     id: "echo",
     variable: "TESTBED_TEST_ECHO_URL",
     programs: &["no-such-echo-server", "sh"],
+    places: &[],
+    rootless: false,
+    many_files: false,
     port: 7,
     private: || Address::Unix("echo.sock".into()),
     arguments: |address| {
         let script = format!("echo Echo 1.0 >{address}; echo Now Listening; exec sleep 60");
         vec!["-c".into(), script]
     },
+    furnish: |_| Ok(()),
+    farewell: Signal::KILL,
     ready: "now listening",
     patience: Duration::from_secs(10),
     url: |address| format!("echo:{address}"),

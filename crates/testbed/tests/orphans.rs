@@ -3,15 +3,20 @@
 
 #![allow(clippy::unwrap_used)] // A test may stop at the first surprise, helpers included.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use testbed::server::supervised::{Supervised, Trouble};
+use testbed::server::supervised::{Launch, Supervised, Trouble};
 
 const ROUNDS: usize = 50;
-const GONE_WITHIN: Duration = Duration::from_secs(2);
+/// PostgreSQL's servers are slower to start, and what can go wrong is the same each time.
+const ROUNDS_OF_POSTGRES: u32 = 20;
+/// Some milliseconds on a machine that has nothing else to do.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What an owner is to do; set only for the child processes of these tests.
 const PART: &str = "TESTBED_TEST_PART";
@@ -26,24 +31,50 @@ fn owner() {
             println!("\nready {} {}", redis.pid().unwrap(), redis.room().unwrap().display());
             std::thread::sleep(Duration::from_secs(60));
         }
+        Ok("postgres") => {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let postgres = runtime.block_on(testbed::postgres::process()).unwrap();
+            let mut session = testbed::postgres::Session::open(
+                &testbed::postgres::Target::read(postgres.url()).unwrap(),
+                Duration::from_secs(60),
+            )
+            .unwrap();
+            println!("\nready {} {}", postgres.pid().unwrap(), postgres.room().unwrap().display());
+            // A session that is at work would not notice the end of the first process.
+            let _ = session.query("SELECT count(*) FROM generate_series(1, 1e12)");
+        }
         Ok("waiting") => {
-            let patience = Duration::from_secs(60);
-            let _ = Supervised::start(Path::new("sleep"), &["60".into()], "never", patience);
+            let arguments = ["60".into()];
+            let launch = Launch::plain(Path::new("sleep"), &arguments, "never");
+            let _ = Supervised::start(&Launch { patience: Duration::from_secs(60), ..launch });
         }
         _ => {}
     }
 }
 
+/// A folder for rooms, in memory where there is such a place, as they usually are. As root,
+/// PostgreSQL works as somebody else, who must be let in.
+fn rooms() -> tempfile::TempDir {
+    let memory = tempfile::tempdir_in("/dev/shm");
+    let rooms = memory.or_else(|_| tempfile::tempdir()).unwrap();
+    std::fs::set_permissions(rooms.path(), Permissions::from_mode(0o1777)).unwrap();
+    rooms
+}
+
 fn play(part: &str, rooms: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    act(part, rooms).spawn().unwrap()
+}
+
+fn act(part: &str, rooms: &Path) -> Command {
+    let mut owner = Command::new(std::env::current_exe().unwrap());
+    owner
         .args(["--exact", "owner", "--ignored", "--nocapture"])
         .env(PART, part)
         .env("TMPDIR", rooms)
         .env_remove("TESTBED_ONLY")
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+        .stderr(Stdio::null());
+    owner
 }
 
 fn running(pid: &str) -> bool {
@@ -74,7 +105,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
 
 #[test]
 fn the_server_is_gone_after_its_owner_was_killed() {
-    let rooms = tempfile::tempdir().unwrap();
+    let rooms = rooms();
     let mut longest = Duration::ZERO;
     for _ in 0..ROUNDS {
         let mut owner = play("ready", rooms.path());
@@ -95,7 +126,7 @@ fn the_server_is_gone_after_its_owner_was_killed() {
 #[cfg(target_os = "linux")]
 #[test]
 fn nothing_is_left_of_a_server_whose_owner_was_killed_before_it_was_ready() {
-    let rooms = tempfile::tempdir().unwrap();
+    let rooms = rooms();
     for _ in 0..ROUNDS {
         let mut owner = play("waiting", rooms.path());
         // The supervisor, its guard and the server that never becomes ready.
@@ -110,7 +141,7 @@ fn nothing_is_left_of_a_server_whose_owner_was_killed_before_it_was_ready() {
 #[cfg(target_os = "linux")]
 #[test]
 fn nothing_is_left_whenever_the_owner_was_killed() {
-    let rooms = tempfile::tempdir().unwrap();
+    let rooms = rooms();
     for round in 0..ROUNDS {
         let mut owner = play("ready", rooms.path());
         // From before the supervisor starts until after the server is ready.
@@ -126,8 +157,53 @@ fn nothing_is_left_whenever_the_owner_was_killed() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn no_process_of_a_postgres_is_left_after_its_owner_was_killed() {
+    let rooms = rooms();
+    let mut longest = Duration::ZERO;
+    for _ in 0..ROUNDS_OF_POSTGRES {
+        let mut owner = play("postgres", rooms.path());
+        let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+        let ready = lines.find_map(|line| Some(line.ok()?.strip_prefix("ready ")?.to_owned()));
+        let ready = ready.expect("the owner has a server");
+        let (pid, room) = ready.split_once(' ').unwrap();
+        assert!(running(pid) && Path::new(room).is_dir());
+        // The supervisor, its guard, the server, three or more of its own, and the session.
+        eventually("all of it runs", || workers(rooms.path()) >= 7);
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        let processes = eventually("no process is left", || workers(rooms.path()) == 0);
+        let room = eventually("its room is gone", || empty(rooms.path()));
+        longest = longest.max(processes + room);
+    }
+    println!("longest of {ROUNDS_OF_POSTGRES}: {longest:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_is_left_of_a_postgres_whenever_its_owner_was_killed() {
+    let rooms = rooms();
+    let kept = tempfile::tempdir().unwrap();
+    for round in 0..2 * ROUNDS_OF_POSTGRES {
+        // With the copy of a data directory, and without one, when it has to be made first.
+        let fresh = tempfile::tempdir().unwrap();
+        let state = if round % 2 == 0 { kept.path() } else { fresh.path() };
+        let mut owner = act("postgres", rooms.path()).env("TESTBED_STATE", state).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(20) * round);
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        let nothing = || workers(rooms.path()) == 0 && empty(rooms.path());
+        eventually("nothing is left", nothing);
+        std::thread::sleep(Duration::from_millis(20));
+        eventually("nothing has come back", nothing);
+    }
+}
+
 fn start(script: &str, patience: Duration) -> Result<Supervised, Trouble> {
-    Supervised::start(Path::new("sh"), &["-c".into(), script.into()], "welcome", patience)
+    let arguments = ["-c".into(), script.into()];
+    let launch = Launch::plain(Path::new("sh"), &arguments, "welcome");
+    Supervised::start(&Launch { patience, ..launch })
 }
 
 #[test]
@@ -147,7 +223,7 @@ fn a_server_that_is_never_ready_is_given_up() {
 #[test]
 fn a_program_that_is_not_there_is_said_to_be_so() {
     let nowhere = Path::new("/nowhere/redis-server");
-    let died = Supervised::start(nowhere, &[], "ready", Duration::from_secs(5)).unwrap_err();
+    let died = Supervised::start(&Launch::plain(nowhere, &[], "ready")).unwrap_err();
     // Shells differ in the words: 127 is POSIX's.
     let said = died.to_string();
     assert!(said.starts_with("/nowhere/redis-server ended: "), "{said}");

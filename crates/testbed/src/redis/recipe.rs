@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ::redis::{Connection, IntoConnectionInfo, RedisError};
 
+use rustix::process::Signal;
+
 use super::url;
 use crate::server::install::Packages;
 use crate::server::{Address, Greeting, Recipe};
@@ -14,9 +16,15 @@ pub const RECIPE: Recipe = Recipe {
     id: "redis",
     variable: "REDIS_URL",
     programs: &["redis-server", "valkey-server"],
+    places: &[],
+    rootless: false,
+    many_files: false,
     port: 6379,
     private: || Address::Unix("redis.sock".into()),
     arguments,
+    furnish: |_| Ok(()),
+    // Busy with a script it would hear nothing else.
+    farewell: Signal::KILL,
     ready: "ready to accept connections",
     patience: Duration::from_secs(10),
     url: |address| url::render(address, &::redis::RedisConnectionInfo::default()),

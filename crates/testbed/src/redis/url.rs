@@ -5,6 +5,7 @@ use std::fmt::Write;
 use ::redis::{ProtocolVersion, RedisConnectionInfo};
 
 use crate::server::Address;
+use crate::server::address::encode;
 
 /// The URL of `address` with the database, credentials and protocol of `settings`.
 pub(crate) fn render(address: &Address, settings: &RedisConnectionInfo) -> String {
@@ -32,19 +33,6 @@ pub(crate) fn render(address: &Address, settings: &RedisConnectionInfo) -> Strin
             url
         }
     }
-}
-
-/// Percent-encodes all but the unreserved characters of RFC 3986, section 2.3.
-fn encode(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]

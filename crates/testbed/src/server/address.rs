@@ -1,6 +1,6 @@
 //! Where a server listens.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::path::PathBuf;
 
 /// Where a client, or a proxy in front of the server, connects to.
@@ -20,4 +20,17 @@ impl fmt::Display for Address {
             Self::Tcp(host, port) => write!(f, "{host}:{port}"),
         }
     }
+}
+
+/// Percent-encodes all but the unreserved characters of RFC 3986, section 2.3.
+pub(crate) fn encode(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }

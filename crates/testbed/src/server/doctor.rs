@@ -31,7 +31,7 @@ fn finding(recipe: &Recipe, step: Step) -> Finding {
             Ok(engine) => (true, format!("a Docker engine answers at {engine}")),
             Err(why) => (false, why),
         },
-        Step::Install => match (program::find(recipe.programs), unasked()) {
+        Step::Install => match (program::of(recipe), unasked()) {
             (Some(_), _) => (false, "not needed".into()),
             (None, true) => (true, "by apt-get, when it is first needed".into()),
             (None, false) => (false, setup(recipe)),

@@ -161,7 +161,7 @@ pub fn unasked() -> bool {
 /// What to tell the user.
 pub fn install(recipe: &Recipe) -> Result<(), String> {
     let _lock = lock().map_err(|error| format!("cannot lock .lab/install.lock: {error}"))?;
-    if program::find(recipe.programs).is_some() {
+    if program::of(recipe).is_some() {
         return Ok(());
     }
     let plan = Method::Apt.plan(recipe).ok_or("apt-get has no package for it")?;

@@ -13,9 +13,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::process::{running, signal};
 use super::{Address, Recipe, program};
 
 /// How long a server may take to end by itself before it is killed.
@@ -141,7 +142,7 @@ pub fn up(recipe: &Recipe, port: Option<u16>) -> Result<Kept, Error> {
     if let Some(Record { pid, url, .. }) = read(recipe) {
         return Err(Error::Silent { pid, url });
     }
-    let program = program::find(recipe.programs).ok_or(Error::NotInstalled(recipe.name))?;
+    let program = program::of(recipe).ok_or(Error::NotInstalled(recipe.name))?;
     let next = |from: u16| (from..from.saturating_add(100)).find(|port| free(*port));
     let (port, evaded) = match port {
         Some(port) if free(port) => (port, None),
@@ -250,23 +251,6 @@ fn listener(port: u16) -> String {
     match (field('c'), field('p')) {
         (Some(command), Some(pid)) => format!(" by {command} (process {pid})"),
         _ => String::new(),
-    }
-}
-
-/// Whether the process lives. A dead one still has its number until its parent reaps it, and
-/// in a container without an init nobody does: there it is a zombie for ever (proc(5)).
-fn running(pid: u32) -> bool {
-    let numbered =
-        Pid::from_raw(pid.cast_signed()).is_some_and(|pid| test_kill_process(pid).is_ok());
-    let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // 4711 (redis-server) Z 1 …
-    numbered && !state.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z"))
-}
-
-fn signal(pid: u32, signal: Signal) {
-    if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
-        // A process that is gone is what is wanted.
-        let _ = kill_process(pid, signal);
     }
 }
 

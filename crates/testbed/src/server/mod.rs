@@ -20,20 +20,24 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub mod account;
 pub mod address;
 pub mod container;
 pub mod doctor;
 pub mod install;
 pub mod kept;
 pub mod missing;
+mod process;
 pub mod program;
 pub mod supervised;
 
+pub use account::Account;
 pub use address::Address;
 use container::Contained;
 use install::Packages;
 use missing::Missing;
-use supervised::{Supervised, Trouble};
+use rustix::process::Signal;
+use supervised::{Launch, Supervised, Trouble};
 
 /// What the chain must know about a kind of server.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +50,13 @@ pub struct Recipe {
     pub variable: &'static str,
     /// The programs that will do, the preferred one first.
     pub programs: &'static [&'static str],
+    /// Folders that hold them and are on nobody's `PATH`, as package managers choose them. A
+    /// `*` stands for a part of a name, a version as a rule; the highest is tried first.
+    pub places: &'static [&'static str],
+    /// Whether the program refuses to run as root. Then it runs as another: see [`account`].
+    pub rootless: bool,
+    /// Whether its room will hold a thousand files, and is better in memory.
+    pub many_files: bool,
     /// Its well-known port.
     pub port: u16,
     /// Where a private one listens. A relative socket path is inside its room.
@@ -53,6 +64,11 @@ pub struct Recipe {
     /// The arguments that make the program listen there, keep nothing on disk, log to
     /// standard output and stay in the foreground.
     pub arguments: fn(&Address) -> Vec<String>,
+    /// Puts into the room what must be there before the program starts. Nothing, for most.
+    pub furnish: fn(&Room) -> Result<(), String>,
+    /// The signal that ends it at once, with the processes that it has started. One that is
+    /// alone and may be busy is best killed.
+    pub farewell: Signal,
     /// Part of the log line that means that clients are welcome, in lower case.
     pub ready: &'static str,
     /// How long to wait for that line. Generous: it is met only when something is wrong.
@@ -65,6 +81,17 @@ pub struct Recipe {
     pub packages: Packages,
 }
 
+/// Where a server is about to start.
+#[derive(Debug, Clone, Copy)]
+pub struct Room<'a> {
+    /// The folder, empty as yet.
+    pub path: &'a Path,
+    /// The server's program.
+    pub program: &'a Path,
+    /// Whom the room and all in it must belong to, where that is not who we are.
+    pub account: Option<&'a Account>,
+}
+
 /// What a server says of itself.
 #[derive(Debug, Clone)]
 pub struct Greeting {
@@ -75,7 +102,7 @@ pub struct Greeting {
 }
 
 /// Every kind of server that the test bed can provide.
-pub const RECIPES: &[Recipe] = &[crate::redis::RECIPE];
+pub const RECIPES: &[Recipe] = &[crate::redis::RECIPE, crate::postgres::RECIPE];
 
 /// A step of the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,15 +291,27 @@ fn from_kept(recipe: &Recipe) -> Result<Provided, Refusal> {
 }
 
 fn from_binary(recipe: &Recipe, step: Step) -> Result<Provided, Refusal> {
-    let program = program::find(recipe.programs).ok_or_else(|| {
+    let program = program::of(recipe).ok_or_else(|| {
         Refusal::Absent(format!("no {} on this machine", recipe.programs.join(" or ")))
     })?;
     let address = (recipe.private)();
-    let arguments = (recipe.arguments)(&address);
     // A binary for another system, or a broken one: a container may still do.
     let absent = |why: String| Refusal::Absent(why);
-    let server = Supervised::start(&program, &arguments, recipe.ready, recipe.patience)
-        .map_err(|trouble| absent(trouble.to_string()))?;
+    let account = Account::of(recipe).map_err(absent)?;
+    let room = |path: &Path| {
+        (recipe.furnish)(&Room { path, program: &program, account: account.as_ref() })
+    };
+    let server = Supervised::start(&Launch {
+        program: &program,
+        arguments: &(recipe.arguments)(&address),
+        account: account.as_ref(),
+        many_files: recipe.many_files,
+        furnish: &room,
+        farewell: recipe.farewell,
+        ready: recipe.ready,
+        patience: recipe.patience,
+    })
+    .map_err(|trouble| absent(trouble.to_string()))?;
     let address = match address {
         Address::Unix(socket) => Address::Unix(server.room().join(socket)),
         tcp @ Address::Tcp(..) => tcp,

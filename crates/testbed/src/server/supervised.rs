@@ -14,15 +14,18 @@
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::fs::statvfs;
+use rustix::process::Signal;
 
-use super::Own;
+use super::process::{children, running, signal};
+use super::{Account, Own};
 
 const SCRIPT: &str = include_str!("supervise.sh");
 
@@ -38,7 +41,43 @@ const LONGEST_BASE: usize = 70;
 /// alive for ever. One at a time cannot.
 static SPAWNING: Mutex<()> = Mutex::new(());
 
-/// A server, its supervisor and its room. Dropping it kills the server and removes the room
+/// What to start, and how.
+pub struct Launch<'a> {
+    /// The server's program.
+    pub program: &'a Path,
+    /// Its arguments. Relative paths in them are inside the room.
+    pub arguments: &'a [String],
+    /// As whom, where that is not who we are.
+    pub account: Option<&'a Account>,
+    /// Whether the room will hold a thousand files, and is better in memory.
+    pub many_files: bool,
+    /// Puts into the room what must be there before the first start.
+    pub furnish: &'a dyn Fn(&Path) -> Result<(), String>,
+    /// How the server is told to end, with its children, when its owner is gone.
+    pub farewell: Signal,
+    /// It is ready when a line of its log holds this, upper and lower case alike.
+    pub ready: &'static str,
+    /// How long to wait for that line.
+    pub patience: Duration,
+}
+
+impl<'a> Launch<'a> {
+    /// A program that needs nothing but its arguments, and may be killed.
+    pub fn plain(program: &'a Path, arguments: &'a [String], ready: &'static str) -> Self {
+        Self {
+            program,
+            arguments,
+            account: None,
+            many_files: false,
+            furnish: &|_| Ok(()),
+            farewell: Signal::KILL,
+            ready,
+            patience: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A server, its supervisor and its room. Dropping it ends the server and removes the room
 /// without waiting for either: both are gone some milliseconds later.
 #[derive(Debug)]
 pub struct Supervised {
@@ -56,6 +95,9 @@ pub enum Trouble {
     /// The shell that supervises could not be started or was lost.
     #[error("cannot supervise a server: {0}")]
     Supervisor(io::Error),
+    /// Its room could not be made ready for it.
+    #[error("{0}")]
+    Unfurnished(String),
     /// The server ended before it was ready, or was found dead.
     #[error("{} ended: {log}", program.display())]
     Died {
@@ -78,19 +120,30 @@ pub enum Trouble {
 
 impl Own for Supervised {
     fn kill(&self) -> Result<(), Trouble> {
-        let deaths = {
+        let (pid, deaths) = {
             let state = self.seen.lock();
-            if state.pid.is_none() {
+            let Some(pid) = state.pid else {
                 return Ok(());
-            }
-            state.deaths
+            };
+            (pid, state.deaths)
         };
+        // Frozen, it starts no more processes, and the death of one does not wake it.
+        signal(pid, Signal::STOP);
+        let children = children(pid);
+        for child in &children {
+            signal(*child, Signal::KILL);
+        }
         self.order("kill")?;
         let state = self.seen.wait(self.patience, |state| state.deaths > deaths);
-        if state.deaths > deaths {
-            return Ok(());
+        if state.deaths == deaths {
+            return Err(self.trouble(&state));
         }
-        Err(self.trouble(&state))
+        drop(state);
+        let deadline = Instant::now() + self.patience;
+        while children.iter().any(|child| running(*child)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     fn restart(&self) -> Result<(), Trouble> {
@@ -130,33 +183,34 @@ struct State {
 }
 
 impl Supervised {
-    /// Starts `program` in a room of its own and waits until a line of its log holds `ready`
-    /// (upper and lower case alike). Relative paths in `arguments` are inside the room.
+    /// Starts a program in a room of its own and waits until it is ready.
     ///
     /// # Errors
     /// [`Trouble`]; nothing is left running.
-    pub fn start(
-        program: &Path,
-        arguments: &[String],
-        ready: &'static str,
-        patience: Duration,
-    ) -> Result<Self, Trouble> {
-        let spawning = SPAWNING.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut supervisor = Command::new("sh")
+    pub fn start(launch: &Launch<'_>) -> Result<Self, Trouble> {
+        let mut supervisor = Command::new("sh");
+        supervisor
             .args(["-c", SCRIPT, "testbed-supervisor"])
-            .arg(base())
-            .arg(program)
-            .args(arguments)
+            .arg(base(launch))
+            .arg(launch.farewell.as_raw().to_string())
+            .arg(launch.program)
+            .args(launch.arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()?;
+            .process_group(0);
+        if let Some(account) = launch.account {
+            // Root's other groups are given up as well (std's `CommandExt::uid`).
+            supervisor.uid(account.uid).gid(account.gid).current_dir("/");
+        }
+        let spawning = SPAWNING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut supervisor = supervisor.spawn()?;
         drop(spawning);
         let lost = || io::Error::other("the supervisor has no pipe");
         let orders = supervisor.stdin.take().ok_or_else(lost)?;
         let seen = Arc::new(Seen::default());
         let writer = Arc::clone(&seen);
+        let ready = launch.ready;
         std::thread::Builder::new()
             .name("testbed-log".into())
             .spawn(move || writer.follow(supervisor, ready))?;
@@ -165,11 +219,18 @@ impl Supervised {
             orders: Mutex::new(orders),
             seen,
             room: PathBuf::new(),
-            program: program.to_owned(),
-            patience,
+            program: launch.program.to_owned(),
+            patience: launch.patience,
         };
+        let housed = server.seen.wait(server.patience, |state| state.room.is_some());
+        let room = housed.room.clone();
+        drop(housed);
+        // Without a room there is no supervisor; its log says why, and `run` passes it on.
+        if let Some(room) = room {
+            (launch.furnish)(&room).map_err(Trouble::Unfurnished)?;
+            server.room = room;
+        }
         server.run()?;
-        server.room = server.seen.lock().room.clone().unwrap_or_default();
         Ok(server)
     }
 
@@ -188,13 +249,18 @@ impl Supervised {
         self.seen.lock().log()
     }
 
-    fn signal(&self, signal: Signal) -> Result<(), Trouble> {
+    /// To the server and to the processes that it has started.
+    fn signal(&self, to_all: Signal) -> Result<(), Trouble> {
         let state = self.seen.lock();
-        let pid = state.pid.and_then(|pid| Pid::from_raw(pid.cast_signed()));
-        match pid {
-            Some(pid) => kill_process(pid, signal).map_err(|errno| io::Error::from(errno).into()),
-            None => Err(self.trouble(&state)),
+        let Some(pid) = state.pid else {
+            return Err(self.trouble(&state));
+        };
+        // First the server: frozen, it starts no process behind our back.
+        signal(pid, to_all);
+        for child in children(pid) {
+            signal(child, to_all);
         }
+        Ok(())
     }
 
     fn run(&self) -> Result<(), Trouble> {
@@ -292,10 +358,36 @@ impl State {
 }
 
 /// Where rooms are made: the temporary directory, or `/tmp` where that path is so long that
-/// a socket in it could not be bound.
-fn base() -> PathBuf {
-    std::path::absolute(std::env::temp_dir())
-        .ok()
-        .filter(|base| base.is_dir() && base.as_os_str().len() <= LONGEST_BASE)
-        .unwrap_or_else(|| "/tmp".into())
+/// a socket in it could not be bound, or where it is closed to the account that shall work in
+/// a room.
+///
+/// A room of many files is in memory where Linux offers that, and `TMPDIR` is not set, which
+/// would mean that somebody wants it elsewhere. The disk would do, but ext4 passes over the
+/// numbers of files that were removed in the last minutes one by one, so that after some such
+/// rooms each new file costs most of a millisecond.
+fn base(launch: &Launch<'_>) -> PathBuf {
+    let fits = |base: &PathBuf| {
+        base.is_dir()
+            && base.as_os_str().len() <= LONGEST_BASE
+            && (launch.account.is_none() || open_to_all(base))
+    };
+    let memory = || PathBuf::from("/dev/shm");
+    let chosen = std::env::var_os("TMPDIR").is_some();
+    let memory = (launch.many_files && !chosen).then(memory).filter(|memory| spacious(memory));
+    let temporary = std::path::absolute(std::env::temp_dir()).ok();
+    memory.into_iter().chain(temporary).find(fits).unwrap_or_else(|| "/tmp".into())
+}
+
+/// Whether a folder takes several rooms. Docker gives a container 64 MB of `/dev/shm`.
+fn spacious(folder: &Path) -> bool {
+    const ENOUGH: u64 = 1 << 30;
+    statvfs(folder).is_ok_and(|found| found.f_bavail.saturating_mul(found.f_frsize) >= ENOUGH)
+}
+
+/// Whether everybody may come to a folder and make something in it.
+fn open_to_all(folder: &Path) -> bool {
+    let grants = |folder: &Path, bits: u32| {
+        folder.metadata().is_ok_and(|found| found.permissions().mode() & bits == bits)
+    };
+    grants(folder, 0o003) && folder.ancestors().all(|above| grants(above, 0o001))
 }

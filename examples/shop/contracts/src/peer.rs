@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -87,16 +87,26 @@ impl Peer {
             Some(body) => serde_json::to_vec(body).map_err(|_| Problem::internal())?.into(),
             None => Bytes::new(),
         };
-        let answer = self.forward(method, path, body, None).await?;
+        Self::read(self.name, self.forward(method, path, body, &[]).await?)
+    }
+
+    /// Reads what `name` answered: a `T`, or a problem.
+    ///
+    /// # Errors
+    /// That problem; [`Kind::Internal`] for an answer that is neither.
+    pub fn read<T: DeserializeOwned>(name: &str, answer: Response<Bytes>) -> Result<T, Problem> {
+        let garbled = |error: serde_json::Error| {
+            Problem::new(Kind::Internal, format!("{name} answered strangely: {error}"))
+        };
         let status = answer.status();
-        let mut body = answer.into_body();
-        if status == StatusCode::NO_CONTENT {
-            body = Bytes::from_static(b"null");
-        }
+        let body = match status {
+            StatusCode::NO_CONTENT => Bytes::from_static(b"null"),
+            _ => answer.into_body(),
+        };
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|error| self.garbled(&error));
+            return serde_json::from_slice(&body).map_err(garbled);
         }
-        Err(serde_json::from_slice(&body).unwrap_or_else(|error| self.garbled(&error)))
+        Err(serde_json::from_slice(&body).unwrap_or_else(garbled))
     }
 
     /// Asks, and passes the answer on as it is, a refusal too.
@@ -108,13 +118,13 @@ impl Peer {
         method: Method,
         path: &str,
         body: Bytes,
-        header: Option<(header::HeaderName, HeaderValue)>,
+        headers: &[(HeaderName, HeaderValue)],
     ) -> Result<Response<Bytes>, Problem> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        if let Some((name, value)) = header {
+        for (name, value) in headers {
             request = request.header(name, value);
         }
         let request = request.body(Full::new(body)).map_err(|error| {
@@ -137,10 +147,6 @@ impl Peer {
     fn lost(&self, error: &hyper_util::client::legacy::Error) -> Problem {
         let what = if error.is_connect() { "is not there" } else { "broke off" };
         Problem::new(Kind::Unavailable, format!("the service `{}` {what}", self.name))
-    }
-
-    fn garbled(&self, error: &serde_json::Error) -> Problem {
-        Problem::new(Kind::Internal, format!("{} answered strangely: {error}", self.name))
     }
 }
 

@@ -3,10 +3,15 @@
 //! | request | answer |
 //! | --- | --- |
 //! | `GET /health` | 200 where the service can work, 503 where its database does not answer |
+//! | `GET /flags` | every switch, and what it evaluates to now |
+//! | `PUT /flags` | changes those switches that the body names; all or nothing |
 
-use axum::Router;
 use axum::routing::get;
+use axum::{Json, Router};
+use bytes::Bytes;
+use serde_json::Value;
 use shop_contracts::{Kind, Problem};
+use shop_flags::Flags;
 use shop_storage::Database;
 
 /// The routes for the service that keeps its data in `database`.
@@ -21,4 +26,15 @@ pub fn routes(database: Database) -> Router {
         }
     };
     Router::new().route("/health", get(health))
+}
+
+/// The routes by which switches are read and set, while the service runs.
+pub fn switches(flags: &Flags) -> Router {
+    let (read, write) = (flags.clone(), flags.clone());
+    let show = async move || Json(read.to_json());
+    let set = async move |body: Bytes| -> Result<Json<Value>, Problem> {
+        write.merge(&body).map_err(|invalid| Problem::new(Kind::Invalid, invalid.to_string()))?;
+        Ok(Json(write.to_json()))
+    };
+    Router::new().route("/flags", get(show).put(set))
 }

@@ -14,28 +14,36 @@ use tokio::task::JoinHandle;
 
 use crate::input::LONGEST_BODY;
 
-/// How long a service that stops waits for what is under way.
+/// How long a service that stops waits for what is under way, where nobody says otherwise.
 pub const DRAIN: Duration = Duration::from_millis(1500);
 
 /// Tells services to stop. The last clone of it that is dropped does so, too.
 #[derive(Clone, Debug)]
-pub struct Stop(watch::Sender<bool>);
+pub struct Stop {
+    asked: watch::Sender<bool>,
+    drain: Duration,
+}
 
 impl Default for Stop {
     fn default() -> Stop {
-        Stop(watch::Sender::new(false))
+        Stop::within(DRAIN)
     }
 }
 
 impl Stop {
+    /// One that gives what is under way this long to come to its end.
+    pub fn within(drain: Duration) -> Stop {
+        Stop { asked: watch::Sender::new(false), drain }
+    }
+
     /// Now. What is under way is finished, nothing new is begun.
     pub fn now(&self) {
-        self.0.send_replace(true);
+        self.asked.send_replace(true);
     }
 
     /// Ends when it is time to stop.
     pub fn asked(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut asked = self.0.subscribe();
+        let mut asked = self.asked.subscribe();
         async move {
             // An error means that nobody is left who could ask.
             let _ = asked.wait_for(|asked| *asked).await;
@@ -73,7 +81,7 @@ pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Serves `router` until `stop`, then for at most [`DRAIN`] what is under way.
+/// Serves `router` until `stop`, then for as long as that allows what is under way.
 ///
 /// # Errors
 /// The listener has no address: it is closed.
@@ -94,13 +102,13 @@ pub fn serve(
     let listener = listener.tap_io(|connection| {
         let _ = connection.set_nodelay(true);
     });
-    let (drained, cut) = (stop.asked(), stop.asked());
+    let (drained, cut, drain) = (stop.asked(), stop.asked(), stop.drain);
     let task = tokio::spawn(async move {
         let serving = axum::serve(listener, router).with_graceful_shutdown(drained);
         tokio::select! {
             // axum's accept loop does not fail: it waits and tries again.
             _ = serving => true,
-            () = async { cut.await; tokio::time::sleep(DRAIN).await } => {
+            () = async { cut.await; tokio::time::sleep(drain).await } => {
                 tracing::warn!(service = name, "stopped with requests under way");
                 false
             }

@@ -1,1 +1,76 @@
-//! The shop's only door.
+//! The gateway: the shop's only door. It knows who asks and whom to ask, and keeps nothing.
+//!
+//! A customer's id comes from their token and never from an address or a body, so there is no way
+//! to ask for somebody else's cart. What the services answer is passed on as it is, the bytes of a
+//! product as well as a problem.
+//!
+//! - `identity`: who asks.
+//! - `catalogue`, `account`, `cart`, `orders`: the routes, and their descriptions for OpenAPI.
+//! - `docs`: the description as a whole, at `/openapi.json`, and a page to try it, at `/docs`.
+//! - `switches`: the shop's switches, in all services at once.
+
+mod account;
+mod cart;
+mod catalogue;
+mod docs;
+mod identity;
+mod orders;
+mod pass;
+mod switches;
+
+use axum::Router;
+use axum::extract::FromRef;
+use axum::response::Redirect;
+use axum::routing::get;
+use shop_contracts::Peers;
+use shop_flags::Flags;
+use shop_service::token::Tokens;
+
+/// The gateway. Clones are handles to the same.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    peers: Peers,
+    tokens: Tokens,
+    flags: Flags,
+}
+
+impl Gateway {
+    /// A door to `peers` for those who have a token of `tokens`.
+    pub fn new(peers: Peers, tokens: Tokens, flags: Flags) -> Gateway {
+        Gateway { peers, tokens, flags }
+    }
+
+    /// Its HTTP API, and the description of it.
+    pub fn router(&self) -> Router {
+        let (api, description) = docs::describe(
+            docs::router()
+                .merge(catalogue::routes())
+                .merge(account::routes())
+                .merge(cart::routes())
+                .merge(orders::routes()),
+        );
+        Router::new()
+            .route("/", get(|| async { Redirect::temporary("/docs/") }))
+            .route("/health", get(|| async { "up\n" }))
+            .merge(api)
+            .merge(switches::routes())
+            .with_state(self.clone())
+            .merge(docs::pages(description))
+    }
+
+    /// The description of its API, OpenAPI 3.1, as it is served at `/openapi.json`.
+    pub fn description(&self) -> String {
+        let routes = docs::router()
+            .merge(catalogue::routes())
+            .merge(account::routes())
+            .merge(cart::routes())
+            .merge(orders::routes());
+        docs::describe(routes).1.to_pretty_json().unwrap_or_default()
+    }
+}
+
+impl FromRef<Gateway> for Tokens {
+    fn from_ref(gateway: &Gateway) -> Tokens {
+        gateway.tokens.clone()
+    }
+}

@@ -1,1 +1,74 @@
-//! Stock, and who holds how much of it.
+//! The inventory service: what is in the warehouse, and for whom it is held. What it answers stands
+//! in [`shop_contracts::inventory`].
+//!
+//! A checkout reserves first and buys later, and in between anything may go wrong: an answer is
+//! lost, a customer gives up, a service dies. So three things hold here at every moment.
+//!
+//! **Nothing is sold twice.** To look whether there is enough and then to take it is the oldest
+//! mistake of web shops: two customers look, both see the last one, both take it. Here one
+//! statement does both, `UPDATE … SET available = available - n WHERE available >= n`, and the
+//! database decides who comes first. Should that ever be got wrong, `CHECK (available >= 0)` in
+//! the table refuses what follows.
+//!
+//! **All or nothing.** Each request is one transaction. It takes the rows of the products in the
+//! order of their ids: two orders for tea and milk, one of them naming milk first, would otherwise
+//! each hold what the other waits for.
+//!
+//! **Asked twice is done once.** A reservation is named by its order, and its row says how far it
+//! is:
+//!
+//! ```text
+//!   (none) --reserve--> held --commit---> sold
+//!      |                  |
+//!      |                  +---release--> released
+//!      +------------------release-------> released
+//! ```
+//!
+//! Nothing leaves `sold` or `released`.
+//!
+//! # The release that comes first
+//!
+//! The arrow below is no mistake. A caller that lost patience with its reservation releases it, and
+//! the two travel on connections of their own: the release may arrive first. Were it answered "there
+//! is nothing to release" and forgotten, the reservation would come after it and hold its stock for
+//! an order that is long over, for ever. So a release writes down that the order is over, and the
+//! reservation finds that.
+//!
+//! # When the database stalls or dies
+//!
+//! The request is answered `unavailable` and has changed nothing, or, where the database died
+//! during the commit, all of it. The caller need not know which: it asks again.
+
+mod routes;
+mod store;
+
+use axum::Router;
+use shop_storage::{Database, Migration, Options};
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    description: "warehouse",
+    sql: include_str!("../migrations/0001_warehouse.sql"),
+}];
+
+/// The inventory service. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Inventory {
+    database: Database,
+}
+
+impl Inventory {
+    /// The service that keeps its data at `storage`, brought up to date.
+    ///
+    /// # Errors
+    /// As for [`Database::open`].
+    pub async fn open(storage: &str) -> Result<Inventory, shop_storage::Error> {
+        let database = Database::open(storage, "inventory", MIGRATIONS, Options::default()).await?;
+        Ok(Inventory { database })
+    }
+
+    /// Its HTTP API.
+    pub fn router(&self) -> Router {
+        routes::routes(self.clone()).merge(shop_service::operate::routes(self.database.clone()))
+    }
+}

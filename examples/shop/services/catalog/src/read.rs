@@ -1,0 +1,70 @@
+//! One product, through the cache: where the switch `pattern.cache` is.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::value::{RawValue, to_raw_value};
+use shop_cache::Protection;
+use shop_contracts::id::ProductId;
+use shop_contracts::{Kind, Problem};
+use shop_flags::{FaultCache, FaultCatalogDb, PatternCache};
+use shop_service::Failure;
+
+use crate::{Catalog, store};
+
+/// What the fault `fault.catalog_db` adds to a read.
+const SLOW: Duration = Duration::from_millis(50);
+
+impl Catalog {
+    /// The product, as the JSON that is answered.
+    pub(crate) async fn product(&self, id: ProductId) -> Result<Bytes, Failure> {
+        // ANCHOR: switch
+        let protection = match self.flags.get::<PatternCache>() {
+            PatternCache::Off => None,
+            PatternCache::CacheAside => Some(Protection::Aside),
+            PatternCache::Stampede => Some(Protection::Coalesced),
+        };
+        let load = self.clone().load(id);
+        let document = match (protection, self.flags.get::<FaultCache>()) {
+            // A cache that is down is as good as none: the database answers.
+            (None, _) | (_, FaultCache::Down) => load.await.map_err(Arc::new).map(text),
+            (Some(protection), FaultCache::Off) => self.cache.get(protection, &key(id), load).await,
+        };
+        // ANCHOR_END: switch
+        document.map_err(Arc::unwrap_or_clone)
+    }
+
+    async fn load(self, id: ProductId) -> Result<Box<RawValue>, Failure> {
+        self.loads.fetch_add(1, Ordering::Relaxed);
+        if self.flags.get::<FaultCatalogDb>() == FaultCatalogDb::Slow {
+            tokio::time::sleep(SLOW).await;
+        }
+        match store::product(&self.database, id).await? {
+            Some(product) => to_raw_value(&product).map_err(|_| Problem::internal().into()),
+            None => Err(Failure::new(Kind::NotFound, format!("there is no product {id}"))),
+        }
+    }
+
+    /// Makes the cache forget a product that has changed. To be called after the commit.
+    ///
+    /// The change stands, whatever becomes of this: a cache that cannot be told may show the old
+    /// product until its copy ends, [`shop_cache::Options::ttl`] later.
+    pub(crate) async fn forget(&self, id: ProductId) {
+        for attempt in 1..=3 {
+            match self.cache.invalidate(&key(id)).await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(%id, attempt, %error, "an old copy may be shown"),
+            }
+        }
+    }
+}
+
+fn key(id: ProductId) -> String {
+    format!("product:{id}")
+}
+
+fn text(document: Box<RawValue>) -> Bytes {
+    Bytes::from(String::from(Box::<str>::from(document)))
+}

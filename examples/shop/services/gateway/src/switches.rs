@@ -1,0 +1,37 @@
+//! The shop's switches, in all services at once.
+//!
+//! Each service evaluates its own, in its own memory. `PUT` at the gateway sets them here and asks
+//! each of the others to do the same; where all run in one process they share them, and the
+//! second time changes nothing. A service that starts later begins with the defaults.
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use bytes::Bytes;
+use http::Method;
+use serde_json::Value;
+use shop_contracts::{Kind, Problem};
+
+use crate::Gateway;
+
+pub(crate) fn routes() -> Router<Gateway> {
+    Router::new().route("/flags", get(show).put(set))
+}
+
+async fn show(State(gateway): State<Gateway>) -> Json<Value> {
+    Json(gateway.flags.to_json())
+}
+
+async fn set(State(gateway): State<Gateway>, body: Bytes) -> Result<Json<Value>, Problem> {
+    // Here first: what is wrong with it is wrong everywhere.
+    let refused = |invalid: shop_flags::Invalid| Problem::new(Kind::Invalid, invalid.to_string());
+    gateway.flags.merge(&body).map_err(refused)?;
+    for peer in gateway.peers.all() {
+        let answer = peer.forward(Method::PUT, "/flags", body.clone(), &[]).await?;
+        if !answer.status().is_success() {
+            let detail = format!("the service `{}` did not take the switches", peer.name());
+            return Err(Problem::new(Kind::Unavailable, detail));
+        }
+    }
+    Ok(Json(gateway.flags.to_json()))
+}

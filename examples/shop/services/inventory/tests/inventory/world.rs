@@ -1,0 +1,88 @@
+//! A warehouse that answers on a port of its own.
+
+use axum::body::Bytes;
+use axum::http::{Method, Response};
+use shop_contracts::id::ProductId;
+use shop_contracts::inventory::{Client, Delivery, Line, Wanted};
+use shop_contracts::{Peer, Problem, Quantity};
+use shop_inventory::Inventory;
+use shop_service::{Running, Stop, listen, serve};
+
+/// Where a test keeps its data.
+pub(crate) struct Place {
+    pub(crate) url: String,
+    _folder: tempfile::TempDir,
+}
+
+pub(crate) fn place() -> Place {
+    let folder = tempfile::tempdir().expect("a folder");
+    Place { url: format!("sqlite://{}", folder.path().display()), _folder: folder }
+}
+
+pub(crate) struct World {
+    pub(crate) client: Client,
+    stop: Stop,
+    running: Option<Running>,
+    place: Place,
+}
+
+impl World {
+    pub(crate) async fn new() -> World {
+        let (stop, place) = (Stop::default(), place());
+        let (client, running) = start(&stop, &place).await;
+        World { client, stop, running: Some(running), place }
+    }
+
+    pub(crate) async fn restart(&mut self) {
+        self.stop.now();
+        let running = self.running.take().expect("it runs");
+        assert!(running.stopped().await, "it stops when it is asked to");
+        self.stop = Stop::default();
+        let (client, running) = start(&self.stop, &self.place).await;
+        (self.client, self.running) = (client, Some(running));
+    }
+
+    /// A product with so many in stock.
+    pub(crate) async fn delivered(&self, first_stock: u32) -> ProductId {
+        let product = ProductId::new();
+        self.client.deliver(&[Delivery { product, first_stock }]).await.expect("taken in");
+        product
+    }
+
+    /// Available, reserved, sold.
+    pub(crate) async fn counts(&self, product: ProductId) -> (i64, i64, i64) {
+        let stock = self.client.stock(product).await.expect("a known product");
+        (stock.available, stock.reserved, stock.sold)
+    }
+
+    pub(crate) async fn ask(&self, method: &str, path: &str) -> Response<Bytes> {
+        let method = Method::try_from(method).expect("a method");
+        self.client.0.forward(method, path, Bytes::new(), None).await.expect("an answer")
+    }
+}
+
+async fn start(stop: &Stop, place: &Place) -> (Client, Running) {
+    let inventory = Inventory::open(&place.url).await.expect("a database");
+    let listener = listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
+    let running = serve("inventory", listener, inventory.router(), stop).expect("it listens");
+    (Client(Peer::new("inventory", running.url())), running)
+}
+
+pub(crate) fn wanted<const N: usize>(lines: [(ProductId, u32); N]) -> Wanted {
+    let line = |(product, quantity)| Line { product, quantity: self::quantity(quantity) };
+    Wanted { lines: lines.into_iter().map(line).collect() }
+}
+
+pub(crate) fn quantity(number: u32) -> Quantity {
+    Quantity::try_from(number).expect("a quantity")
+}
+
+/// Sends what no client of ours would, and reads the refusal.
+pub(crate) async fn raw(peer: &Peer, method: &str, path: &str, body: &str) -> Problem {
+    let method = Method::try_from(method).expect("a method");
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    let answer = peer.forward(method, path, body, None).await.expect("an answer");
+    let problem: Problem = serde_json::from_slice(answer.body()).expect("a problem");
+    assert_eq!(answer.status(), problem.status);
+    problem
+}
