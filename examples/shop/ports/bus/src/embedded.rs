@@ -10,9 +10,10 @@
 //!
 //! # Who wakes whom
 //!
-//! Consumers on the same [`Embedded`] are woken by a publish at once. Those in other processes (or
-//! on another handle to the same folder) look every [`POLL`]: a message for them waits half of that
-//! on average, and a consumer with nothing to do costs 20 small reads a second.
+//! Consumers on the same [`Embedded`] are woken by a publish at once. For what happens in other
+//! processes (or on another handle to the same folder), each handle has a task that looks every
+//! [`POLL`]: so an event waits half of that on average, and a process with nothing to do makes 20
+//! small reads a second, however many consumers it has.
 //!
 //! # How durable
 //!
@@ -22,11 +23,12 @@
 
 mod consumer;
 mod holder;
+mod keeper;
 mod queue;
 mod schema;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use shop_contracts::event::Event;
@@ -38,7 +40,7 @@ use consumer::Queued;
 use holder::Holder;
 use queue::Message;
 
-/// How often a consumer looks for what other processes did.
+/// How often a handle looks for what other processes did.
 const POLL: Duration = Duration::from_millis(50);
 
 /// The bus in a folder: the file `bus.db`, and `bus.holders` beside it. Clones are handles to the
@@ -52,14 +54,17 @@ pub struct Embedded {
 struct Shared {
     database: Database,
     holders: PathBuf,
-    /// Something was published here, or came back.
+    /// Something was published, or came back: for consumers that wait.
     arrivals: Notify,
-    /// Deliveries that were dropped, until somebody has time to put them back into their queues.
+    /// Deliveries that were dropped, until the keeper has put them back into their queues.
     abandoned: Mutex<Vec<Message>>,
+    /// There are some: for the keeper.
+    abandonment: Arc<Notify>,
 }
 
 impl Embedded {
-    /// The bus in this folder, made if it is not there.
+    /// The bus in this folder, made if it is not there. To be called in the runtime that it is used
+    /// in: its keeper is a task there.
     ///
     /// # Errors
     /// [`Error::Unavailable`] where there is no room; [`Error::Defect`] where the folder belongs to
@@ -69,20 +74,22 @@ impl Embedded {
         let database = Database::open(&url, "bus", schema::MIGRATIONS, Options::default()).await?;
         let holders = folder.join("bus.holders");
         holder::sweep(&holders).map_err(|error| Error::Unavailable(Box::new(error)))?;
-        Ok(Embedded {
-            shared: Arc::new(Shared {
-                database,
-                holders,
-                arrivals: Notify::new(),
-                abandoned: Mutex::default(),
-            }),
-        })
+        let shared = Arc::new(Shared {
+            database,
+            holders,
+            arrivals: Notify::new(),
+            abandoned: Mutex::default(),
+            abandonment: Arc::default(),
+        });
+        tokio::spawn(keeper::keep(Arc::downgrade(&shared)));
+        Ok(Embedded { shared })
     }
 
     /// Closes the file, after what is under way. Consumers of this handle find the bus out of
-    /// reach from then on.
+    /// reach from then on, also those who wait.
     pub async fn close(&self) {
         self.shared.database.close().await;
+        self.shared.arrivals.notify_waiters();
     }
 }
 
@@ -127,38 +134,13 @@ impl Bus for Embedded {
 }
 
 impl Shared {
-    /// To be called from a destructor: remembers that a delivery was dropped, and wakes somebody
-    /// who puts it back.
+    /// Remembers that a delivery was dropped, for the keeper. A destructor may call it.
     fn abandon(&self, message: Message) {
         self.abandoned().push(message);
-        self.arrivals.notify_waiters();
+        self.abandonment.notify_one();
     }
 
-    /// Puts back what was dropped. Where that fails, it stays remembered.
-    async fn put_back(&self) -> Result<(), Error> {
-        let messages = std::mem::take(&mut *self.abandoned());
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let outcome = async {
-            let mut change = self.database.begin().await?;
-            for message in &messages {
-                queue::release(&mut change, message).await?;
-            }
-            change.commit().await?;
-            Ok::<_, Error>(())
-        };
-        let outcome = outcome.await;
-        if outcome.is_err() {
-            // Released twice is no harm: the second time there is no such row.
-            self.abandoned().extend(messages);
-        } else {
-            self.arrivals.notify_waiters();
-        }
-        outcome
-    }
-
-    fn abandoned(&self) -> std::sync::MutexGuard<'_, Vec<Message>> {
+    fn abandoned(&self) -> MutexGuard<'_, Vec<Message>> {
         // A list is whole after each of its operations, also where a thread panicked.
         self.abandoned.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use shop_bus::{Bus, Embedded, Error, Reason, Subscription};
 use shop_storage::sqlx;
 use shop_storage::{Database, Options};
-use suite::{Place, conformance, event, next};
+use suite::{PATIENCE, Place, conformance, event, next};
+use tokio::time::timeout;
 
 /// A folder, gone when the test is over.
 struct Folder(tempfile::TempDir);
@@ -66,15 +67,19 @@ async fn a_place_that_is_none_is_out_of_reach() {
 }
 
 #[tokio::test]
-async fn after_closing_everything_is_out_of_reach() {
+async fn after_closing_everything_is_out_of_reach_also_for_those_who_wait() {
     let place = Folder::new();
     let bus = Embedded::open(Path::new(&place.address())).await.unwrap();
-    let mut consumer = bus.subscribe(Subscription::new("audit", &["#"])).await.unwrap();
+    let wants = Subscription::new("audit", &["#"]);
+    let (mut early, mut late) =
+        (bus.subscribe(wants).await.unwrap(), bus.subscribe(wants).await.unwrap());
+    let waiting = tokio::spawn(async move { timeout(PATIENCE, early.next()).await });
     bus.close().await;
-    let refused = bus.publish(&event("order.placed.v1")).await;
+    let refused = waiting.await.unwrap().expect("told in time");
     assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
-    let refused = consumer.next().await;
-    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    for refused in [bus.publish(&event("order.placed.v1")).await, late.next().await.map(drop)] {
+        assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,16 +1,15 @@
 //! A consumer of the embedded side.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::pin::pin;
+use std::sync::Arc;
 
 use shop_contracts::event::Event;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
-use super::holder::{self, Holder};
+use super::Shared;
+use super::holder::Holder;
 use super::queue::{self, Message, Taken};
-use super::{POLL, Shared};
 use crate::delivery::{Answer, Hold};
 use crate::{Consumer, Delivery, Error, Reason, Soon, Subscription};
 
@@ -29,7 +28,6 @@ struct Taker {
     queue: String,
     /// A permit for each message that may be unanswered. Closed when the consumer is dropped.
     prefetch: Arc<Semaphore>,
-    reaped: Mutex<Option<Instant>>,
 }
 
 /// A message in the hands of whoever has the [`Delivery`].
@@ -48,7 +46,6 @@ impl Queued {
             holder: Arc::new(holder),
             queue: wants.queue.to_owned(),
             prefetch: Arc::new(Semaphore::new(usize::from(wants.prefetch.max(1)))),
-            reaped: Mutex::default(),
         };
         Queued { taker: Arc::new(taker), taking: None }
     }
@@ -71,6 +68,7 @@ impl Drop for Queued {
     fn drop(&mut self) {
         // Ends the task, but not in the middle of a transaction.
         self.taker.prefetch.close();
+        self.taker.shared.arrivals.notify_waiters();
     }
 }
 
@@ -81,17 +79,15 @@ impl Taker {
         let (taken, event) = loop {
             // Before looking: what arrives between the look and the wait wakes this as well.
             let arrival = self.shared.arrivals.notified();
-            let mut arrival = std::pin::pin!(arrival);
+            let mut arrival = pin!(arrival);
             arrival.as_mut().enable();
-            self.shared.put_back().await?;
-            self.reap().await?;
-            if let Some(taken) = self.take().await? {
-                break taken;
-            }
-            let _ = timeout(POLL, arrival).await;
             if self.prefetch.is_closed() {
                 return Err(closed());
             }
+            if let Some(taken) = self.take().await? {
+                break taken;
+            }
+            arrival.await;
         };
         let held = Held {
             message: taken.message,
@@ -117,32 +113,6 @@ impl Taker {
             change.commit().await?;
         }
         Ok(None)
-    }
-
-    /// Puts back what holders had that are no more. Looks once a [`POLL`], also while there is
-    /// plenty to do: or a dead consumer's messages would wait until the queue is empty.
-    async fn reap(&self) -> Result<(), Error> {
-        if !self.is_time_to_reap() {
-            return Ok(());
-        }
-        for id in queue::holders(&self.shared.database, &self.queue).await? {
-            let gone = holder::is_gone(&self.shared.holders, &id);
-            if gone.map_err(|error| Error::Unavailable(Box::new(error)))? {
-                let mut change = self.shared.database.begin().await?;
-                queue::release_all(&mut change, &self.queue, &id).await?;
-                change.commit().await?;
-            }
-        }
-        Ok(())
-    }
-
-    fn is_time_to_reap(&self) -> bool {
-        let mut reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = reaped.is_none_or(|at| at.elapsed() >= POLL);
-        if due {
-            *reaped = Some(Instant::now());
-        }
-        due
     }
 }
 

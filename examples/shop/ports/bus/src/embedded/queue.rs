@@ -61,9 +61,7 @@ pub(super) async fn route(change: &mut Change, kind: &str, body: &str) -> Result
     if queues.is_empty() {
         return Ok(());
     }
-    let number: i64 = sqlx::query_scalar("UPDATE published SET last = last + 1 RETURNING last")
-        .fetch_one(&mut **change)
-        .await?;
+    let number = count_change(change).await?;
     for queue in queues {
         sqlx::query("INSERT INTO messages (queue, number, body, attempts) VALUES ($1, $2, $3, 0)")
             .bind(queue)
@@ -85,15 +83,38 @@ pub(super) async fn has_ready(database: &Database, queue: &str) -> Result<bool, 
     Ok(found.is_some())
 }
 
-/// Who holds messages of this queue.
-pub(super) async fn holders(database: &Database, queue: &str) -> Result<Vec<String>, Error> {
-    let holders = sqlx::query_scalar(
-        "SELECT DISTINCT holder FROM messages WHERE queue = $1 AND holder IS NOT NULL",
+/// What there is to know for those who wait and for those who clean up.
+pub(super) struct Look {
+    /// Grows with all that a waiting consumer may want to know of.
+    pub(super) changes: i64,
+    /// Who holds something of which queue: queue and holder.
+    pub(super) held: Vec<(String, String)>,
+}
+
+pub(super) async fn look(database: &Database) -> Result<Look, Error> {
+    // One question, so that there is one a round. Without anything held, there still is a row.
+    let rows = sqlx::query(
+        "SELECT last, queue, holder FROM changes LEFT JOIN
+            (SELECT DISTINCT queue, holder FROM messages WHERE holder IS NOT NULL) AS held
+         ON TRUE",
     )
-    .bind(queue)
     .fetch_all(database.reader())
     .await?;
-    Ok(holders)
+    let mut look = Look { changes: 0, held: Vec::new() };
+    for row in rows {
+        look.changes = row.try_get("last")?;
+        let (queue, holder) = (row.try_get("queue")?, row.try_get("holder")?);
+        if let (Some(queue), Some(holder)) = (queue, holder) {
+            look.held.push((queue, holder));
+        }
+    }
+    Ok(look)
+}
+
+/// Counts a change, and gives its number.
+async fn count_change(change: &mut Change) -> Result<i64, Error> {
+    let counted = sqlx::query_scalar("UPDATE changes SET last = last + 1 RETURNING last");
+    Ok(counted.fetch_one(&mut **change).await?)
 }
 
 /// Takes the oldest message that nobody has.
@@ -105,7 +126,8 @@ pub(super) async fn take(
     let row = sqlx::query(
         "UPDATE messages SET holder = $2, attempts = attempts + 1
          WHERE queue = $1 AND number =
-            (SELECT MIN(number) FROM messages WHERE queue = $1 AND holder IS NULL)
+            (SELECT number FROM messages WHERE queue = $1 AND holder IS NULL
+             ORDER BY number LIMIT 1)
          RETURNING number, body, attempts",
     )
     .bind(queue)
@@ -157,6 +179,7 @@ pub(super) async fn release(change: &mut Change, message: &Message) -> Result<bo
     .bind(&message.holder)
     .execute(&mut **change)
     .await?;
+    count_change(change).await?;
     Ok(free.rows_affected() == 1)
 }
 
@@ -236,6 +259,7 @@ pub(super) async fn redrive(change: &mut Change, queue: &str) -> Result<u64, Err
     .bind(dead(queue))
     .execute(&mut **change)
     .await?;
+    count_change(change).await?;
     Ok(moved.rows_affected())
 }
 

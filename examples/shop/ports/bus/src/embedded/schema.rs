@@ -16,13 +16,14 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
             pattern TEXT NOT NULL,
             PRIMARY KEY (queue, pattern)
         );
-        -- Counts what was published. The row is locked until its message is committed, so numbers
+        -- Counts publishings, each message's number being one of them, and whatever else a waiting
+        -- consumer may want to know of. The row is locked until its transaction ends, so numbers
         -- become visible in their order; an identity column would hand them out in order, and let
         -- readers see 8 before 7.
-        CREATE TABLE published (
+        CREATE TABLE changes (
             last BIGINT NOT NULL
         );
-        INSERT INTO published (last) VALUES (0);
+        INSERT INTO changes (last) VALUES (0);
         -- One row for each queue that has the message.
         CREATE TABLE messages (
             queue TEXT NOT NULL,
@@ -33,5 +34,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
             reason TEXT,
             died_at BIGINT,
             PRIMARY KEY (queue, number)
-        )",
+        );
+        -- Few are held at a time: whoever asks for them must not walk through all that wait.
+        CREATE INDEX held ON messages (queue, holder) WHERE holder IS NOT NULL",
 }];
