@@ -145,3 +145,30 @@ impl Shared {
         self.abandoned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use shop_contracts::event::Type;
+    use shop_contracts::id::OrderId;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    #[tokio::test]
+    async fn a_publish_wakes_those_who_wait_and_leaves_it_not_to_the_keeper() {
+        let folder = tempfile::tempdir().unwrap();
+        let bus = Embedded::open(folder.path()).await.unwrap();
+        let order = OrderId::new();
+        let event = Event::new("/orders", Type::OrderPlaced, order, order, json!({}));
+        for _ in 0..10 {
+            let mut arrival = pin!(bus.shared.arrivals.notified());
+            arrival.as_mut().enable();
+            bus.publish(&event).await.unwrap();
+            let woken = std::future::poll_fn(|context| {
+                Poll::Ready(arrival.as_mut().poll(context).is_ready())
+            });
+            assert!(woken.await);
+        }
+    }
+}
