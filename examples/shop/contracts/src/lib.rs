@@ -4,11 +4,13 @@
 //!   so that what has the type needs no second look.
 //! - [`catalog`], [`users`], [`carts`], [`orders`], [`inventory`], [`payments`],
 //!   [`notifications`]: what each service answers, and a client that asks it.
+//! - [`event`]: what has happened, as it travels over the bus.
 //! - [`problem`]: the one shape of every refusal, RFC 9457.
 //! - [`peer`]: how a service is called, under all the clients.
 
 pub mod carts;
 pub mod catalog;
+pub mod event;
 pub mod id;
 pub mod inventory;
 pub mod money;
