@@ -120,10 +120,18 @@ impl Database {
     /// # Errors
     /// [`Error::Busy`] when the turn did not come in time; [`Error::Unavailable`].
     pub async fn begin(&self) -> Result<Transaction<'static, Any>, Error> {
-        Ok(match self.side {
-            Side::Sqlite => self.writers.begin_with("BEGIN IMMEDIATE").await?,
-            Side::Postgres => self.writers.begin().await?,
-        })
+        // In a task, which ends whatever becomes of the caller. Where a `begin` of sqlx is dropped
+        // halfway, as a request is whose client hangs up, the connection goes back to the pool
+        // within a transaction that nobody ends: https://github.com/launchbadge/sqlx/issues/2054.
+        let (side, writers) = (self.side, self.writers.clone());
+        let begun = tokio::spawn(async move {
+            match side {
+                Side::Sqlite => writers.begin_with("BEGIN IMMEDIATE").await,
+                Side::Postgres => writers.begin().await,
+            }
+        });
+        // The task does not panic; it ends early where its runtime does.
+        Ok(begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))?)
     }
 
     /// What makes a `SELECT` inside a transaction lock the rows that it finds. SQLite needs no

@@ -1,6 +1,9 @@
 //! One suite, both sides: what a service may rely on, whichever database it has.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use shop_storage::sqlx::{self, Row};
@@ -56,6 +59,7 @@ macro_rules! sides {
 sides! {
     a_change_is_there_after_its_commit
     a_change_that_is_dropped_did_not_happen
+    a_begin_that_is_dropped_leaves_nothing_open
     a_name_that_is_taken_is_told_apart
     the_database_guards_its_own_rules
     migrations_run_once_also_when_many_open_at_once
@@ -103,6 +107,24 @@ async fn a_change_that_is_dropped_did_not_happen(place: Place) {
     drop(change);
     assert_eq!(available(&database, "tea").await, Some(7));
     put(&database, "milk", 1).await.expect("the turn is free again");
+}
+
+async fn a_begin_that_is_dropped_leaves_nothing_open(place: Place) {
+    let one = Options { connections: 1, ..Options::default() };
+    let database = place.open_with(one).await;
+    for polls in (0..10_usize).cycle().take(100) {
+        let mut begin = pin!(database.begin());
+        let mut left = polls;
+        poll_fn(|context| match left.checked_sub(1) {
+            None => Poll::Ready(()),
+            Some(fewer) => {
+                left = fewer;
+                begin.as_mut().poll(context).map(drop)
+            }
+        })
+        .await;
+    }
+    put(&database, "tea", 7).await.expect("the turn is free");
 }
 
 async fn a_name_that_is_taken_is_told_apart(place: Place) {
