@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result};
 use clap::Args;
 use shop::part::Part;
-use shop::whole::Setup;
 use shop_cache::Cache;
 use shop_contracts::Peers;
 use shop_gateway::Gateway;
@@ -39,8 +38,8 @@ impl Run {
             .with_context(|| {
                 format!("there is no service `{}`\nnext: shop run --help", self.service)
             })?;
-        let (place, tokens) = self.stores.open().await?;
-        let setup = Setup { port: self.port, tokens, ..Setup::default() };
+        let place = self.stores.open().await?;
+        let setup = self.stores.setup(&place, self.port)?;
         let peers = peers(self.port);
         let router = if name == "gateway" {
             Gateway::new(peers, setup.tokens.clone(), setup.flags.clone()).router()

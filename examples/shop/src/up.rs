@@ -1,11 +1,14 @@
 //! `shop up`: the whole shop, until Ctrl-C.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use shop::goods::{self, ACCOUNTS};
 use shop::place::{self, Place};
 use shop::whole::{Setup, Shop};
+use shop_outside::payment;
 use shop_service::token::Tokens;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,8 +19,8 @@ pub(crate) async fn up(Up { port, stores }: Up) -> Result<()> {
     let begun = Instant::now();
     // From the first moment, so that a Ctrl-C while the shop opens is not lost.
     let asked = asked_to_stop()?;
-    let (place, tokens) = stores.open().await?;
-    let shop = Shop::open(&place, Setup { port, tokens, ..Setup::default() }).await?;
+    let place = stores.open().await?;
+    let shop = Shop::open(&place, stores.setup(&place, port)?).await?;
     let products = shop.peers.catalog.counters().await?.products;
     if products == 0 {
         goods::take_in(&shop.peers, 1, PRODUCTS as usize).await?;
@@ -52,12 +55,31 @@ pub(crate) fn asked_to_stop() -> Result<impl Future<Output = ()>> {
 }
 
 impl Stores {
-    /// The place, and the tokens that are good there.
-    pub(crate) async fn open(&self) -> Result<(Place, Tokens)> {
-        let folder = self.data.clone().unwrap_or_else(place::folder);
-        let place = if self.real { Place::real().await? } else { Place::embedded(&folder) };
-        let place = place.with_storage(self.storage.clone()).with_cache(self.cache.clone());
-        Ok((place, Tokens::new(&place::secret(&folder)?)))
+    /// Where the data lie.
+    pub(crate) async fn open(&self) -> Result<Place> {
+        let place = if self.real { Place::real().await? } else { Place::embedded(&self.folder()) };
+        Ok(place.with_storage(self.storage.clone()).with_cache(self.cache.clone()))
+    }
+
+    /// How a shop there is set up. The secret of the tokens and the payment provider's books are
+    /// files in the folder; the books only where the shop's own data last as long.
+    pub(crate) fn setup(&self, place: &Place, port: u16) -> Result<Setup> {
+        let folder = self.folder();
+        let tokens = Tokens::new(&place::secret(&folder)?);
+        let mut provider = payment::Provider::default();
+        if place.lasts() {
+            let mut name = DefaultHasher::new();
+            place.storage.hash(&mut name);
+            let file = folder.join(format!("provider-{:016x}.books", name.finish()));
+            provider = provider.with_books(&file).with_context(|| {
+                format!("cannot use the provider's books in {}", file.display())
+            })?;
+        }
+        Ok(Setup { port, tokens, provider, ..Setup::default() })
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(place::folder)
     }
 }
 
