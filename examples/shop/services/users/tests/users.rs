@@ -135,9 +135,11 @@ async fn an_unknown_address_and_a_wrong_password_are_told_alike() {
     let (wrong, unknown) =
         (login("ada@example.org", "correct house"), login("bob@example.org", "correct horse"));
 
-    // The fastest of several each: only what the work itself costs is in all of them.
+    // What the work itself costs is in every try, what the machine does besides is not: the fastest
+    // of each come closer the longer one tries, if the work is the same. Without the hash, one of
+    // them would stay ten times as fast.
     let mut fastest = [Duration::MAX; 2];
-    for _ in 0..8 {
+    for round in 1.. {
         let mut told = Vec::new();
         for (login, fastest) in [&wrong, &unknown].into_iter().zip(&mut fastest) {
             let begun = Instant::now();
@@ -145,10 +147,12 @@ async fn an_unknown_address_and_a_wrong_password_are_told_alike() {
             *fastest = begun.elapsed().min(*fastest);
         }
         assert_eq!(told[0], told[1]);
+        let [wrong, unknown] = fastest;
+        if round >= 8 && wrong < unknown * 3 && unknown < wrong * 3 {
+            break;
+        }
+        assert!(round < 100, "wrong {wrong:?}, unknown {unknown:?}");
     }
-    // Without the hash one of them would be ten times as fast.
-    let [wrong, unknown] = fastest;
-    assert!(wrong < unknown * 3 && unknown < wrong * 3, "wrong {wrong:?}, unknown {unknown:?}");
 }
 
 #[tokio::test]
