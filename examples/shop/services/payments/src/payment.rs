@@ -91,25 +91,20 @@ impl Payments {
         }
         match self.provider.find(order).await.map_err(|_| silent())? {
             None => self.store.void(order).await?,
-            Some(receipt) if receipt.refunded => self.learn(&entry, &receipt).await?,
-            Some(receipt) => {
-                self.learn(&entry, &receipt).await?;
-                match self.provider.refund(order).await.map_err(|_| silent())? {
-                    Ok(receipt) => self.learn(&entry, &receipt).await?,
-                    Err(refusal) => {
-                        return Err(Failure::new(
-                            Kind::Unavailable,
-                            format!("{refusal}; try again"),
-                        ));
-                    }
-                }
+            Some(receipt) => self.learn(&entry, &receipt).await?,
+        }
+        // Read again: another instance may have booked since the provider said "nothing".
+        let entry = self.entry(order).await?;
+        if entry.payment.state != State::Charged {
+            return Ok(entry.payment);
+        }
+        match self.provider.refund(order).await.map_err(|_| silent())? {
+            Ok(receipt) => self.learn(&entry, &receipt).await?,
+            Err(refusal) => {
+                return Err(Failure::new(Kind::Unavailable, format!("{refusal}; try again")));
             }
         }
-        let payment = self.entry(order).await?.payment;
-        match payment.state {
-            State::Refunded | State::Void => Ok(payment),
-            _ => Err(Failure::new(Kind::Unavailable, "it was booked just now; try again")),
-        }
+        Ok(self.entry(order).await?.payment)
     }
 
     /// The provider has the money.
