@@ -48,7 +48,7 @@ impl Place {
 macro_rules! sides {
     ($($test:ident)*) => {
         mod sqlite {
-            $(#[tokio::test]
+            $(#[tokio::test(flavor = "multi_thread")]
             async fn $test() {
                 super::$test(super::Place::sqlite()).await;
             })*
@@ -112,7 +112,7 @@ async fn a_change_that_is_dropped_did_not_happen(place: Place) {
 async fn a_begin_that_is_dropped_leaves_nothing_open(place: Place) {
     let one = Options { connections: 1, ..Options::default() };
     let database = place.open_with(one).await;
-    for polls in (0..10_usize).cycle().take(100) {
+    for polls in (0..10_usize).cycle().take(500) {
         let mut begin = pin!(database.begin());
         let mut left = polls;
         poll_fn(|context| match left.checked_sub(1) {

@@ -1,0 +1,244 @@
+//! What is done to the tables, each within somebody's transaction.
+
+use shop_storage::sqlx::{self, Any, Row, Transaction};
+use shop_storage::{Database, now};
+
+use crate::{DeadLetter, Error, Reason, Subscription, topic};
+
+type Change = Transaction<'static, Any>;
+
+/// A message in a holder's hands.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) queue: String,
+    pub(super) number: i64,
+    pub(super) holder: String,
+}
+
+/// A message that was just taken.
+pub(super) struct Taken {
+    pub(super) message: Message,
+    pub(super) body: String,
+    pub(super) attempt: u32,
+}
+
+fn dead(queue: &str) -> String {
+    format!("{queue}.dlq")
+}
+
+pub(super) async fn declare(
+    change: &mut Change,
+    subscription: &Subscription<'_>,
+) -> Result<(), Error> {
+    let Subscription { queue, bindings, deliveries, .. } = *subscription;
+    sqlx::query(
+        "INSERT INTO queues (name, deliveries) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET deliveries = excluded.deliveries",
+    )
+    .bind(queue)
+    .bind(i64::from(deliveries))
+    .execute(&mut **change)
+    .await?;
+    for pattern in bindings {
+        sqlx::query("INSERT INTO bindings (queue, pattern) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(queue)
+            .bind(*pattern)
+            .execute(&mut **change)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Puts a body into every queue that wants its type.
+pub(super) async fn route(change: &mut Change, kind: &str, body: &str) -> Result<(), Error> {
+    let bindings: Vec<(String, String)> =
+        sqlx::query_as("SELECT queue, pattern FROM bindings ORDER BY queue")
+            .fetch_all(&mut **change)
+            .await?;
+    let wanting = bindings.iter().filter(|(_, pattern)| topic::matches(pattern, kind));
+    let mut queues: Vec<&str> = wanting.map(|(queue, _)| queue.as_str()).collect();
+    queues.dedup();
+    if queues.is_empty() {
+        return Ok(());
+    }
+    let number: i64 = sqlx::query_scalar("UPDATE published SET last = last + 1 RETURNING last")
+        .fetch_one(&mut **change)
+        .await?;
+    for queue in queues {
+        sqlx::query("INSERT INTO messages (queue, number, body, attempts) VALUES ($1, $2, $3, 0)")
+            .bind(queue)
+            .bind(number)
+            .bind(body)
+            .execute(&mut **change)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Whether somebody who looked would find something. Reads alone, so that looking disturbs nobody.
+pub(super) async fn has_ready(database: &Database, queue: &str) -> Result<bool, Error> {
+    let found =
+        sqlx::query("SELECT number FROM messages WHERE queue = $1 AND holder IS NULL LIMIT 1")
+            .bind(queue)
+            .fetch_optional(database.reader())
+            .await?;
+    Ok(found.is_some())
+}
+
+/// Who holds messages of this queue.
+pub(super) async fn holders(database: &Database, queue: &str) -> Result<Vec<String>, Error> {
+    let holders = sqlx::query_scalar(
+        "SELECT DISTINCT holder FROM messages WHERE queue = $1 AND holder IS NOT NULL",
+    )
+    .bind(queue)
+    .fetch_all(database.reader())
+    .await?;
+    Ok(holders)
+}
+
+/// Takes the oldest message that nobody has.
+pub(super) async fn take(
+    change: &mut Change,
+    queue: &str,
+    holder: &str,
+) -> Result<Option<Taken>, Error> {
+    let row = sqlx::query(
+        "UPDATE messages SET holder = $2, attempts = attempts + 1
+         WHERE queue = $1 AND number =
+            (SELECT MIN(number) FROM messages WHERE queue = $1 AND holder IS NULL)
+         RETURNING number, body, attempts",
+    )
+    .bind(queue)
+    .bind(holder)
+    .fetch_optional(&mut **change)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let message = Message {
+        queue: queue.to_owned(),
+        number: row.try_get("number")?,
+        holder: holder.to_owned(),
+    };
+    let attempt = count(row.try_get("attempts")?);
+    Ok(Some(Taken { message, body: row.try_get("body")?, attempt }))
+}
+
+/// Forgets a message that its holder is done with.
+pub(super) async fn acknowledge(change: &mut Change, message: &Message) -> Result<(), Error> {
+    let gone = sqlx::query("DELETE FROM messages WHERE queue = $1 AND number = $2 AND holder = $3")
+        .bind(&message.queue)
+        .bind(message.number)
+        .bind(&message.holder)
+        .execute(&mut **change)
+        .await?;
+    if gone.rows_affected() == 1 { Ok(()) } else { Err(Error::Lost) }
+}
+
+/// Puts a message back into its queue, or, if it was delivered often enough, into the dead-letter
+/// queue. Says whether it was still its holder's.
+pub(super) async fn release(change: &mut Change, message: &Message) -> Result<bool, Error> {
+    let spent: Option<i64> = sqlx::query_scalar(
+        "SELECT number FROM messages WHERE queue = $1 AND number = $2 AND holder = $3
+         AND attempts >= (SELECT deliveries FROM queues WHERE name = $1)",
+    )
+    .bind(&message.queue)
+    .bind(message.number)
+    .bind(&message.holder)
+    .fetch_optional(&mut **change)
+    .await?;
+    if spent.is_some() {
+        bury(change, message, Reason::DeliveryLimit).await?;
+        return Ok(true);
+    }
+    let free = sqlx::query(
+        "UPDATE messages SET holder = NULL WHERE queue = $1 AND number = $2 AND holder = $3",
+    )
+    .bind(&message.queue)
+    .bind(message.number)
+    .bind(&message.holder)
+    .execute(&mut **change)
+    .await?;
+    Ok(free.rows_affected() == 1)
+}
+
+/// Puts everything back that a holder had of a queue.
+pub(super) async fn release_all(
+    change: &mut Change,
+    queue: &str,
+    holder: &str,
+) -> Result<(), Error> {
+    let numbers: Vec<i64> =
+        sqlx::query_scalar("SELECT number FROM messages WHERE queue = $1 AND holder = $2")
+            .bind(queue)
+            .bind(holder)
+            .fetch_all(&mut **change)
+            .await?;
+    for number in numbers {
+        let (queue, holder) = (queue.to_owned(), holder.to_owned());
+        release(change, &Message { queue, number, holder }).await?;
+    }
+    Ok(())
+}
+
+/// Moves a message to the dead-letter queue.
+pub(super) async fn bury(
+    change: &mut Change,
+    message: &Message,
+    reason: Reason,
+) -> Result<(), Error> {
+    let moved = sqlx::query(
+        "UPDATE messages SET queue = $4, holder = NULL, reason = $5, died_at = $6
+         WHERE queue = $1 AND number = $2 AND holder = $3",
+    )
+    .bind(&message.queue)
+    .bind(message.number)
+    .bind(&message.holder)
+    .bind(dead(&message.queue))
+    .bind(reason.as_str())
+    .bind(now())
+    .execute(&mut **change)
+    .await?;
+    if moved.rows_affected() == 1 { Ok(()) } else { Err(Error::Lost) }
+}
+
+pub(super) async fn dead_letters(
+    database: &Database,
+    queue: &str,
+) -> Result<Vec<DeadLetter>, Error> {
+    let rows = sqlx::query(
+        "SELECT body, attempts, reason, died_at FROM messages
+         WHERE queue = $1 AND reason IS NOT NULL ORDER BY died_at, number",
+    )
+    .bind(dead(queue))
+    .fetch_all(database.reader())
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let reason: String = row.try_get("reason")?;
+            let unknown = || Error::Defect(format!("`{reason}` is no reason to die").into());
+            Ok(DeadLetter {
+                body: row.try_get("body")?,
+                attempts: count(row.try_get("attempts")?),
+                reason: Reason::parse(&reason).ok_or_else(unknown)?,
+                at: row.try_get("died_at")?,
+            })
+        })
+        .collect()
+}
+
+/// Moves everything from the dead-letter queue back. The numbers stay, so what was published first
+/// is delivered first.
+pub(super) async fn redrive(change: &mut Change, queue: &str) -> Result<u64, Error> {
+    let moved = sqlx::query(
+        "UPDATE messages SET queue = $1, attempts = 0, reason = NULL, died_at = NULL
+         WHERE queue = $2 AND reason IS NOT NULL AND holder IS NULL",
+    )
+    .bind(queue)
+    .bind(dead(queue))
+    .execute(&mut **change)
+    .await?;
+    Ok(moved.rows_affected())
+}
+
+fn count(stored: i64) -> u32 {
+    u32::try_from(stored).unwrap_or(u32::MAX)
+}

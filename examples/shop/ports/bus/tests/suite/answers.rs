@@ -1,0 +1,123 @@
+//! What becomes of a message by what its consumer says.
+
+use shop_bus::{Reason, Subscription};
+
+use super::{Place, assert_empty, finish, next, publish};
+
+const KIND: &str = "order.placed.v1";
+
+pub(crate) async fn an_acknowledged_message_is_gone(place: impl Place) {
+    let bus = place.here().await;
+    let mut consumer = bus.subscribe(Subscription::new("audit", &["#"])).await.unwrap();
+    let events = publish(&bus, KIND, 2).await;
+    for event in &events {
+        finish(&mut consumer, event).await;
+    }
+    assert_empty(&bus, &mut consumer, KIND).await;
+    // Neither for one who comes later.
+    drop((consumer, bus));
+    let bus = place.here().await;
+    let mut consumer = bus.subscribe(Subscription::new("audit", &["#"])).await.unwrap();
+    assert_empty(&bus, &mut consumer, KIND).await;
+    assert_eq!(bus.dead_letters("audit").await.unwrap(), []);
+}
+
+pub(crate) async fn a_requeued_message_comes_again_and_counts(place: impl Place) {
+    let bus = place.here().await;
+    let wants = Subscription::new("audit", &["#"]).prefetch(1);
+    let mut consumer = bus.subscribe(wants).await.unwrap();
+    let events = publish(&bus, KIND, 1).await;
+    for attempt in 1..=3 {
+        let delivery = next(&mut consumer).await;
+        assert_eq!((&delivery.event, delivery.attempt), (&events[0], attempt));
+        assert_eq!(delivery.redelivered(), attempt > 1);
+        delivery.requeue().await.unwrap();
+    }
+    next(&mut consumer).await.ack().await.unwrap();
+    assert_empty(&bus, &mut consumer, KIND).await;
+}
+
+pub(crate) async fn a_delivery_that_is_dropped_comes_again_and_counts(place: impl Place) {
+    let bus = place.here().await;
+    let mut consumer = bus.subscribe(Subscription::new("audit", &["#"]).prefetch(1)).await.unwrap();
+    let events = publish(&bus, KIND, 1).await;
+    drop(next(&mut consumer).await);
+    // Work that panics lets go in the same way.
+    let delivery = next(&mut consumer).await;
+    assert_eq!(delivery.attempt, 2);
+    let work = tokio::spawn(async move {
+        let _delivery = delivery;
+        std::panic::resume_unwind(Box::new("the work went wrong"));
+    });
+    work.await.unwrap_err();
+    let delivery = next(&mut consumer).await;
+    assert_eq!((&delivery.event, delivery.attempt), (&events[0], 3));
+}
+
+pub(crate) async fn the_last_delivery_leads_to_the_dead_letters(place: impl Place) {
+    let bus = place.here().await;
+    let wants = Subscription::new("audit", &["#"]).prefetch(1).deliveries(3);
+    let mut consumer = bus.subscribe(wants).await.unwrap();
+    let poison = publish(&bus, KIND, 1).await;
+    let good = publish(&bus, KIND, 1).await;
+    // However its consumer failed: by saying so, by letting go, by going away.
+    for attempt in 1..=3 {
+        let delivery = next(&mut consumer).await;
+        assert_eq!((&delivery.event, delivery.attempt), (&poison[0], attempt));
+        match attempt {
+            1 => delivery.requeue().await.unwrap(),
+            2 => drop(delivery),
+            _ => {
+                drop((delivery, consumer));
+                consumer = bus.subscribe(wants).await.unwrap();
+            }
+        }
+    }
+    finish(&mut consumer, &good[0]).await;
+    let dead = bus.dead_letters("audit").await.unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].event().unwrap(), poison[0]);
+    assert_eq!((dead[0].reason, dead[0].attempts), (Reason::DeliveryLimit, 3));
+    assert!(dead[0].at >= poison[0].time);
+    assert_empty(&bus, &mut consumer, KIND).await;
+}
+
+pub(crate) async fn a_rejected_message_is_a_dead_letter_at_once(place: impl Place) {
+    let bus = place.here().await;
+    let mut consumer = bus.subscribe(Subscription::new("audit", &["#"])).await.unwrap();
+    let mut other = bus.subscribe(Subscription::new("other", &["#"])).await.unwrap();
+    let events = publish(&bus, KIND, 2).await;
+    next(&mut consumer).await.reject().await.unwrap();
+    finish(&mut consumer, &events[1]).await;
+    let dead = bus.dead_letters("audit").await.unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].event().unwrap(), events[0]);
+    assert_eq!((dead[0].reason, dead[0].attempts), (Reason::Rejected, 1));
+    // It is one queue's message that died, and not the event.
+    assert_eq!(bus.dead_letters("other").await.unwrap(), []);
+    finish(&mut other, &events[0]).await;
+}
+
+pub(crate) async fn dead_letters_stay_until_they_are_redriven(place: impl Place) {
+    let bus = place.here().await;
+    let mut consumer = bus.subscribe(Subscription::new("audit", &["#"])).await.unwrap();
+    let events = publish(&bus, KIND, 3).await;
+    for _ in &events {
+        next(&mut consumer).await.reject().await.unwrap();
+    }
+    drop((consumer, bus));
+    let bus = place.here().await;
+    let mut consumer = bus.subscribe(Subscription::new("audit", &["#"])).await.unwrap();
+    for _look in 0..2 {
+        let dead = bus.dead_letters("audit").await.unwrap();
+        let dead: Vec<_> = dead.iter().map(|letter| letter.event().unwrap()).collect();
+        assert_eq!(dead, events);
+    }
+    assert_eq!(bus.redrive("audit").await.unwrap(), 3);
+    for event in &events {
+        // As if it had never been delivered: it may fail as often again.
+        finish(&mut consumer, event).await;
+    }
+    assert_eq!(bus.dead_letters("audit").await.unwrap(), []);
+    assert_eq!(bus.redrive("audit").await.unwrap(), 0);
+}
