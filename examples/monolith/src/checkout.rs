@@ -71,6 +71,7 @@ pub(crate) async fn checkout(
     let (order, placed_at) = (OrderId::new(), now());
     let mut took = Took::default();
 
+    let _under_way = shop.under_way.read().await;
     let mut change = shop.database.begin().await?;
 
     let wanted = lock_cart(&shop.database, &mut change, customer).await?;

@@ -31,6 +31,10 @@ struct Arguments {
     #[arg(long, value_name = "URL")]
     storage: Option<String>,
 
+    /// PostgreSQL, found or started for this run and gone after it.
+    #[arg(long, conflicts_with = "storage")]
+    real: bool,
+
     /// How long the payment provider takes.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     payment_latency: Duration,
@@ -45,10 +49,15 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).init();
 
-    let storage = arguments
-        .storage
-        .or_else(|| std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty()))
-        .unwrap_or_else(|| STORAGE.to_owned());
+    // Kept until the end: the database goes with it.
+    let postgres = if arguments.real { Some(testbed::postgres::private().await?) } else { None };
+    let storage = match &postgres {
+        Some(postgres) => postgres.url().to_owned(),
+        None => arguments
+            .storage
+            .or_else(|| std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty()))
+            .unwrap_or_else(|| STORAGE.to_owned()),
+    };
     let provider = payment::Provider::new(arguments.payment_latency);
     let mail = mail::Server::new(arguments.email_latency);
     // A new secret each time: whoever was logged in logs in again.
@@ -69,6 +78,9 @@ async fn main() -> anyhow::Result<()> {
     let url = running.url();
     println!("the monolith   {url}");
     println!("database       {}", shop.place());
+    if let Some(postgres) = &postgres {
+        println!("               {}", postgres.origin());
+    }
     println!("payment        {:?}, inside the transaction", arguments.payment_latency);
     println!("email          {:?}, inside the transaction", arguments.email_latency);
     println!("try            curl '{url}/api/products?q=oak&size=2'");
@@ -76,12 +88,15 @@ async fn main() -> anyhow::Result<()> {
     println!("stop           Ctrl-C");
 
     tokio::signal::ctrl_c().await.context("Ctrl-C cannot be waited for")?;
-    stop.now();
-    running.stopped().await;
-    // Longer than the draining of connections: a checkout under way is money under way.
     println!("finishing the checkouts that have begun; Ctrl-C again cuts them off");
     tokio::select! {
-        () = shop.close() => println!("stopped"),
+        // The database first: serving ends after its own, shorter patience, and a checkout takes
+        // longer. What comes in meanwhile is refused.
+        () = shop.close() => {
+            stop.now();
+            running.stopped().await;
+            println!("stopped");
+        }
         _ = tokio::signal::ctrl_c() => println!("cut off: some may have paid for nothing"),
     }
     Ok(())
