@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use shop_contracts::Kind;
 use shop_contracts::id::{OrderId, ProductId};
 use shop_contracts::orders::{Order, State};
-use shop_contracts::{Kind, Problem};
 use tokio::sync::Barrier;
 
 use crate::place::{Place, sides};
@@ -19,7 +19,6 @@ sides! {
     a_card_that_is_refused_changes_nothing
     of_two_clicks_one_buys
     twenty_buyers_of_five_get_five
-    buyers_of_the_same_two_in_either_order_do_not_wait_for_each_other
     with_its_real_latencies_it_takes_three_seconds
     closing_finishes_what_has_begun
 }
@@ -148,28 +147,6 @@ async fn twenty_buyers_of_five_get_five(place: Place) {
     let books = shop.books().await;
     assert_eq!((sold, books.orders, books.lowest), (5, 5, 0));
     assert_eq!(shop.provider.books().entries.len(), 5, "only who gets one is charged");
-    assert_eq!(shop.unexplained().await, 0);
-}
-
-async fn buyers_of_the_same_two_in_either_order_do_not_wait_for_each_other(place: Place) {
-    let shop = Shop::open(place).await;
-    let together = Arc::new(Barrier::new(10));
-    let mut buyers = Vec::new();
-    for number in 0..10 {
-        let mut both = [shop.product(0), shop.product(1)];
-        both.rotate_left(number % 2);
-        let buyer = shop.buyer(&format!("buyer{number}@example.org"), both[0], 1).await;
-        buyer.put(both[1], 1).await.expect("room");
-        let together = Arc::clone(&together);
-        buyers.push(tokio::spawn(async move {
-            together.wait().await;
-            buyer.checkout().await.map(drop)
-        }));
-    }
-    for buyer in buyers {
-        // A deadlock would be ended by the database, as `unavailable`.
-        assert_eq!(buyer.await.expect("no panic"), Ok::<(), Problem>(()));
-    }
     assert_eq!(shop.unexplained().await, 0);
 }
 

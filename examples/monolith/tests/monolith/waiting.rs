@@ -95,3 +95,24 @@ async fn on_postgresql_buyers_of_different_products_do_not_wait() {
     assert_eq!(shop.place.waiting().await, Some(0));
     assert_eq!((shop.books().await.orders, shop.mail.sent().len()), (0, 0), "both are under way");
 }
+
+/// Whatever order they were put into the cart in: otherwise two buyers of the same two products
+/// could each have what the other waits for.
+#[tokio::test]
+async fn on_postgresql_stock_is_locked_in_the_order_of_the_ids() {
+    let shop = Shop::with(Place::postgres().await, PAYMENT, ENDLESS).await;
+    let (low, high) = (shop.product(0), shop.product(1));
+    let holder = shop.buyer("ada@example.org", low, 1).await;
+    let both = shop.buyer("bob@example.org", high, 1).await;
+    both.put(low, 1).await.expect("room");
+    let other = shop.buyer("eve@example.org", high, 1).await;
+
+    let _holder = holder.checkout_on_a_line_of_its_own().await;
+    shop.charged(1).await;
+    let _both = both.checkout_on_a_line_of_its_own().await;
+    until("a waiting lock", async || shop.place.waiting().await == Some(1)).await;
+    // Who waits for the low one has not taken the high one yet.
+    let _other = other.checkout_on_a_line_of_its_own().await;
+    shop.charged(2).await;
+    assert_eq!(shop.place.waiting().await, Some(1));
+}
