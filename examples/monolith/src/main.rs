@@ -1,9 +1,11 @@
 //! Starts the monolith.
 
+use std::io::{self, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Parser;
 use monolith::Monolith;
 use shop_outside::{mail, payment, supplier};
@@ -20,7 +22,7 @@ const STORAGE: &str = "sqlite://.lab/monolith";
 ///
 /// It needs nothing but itself, and has three thousand products the first time that it starts.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, max_term_width = 80)]
 struct Arguments {
     /// Where it listens, on this machine only; 0 for any free port.
     #[arg(long, default_value_t = 8070)]
@@ -45,10 +47,17 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).init();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+    page::end(run(arguments).await)
+}
 
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
     // Kept until the end: the database goes with it.
     let postgres = if arguments.real { Some(testbed::postgres::private().await?) } else { None };
     let storage = match &postgres {
@@ -62,16 +71,16 @@ async fn main() -> anyhow::Result<()> {
     let mail = mail::Server::new(arguments.email_latency);
     // A new secret each time: whoever was logged in logs in again.
     let tokens = Tokens::new(&Tokens::secret());
-    let shop = Monolith::open(&storage, provider, mail, tokens)
-        .await
-        .context("next: name another place with --storage sqlite://FOLDER")?;
+    let shop = Monolith::open(&storage, provider, mail, tokens).await.map_err(|error| {
+        anyhow!("{error}\nnext: name another place with --storage sqlite://FOLDER")
+    })?;
     if shop.is_empty().await? {
         shop.seed(&supplier::list(SEED, supplier::USUAL_SIZE)).await?;
     }
 
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
-    let listener = listen(address).await.with_context(|| {
-        format!("cannot listen on port {}\nnext: choose another with --port", arguments.port)
+    let listener = listen(address).await.map_err(|error| {
+        anyhow!("cannot listen on {address}: {error}\nnext: choose another with --port 8071")
     })?;
     let stop = Stop::default();
     let running = serve("monolith", listener, shop.router(), &stop)?;
