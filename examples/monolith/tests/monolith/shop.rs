@@ -148,7 +148,7 @@ impl Buyer {
         let body =
             body.map_or(Bytes::new(), |body| serde_json::to_vec(&body).expect("JSON").into());
         let token = HeaderValue::try_from(format!("Bearer {}", self.token)).expect("ASCII");
-        let answer = self.peer.forward(method, path, body, Some((AUTHORIZATION, token))).await?;
+        let answer = self.peer.forward(method, path, body, &[(AUTHORIZATION, token)]).await?;
         if answer.status().is_success() {
             Ok(serde_json::from_slice(answer.body()).expect("what was promised"))
         } else {

@@ -83,7 +83,7 @@ async fn who_registers_can_log_in() {
 async fn a_registration_is_answered_201_and_without_the_password() {
     let world = World::new().await;
     let wish = serde_json::to_vec(&new_customer("ada@example.org", Role::Customer)).expect("JSON");
-    let answer = world.client.0.forward(Method::POST, "/customers", wish.into(), None).await;
+    let answer = world.client.0.forward(Method::POST, "/customers", wish.into(), &[]).await;
     let answer = answer.expect("an answer");
     assert_eq!(answer.status(), 201);
     let told = String::from_utf8_lossy(answer.body());
@@ -196,7 +196,7 @@ async fn what_is_not_allowed_says_where() {
         let (method, body) =
             (method.parse().expect("a method"), Bytes::copy_from_slice(body.as_bytes()));
         let answer =
-            world.client.0.forward(method, path, body.clone(), None).await.expect("an answer");
+            world.client.0.forward(method, path, body.clone(), &[]).await.expect("an answer");
         let problem: Problem = serde_json::from_slice(answer.body()).expect("a problem");
         assert_eq!(answer.status(), problem.status);
         assert!(problem.is(kind), "{path} {body:.80?}: {problem:?}");
@@ -207,6 +207,6 @@ async fn what_is_not_allowed_says_where() {
 #[tokio::test]
 async fn it_says_that_it_is_well() {
     let world = World::new().await;
-    let answer = world.client.0.forward(Method::GET, "/health", Bytes::new(), None).await;
+    let answer = world.client.0.forward(Method::GET, "/health", Bytes::new(), &[]).await;
     assert_eq!(answer.expect("an answer").status(), 200);
 }

@@ -53,7 +53,7 @@ async fn the_answer_is_201() {
     let body = serde_json::to_vec(&world.wish("one", "tok_ok")).expect("JSON");
     for _ in 0..2 {
         let body = Bytes::from(body.clone());
-        let answer = world.client.0.forward(Method::POST, "/orders", body, None).await;
+        let answer = world.client.0.forward(Method::POST, "/orders", body, &[]).await;
         assert_eq!(answer.expect("an answer").status(), StatusCode::CREATED);
     }
 }
@@ -181,7 +181,7 @@ async fn what_is_not_a_wish_is_refused() {
         ("{}".to_owned(), 422),
     ];
     for (body, status) in posts {
-        let answer = world.client.0.forward(Method::POST, "/orders", body.clone().into(), None);
+        let answer = world.client.0.forward(Method::POST, "/orders", body.clone().into(), &[]);
         assert_eq!(answer.await.expect("an answer").status().as_u16(), status, "{body}");
     }
     let text = (header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain"));
@@ -194,8 +194,8 @@ async fn what_is_not_a_wish_is_refused() {
         ("/health".to_owned(), 200),
     ];
     for (path, status) in gets {
-        let text = Some(text.clone());
-        let answer = world.client.0.forward(Method::GET, &path, Bytes::new(), text).await;
+        let text = [text.clone()];
+        let answer = world.client.0.forward(Method::GET, &path, Bytes::new(), &text).await;
         assert_eq!(answer.expect("an answer").status().as_u16(), status, "{path}");
     }
     assert_eq!(world.peers.look().calls, []);

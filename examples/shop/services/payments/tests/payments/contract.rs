@@ -162,10 +162,10 @@ async fn what_is_not_a_charge_is_refused() {
         (("/payments/nothing".to_owned(), good.to_owned()), 422),
     ];
     for ((path, body), status) in table {
-        let answer = world.client.0.forward(Method::PUT, &path, Bytes::from(body.clone()), None);
+        let answer = world.client.0.forward(Method::PUT, &path, Bytes::from(body.clone()), &[]);
         let answer = answer.await.expect("an answer");
         assert_eq!(answer.status(), StatusCode::from_u16(status).expect("a status"), "{body}");
     }
-    let health = world.client.0.forward(Method::GET, "/health", Bytes::new(), None).await;
+    let health = world.client.0.forward(Method::GET, "/health", Bytes::new(), &[]).await;
     assert_eq!(health.expect("an answer").status(), StatusCode::OK);
 }
