@@ -36,7 +36,11 @@ impl Run {
             .chain(&Peers::NAMES)
             .find(|name| **name == self.service)
             .with_context(|| {
-                format!("there is no service `{}`\nnext: shop run --help", self.service)
+                format!(
+                    "there is no service `{}`; next: shop run gateway, or {}",
+                    self.service,
+                    Peers::NAMES.join(", ")
+                )
             })?;
         let place = self.stores.open().await?;
         let setup = self.stores.setup(&place, self.port)?;
