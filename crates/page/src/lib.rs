@@ -70,6 +70,33 @@ pub fn row(what: &str, without: impl Display, with: &[String], ratio: &str) {
     line(format_args!("   {what:<30}{without:>15}{GOOD}{with}{GOOD:#}{gap}{ratio}"));
 }
 
+/// A table of many columns: the first cell of each row is what it is about, the others are figures.
+/// As wide as it has to be.
+pub fn grid(heads: &[&str], rows: &[Vec<String>]) {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain([heads.get(column).map_or(0, |head| head.chars().count())]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    let aligned = |cells: &mut dyn Iterator<Item = &str>| {
+        let first = format!("{:<1$}", cells.next().unwrap_or_default(), widths[0]);
+        let rest = cells.zip(&widths[1..]).map(|(cell, width)| format!("   {cell:>width$}"));
+        (first, rest.collect::<String>())
+    };
+    let (first, rest) = aligned(&mut heads.iter().copied());
+    line(format_args!("\n{DIM}   {first}{rest}{DIM:#}"));
+    for row in rows {
+        let (first, rest) = aligned(&mut row.iter().map(String::as_str));
+        line(format_args!("   {first}{GOOD}{rest}{GOOD:#}"));
+    }
+}
+
+/// Something that should be true, and whether it is.
+pub fn judged(what: &str, holds: bool, figures: &str) {
+    let (style, word) = if holds { (GOOD, "holds") } else { (BAD, "BROKEN") };
+    line(format_args!("   {what:<34}{style}{word:<8}{style:#}{DIM}{figures}{DIM:#}"));
+}
+
 /// A figure that stands by itself.
 pub fn figure(what: &str, value: impl Display) {
     line(format_args!("   {what:<56}{GOOD}{:>13}{GOOD:#}", value.to_string()));
@@ -78,8 +105,10 @@ pub fn figure(what: &str, value: impl Display) {
 /// What to do next: commands, and what each is for.
 pub fn next(commands: &[(&str, &str)]) {
     line(format_args!("\n{BOLD}Next{BOLD:#}"));
+    let longest = commands.iter().map(|(command, _)| command.chars().count()).max();
+    let width = longest.map_or(0, |longest| longest + 2).max(31);
     for (command, purpose) in commands {
-        line(format_args!("   {command:<31}{DIM}{purpose}{DIM:#}"));
+        line(format_args!("   {command:<width$}{DIM}{purpose}{DIM:#}"));
     }
 }
 

@@ -9,14 +9,18 @@ use testbed::server::install::Method;
 use testbed::server::{RECIPES, Recipe, Step, container, doctor, kept, program};
 
 const USAGE: &str = "\
-usage: testbed <command> [server]
+usage: testbed <command> [server …]
 
   up [--port N]                  keep a server running, for you to look into
-  down                           end it
+  down                           end it; without a name all that are kept
   doctor                         what a lesson would find on this machine
   setup [--print] [--method M]   install one (apt, dnf, brew, wheel)
 
-The server is redis, or postgres. Exit status: 0 done, 1 not done, 2 not understood.";
+The servers are redis, which is meant where none is named, and postgres.
+Exit status: 0 done, 1 not done, 2 not understood.";
+
+/// What fits a terminal.
+const WIDTH: usize = 80;
 
 fn main() -> ExitCode {
     let order = match Order::read(std::env::args().skip(1)) {
@@ -80,20 +84,25 @@ impl Order {
         if !["up", "down", "doctor", "setup"].contains(&order.command.as_str()) {
             bail!("no command `{}`", order.command);
         }
-        if order.servers.is_empty() {
-            order.servers = vec![&testbed::redis::RECIPE];
-        }
         Ok(order)
     }
 
-    /// Whether all went well for every server.
+    /// Whether all went well.
     fn run(&self) -> Result<bool> {
+        // The first is what most lessons need.
+        let first = &RECIPES[..1];
+        let servers = match (self.servers.is_empty(), self.command.as_str()) {
+            (false, _) => self.servers.clone(),
+            (true, "down") => return down_all(),
+            (true, "doctor") => return Ok(examine_all()),
+            (true, _) => first.iter().collect::<Vec<_>>(),
+        };
         let mut well = true;
-        for recipe in &self.servers {
+        for recipe in servers {
             well &= match self.command.as_str() {
                 "up" => up(recipe, self.port)?,
                 "down" => down(recipe)?,
-                "doctor" => examine(recipe),
+                "doctor" => examine(recipe, true),
                 _ => setup(recipe, self.method, self.print)?,
             };
         }
@@ -101,31 +110,70 @@ impl Order {
     }
 }
 
-fn up(recipe: &Recipe, port: Option<u16>) -> Result<bool> {
+fn up(recipe: &'static Recipe, port: Option<u16>) -> Result<bool> {
     let kept = kept::up(recipe, port)?;
     if let Some(evaded) = &kept.evaded {
         println!("{evaded}; taking the next free one");
     }
+    let (version, kept::Record { url, pid, .. }) = (&kept.version, &kept.record);
     let state = if kept.already { "was up already" } else { "is up" };
-    println!("{} {state} at {} · process {}", kept.version, kept.record.url, kept.record.pid);
-    println!("next: cargo lab down ends it");
+    let line = format!("{version} {state} at {url} · process {pid}");
+    match line.chars().count() > WIDTH {
+        true => println!("{version} {state} · process {pid}\n{url}"),
+        false => println!("{line}"),
+    }
+    println!("next: {} ends it", recipe.order("down"));
     Ok(true)
 }
 
 fn down(recipe: &Recipe) -> Result<bool> {
     match kept::down(recipe)? {
-        Some(record) => println!("{} is down · it was at {}", recipe.name, record.url),
+        Some(record) => println!("{} is down · it was at {}", recipe.name, record.place()),
         None => println!("{} was not up", recipe.name),
     }
     Ok(true)
 }
 
-fn examine(recipe: &Recipe) -> bool {
+/// Every server that is kept, also after one that could not be ended.
+fn down_all() -> Result<bool> {
+    let (mut were_up, mut well) = (false, true);
+    for recipe in RECIPES {
+        match kept::down(recipe) {
+            Ok(Some(record)) => {
+                were_up = true;
+                println!("{} is down · it was at {}", recipe.name, record.place());
+            }
+            Ok(None) => {}
+            Err(error) => {
+                well = false;
+                eprintln!("{error}");
+            }
+        }
+    }
+    if well && !were_up {
+        println!("no server was up");
+    }
+    Ok(well)
+}
+
+/// All of them are looked at; that the first is to be had is what matters to most lessons.
+fn examine_all() -> bool {
+    let mut first = None;
+    for recipe in RECIPES {
+        let well = examine(recipe, first.is_none());
+        first.get_or_insert(well);
+    }
+    first.unwrap_or(true)
+}
+
+/// Whether lessons could work with it. Where they could not, says what to do: at once, or when
+/// a lesson wants it.
+fn examine(recipe: &Recipe, needed: bool) -> bool {
     let findings = doctor::examine(recipe);
     println!("{}", recipe.name);
     for finding in &findings {
         let mark = if finding.usable { "yes" } else { "no" };
-        let mut lines = wrapped(&finding.text, 80 - 18).into_iter();
+        let mut lines = wrapped(&finding.text, WIDTH - 18).into_iter();
         let first = lines.next().unwrap_or_default();
         println!("  {:<10} {mark:<4} {first}", finding.step.name());
         for line in lines {
@@ -145,7 +193,8 @@ fn examine(recipe: &Recipe) -> bool {
             println!("lessons use: {}", first.step.name());
             return true;
         }
-        (None, None) => println!("next: cargo lab setup"),
+        (None, None) if needed => println!("next: {}", recipe.order("setup")),
+        (None, None) => println!("for lessons that need it: {}", recipe.order("setup")),
     }
     false
 }
@@ -169,7 +218,7 @@ fn setup(recipe: &Recipe, method: Option<Method>, print: bool) -> Result<bool> {
     let found = program::of(recipe);
     if let (Some(program), None, false) = (&found, method, print) {
         println!("{} is here already: {}", recipe.name, program.display());
-        println!("next: cargo lab doctor");
+        println!("next: {}", recipe.order("doctor"));
         return Ok(true);
     }
     let plan = method.or_else(|| Method::choose(recipe)).and_then(|method| method.plan(recipe));
@@ -185,7 +234,7 @@ fn setup(recipe: &Recipe, method: Option<Method>, print: bool) -> Result<bool> {
     let program =
         program::of(recipe).with_context(|| format!("{} is still not to be found", recipe.name))?;
     println!("{} is installed: {}", recipe.name, program.display());
-    println!("next: cargo lab doctor");
+    println!("next: {}", recipe.order("doctor"));
     Ok(true)
 }
 
@@ -196,8 +245,10 @@ fn contain(recipe: &Recipe, print: bool) -> Result<bool> {
     let Ok(engine) = container::engine() else {
         bail!(
             "no way to install {name} is known here: no apt-get or dnf with root or sudo, no\n\
-             brew, no python3 with pip; and no Docker engine answers\n\
-             next: install {name} by hand and run cargo lab doctor, or start Docker"
+             brew{}; and no Docker engine answers\n\
+             next: install {name} by hand and run {doctor}, or start Docker",
+            recipe.packages.wheel.map_or("", |_| ", no python3 with pip"),
+            doctor = recipe.order("doctor")
         );
     };
     println!("{name} runs in containers here: {engine}");
@@ -205,7 +256,7 @@ fn contain(recipe: &Recipe, print: bool) -> Result<bool> {
     if !print {
         let tried = container::start(recipe, &engine).map_err(anyhow::Error::msg);
         drop(tried.context("no container could be started")?);
-        println!("next: cargo lab doctor");
+        println!("next: {}", recipe.order("doctor"));
     }
     Ok(true)
 }

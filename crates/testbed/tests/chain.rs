@@ -29,13 +29,14 @@ const ECHO: Recipe = Recipe {
     farewell: Signal::KILL,
     ready: "now listening",
     patience: Duration::from_secs(10),
-    url: |address| format!("echo:{address}"),
+    password: false,
+    url: |address, _| format!("echo:{address}"),
     greet: |url| {
         let path = url.strip_prefix("echo:").unwrap();
         let version = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
         Ok(Greeting { version: version.trim().into(), pid: None })
     },
-    packages: Packages { apt: "echo", dnf: &["echo"], brew: "echo", wheel: None },
+    packages: Packages { apt: "echo", apt_file: None, dnf: &["echo"], brew: "echo", wheel: None },
 };
 
 /// What a person without root meets, on a machine without Docker.
@@ -66,9 +67,9 @@ fn what_is_missing_is_told_step_by_step_with_one_command_at_the_end() {
         missing.to_string(),
         "no Echo to work with\n  \
            url        TESTBED_TEST_ECHO_URL is not set\n  \
-           kept       none is up (`cargo lab up` keeps one)\n  \
+           kept       none is up (`cargo lab up echo` keeps one)\n  \
            binary     no no-such-echo-server on this machine\n\
-         next: cargo lab setup"
+         next: cargo lab setup echo"
     );
 }
 

@@ -4,12 +4,14 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use testbed::postgres::{Session, Target};
 
 /// A desk of its own: no server of the person who runs the tests is seen or touched.
 struct Desk {
@@ -17,8 +19,12 @@ struct Desk {
 }
 
 impl Desk {
+    /// In memory where there is such a place, as each has a data directory made. As root,
+    /// PostgreSQL works as somebody else, who must be let in.
     fn new() -> Self {
-        Self { state: tempfile::tempdir().unwrap() }
+        let state = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        fs::set_permissions(state.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        Self { state }
     }
 
     fn command(&self, words: &str) -> Command {
@@ -27,6 +33,7 @@ impl Desk {
             .args(words.split(' '))
             .env("TESTBED_STATE", self.state.path())
             .env_remove("REDIS_URL")
+            .env_remove("DATABASE_URL")
             .env_remove("TESTBED_ONLY")
             // No engine: a machine that has one gives the same answers.
             .env("DOCKER_HOST", "unix:///nowhere/docker.sock");
@@ -90,18 +97,21 @@ fn up_keeps_a_server_that_down_ends() {
     assert_eq!(status, 1);
     assert!(err.contains("up already") && err.ends_with("next: cargo lab down\n"), "{err}");
 
-    let (status, out, _) = desk.run("doctor");
+    let (status, out, _) = desk.run("doctor redis");
     assert_eq!(status, 0);
     assert!(out.contains("  kept       yes  Redis ") || out.contains("yes  Valkey "), "{out}");
     assert!(out.ends_with("lessons use: kept\n"), "{out}");
+    assert!(!out.contains("PostgreSQL"), "{out}");
 
     let (status, out, _) = desk.run("down");
     assert_eq!(status, 0);
     assert!(out.contains(" is down "), "{out}");
     assert!(!answers(port) && !desk.record().exists());
 
-    let (status, out, _) = desk.run("down");
+    let (status, out, _) = desk.run("down redis");
     assert_eq!((status, out.as_str()), (0, "Redis was not up\n"));
+    let (status, out, _) = desk.run("down");
+    assert_eq!((status, out.as_str()), (0, "no server was up\n"));
 }
 
 #[test]
@@ -181,26 +191,43 @@ fn works(state: &Path) -> bool {
 #[cfg(target_os = "linux")]
 #[test]
 fn up_that_is_killed_leaves_a_server_on_record_or_none() {
+    killed_up("redis", 25, Duration::from_micros(800));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn up_that_is_killed_leaves_a_postgres_on_record_or_none() {
+    killed_up("postgres", 25, Duration::from_millis(30));
+}
+
+#[cfg(target_os = "linux")]
+fn killed_up(server: &str, rounds: u32, step: Duration) {
     let desk = Desk::new();
-    let up = format!("up --port {}", free_port());
-    for round in 0..25 {
+    let record = desk.state.path().join(format!("servers/{server}.json"));
+    let up = format!("up {server} --port {}", free_port());
+    let patience = Duration::from_secs(20);
+    for round in 0..rounds {
         let mut killed = desk.command(&up).stdout(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_micros(800) * round);
+        std::thread::sleep(step * round);
         killed.kill().unwrap();
         killed.wait().unwrap();
         // What works without a record is a keeper that has not yet seen its owner's end.
         let start = Instant::now();
-        while works(desk.state.path()) && !desk.record().exists() {
-            assert!(start.elapsed() < Duration::from_secs(2), "round {round}");
+        while works(desk.state.path()) && !record.exists() {
+            assert!(start.elapsed() < patience, "round {round}");
             std::thread::sleep(Duration::from_millis(1));
         }
         // On record is a server, or a keeper about to become one or to end: `down` may be too
         // early to tell, and says so; it ends what there is.
         while desk.run("down").0 != 0 || works(desk.state.path()) {
-            assert!(start.elapsed() < Duration::from_secs(5), "round {round}");
+            assert!(start.elapsed() < patience, "round {round}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+    assert_eq!(desk.run(&up).0, 0);
+    let rooms = fs::read_dir(desk.state.path().join("servers")).unwrap().flatten();
+    let rooms = rooms.filter(|entry| entry.file_name().to_string_lossy().contains("kept."));
+    assert_eq!(rooms.count(), 1, "of those that were killed before it was on record none is left");
 }
 
 #[test]
@@ -217,28 +244,91 @@ fn a_folder_that_cannot_be_written_is_named() {
 #[test]
 fn the_doctor_knows_when_nothing_serves() {
     let desk = Desk::new();
-    let mut doctor = desk.command("doctor");
-    doctor.env("REDIS_URL", "redis+unix:///nowhere/redis.sock");
-    let (status, out, _) = said(doctor.output().unwrap());
+    for (words, variable, url) in [
+        ("doctor redis", "REDIS_URL", "redis+unix:///nowhere/redis.sock"),
+        ("doctor postgres", "DATABASE_URL", "postgres:///shop?host=/nowhere"),
+    ] {
+        let (status, out, _) = said(desk.command(words).env(variable, url).output().unwrap());
+        assert_eq!(status, 1);
+        assert!(out.contains(&format!("  url        no   {variable} is set, but: ")), "{out}");
+        let next = format!("next: correct {variable} or start its server, or unset {variable}\n");
+        assert!(out.ends_with(&next), "{out}");
+        assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+    }
+}
+
+#[test]
+fn a_doctor_without_a_name_shows_all_and_judges_by_the_first() {
+    let desk = Desk::new();
+    let nowhere = "postgres:///shop?host=/nowhere";
+    let (status, out, _) =
+        said(desk.command("doctor").env("DATABASE_URL", nowhere).output().unwrap());
+    assert_eq!(status, 0, "Redis is to be had");
+    assert!(out.starts_with("Redis\n") && out.contains("\nPostgreSQL\n"), "{out}");
+    let nowhere = "redis+unix:///nowhere/redis.sock";
+    let (status, out, _) = said(desk.command("doctor").env("REDIS_URL", nowhere).output().unwrap());
     assert_eq!(status, 1);
-    assert!(out.contains("  url        no   REDIS_URL is set, but: "), "{out}");
-    assert!(
-        out.ends_with("next: correct REDIS_URL or start its server, or unset REDIS_URL\n"),
-        "{out}"
-    );
+    assert!(out.ends_with("lessons use: binary\n"), "{out}");
+}
+
+#[test]
+fn up_keeps_a_postgres_that_lets_nobody_in_without_a_password() {
+    let desk = Desk::new();
+    let port = free_port();
+    let up = format!("up postgres --port {port}");
+    let (status, out, err) = desk.run(&up);
+    assert_eq!(status, 0, "{err}");
+    assert!(out.contains(" is up · process ") && out.contains("\nnext: cargo lab down postgres"));
     assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+    let url = out.lines().find(|line| line.starts_with("postgres://")).unwrap();
+    let (login, place) = url.split_once('@').unwrap();
+    let enter = |url: &str| Session::open(&Target::read(url).unwrap(), Duration::from_secs(20));
+    let mut session = enter(url).unwrap();
+    assert_eq!(session.number("SELECT 7").unwrap(), 7);
+    let wrong = enter(&format!("{login}0@{place}")).unwrap_err();
+    assert!(wrong.to_string().contains("password authentication failed"), "{wrong}");
+    let none = enter(&format!("postgres://postgres@{place}")).unwrap_err();
+    assert_eq!(none.to_string(), "it wants a password");
+
+    let record = desk.state.path().join("servers/postgres.json");
+    assert_eq!(record.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let told: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    let room = told["room"].as_str().unwrap().to_owned();
+    assert!(Path::new(&room).join("data").exists() && !Path::new(&room).join("password").exists());
+
+    let (status, out, _) = desk.run(&up);
+    assert_eq!(status, 0, "twice is fine");
+    assert!(out.contains(" was up already"), "{out}");
+    let (status, _, err) = desk.run(&format!("up postgres --port {}", free_port()));
+    assert_eq!(status, 1);
+    assert!(err.ends_with("next: cargo lab down postgres\n"), "{err}");
+    let (status, out, _) = desk.run("doctor postgres");
+    assert_eq!(status, 0);
+    assert!(out.ends_with("lessons use: kept\n") && !out.contains(login), "{out}");
+
+    // Somebody who is connected does not hold it up.
+    let (status, out, err) = desk.run("down postgres");
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert_eq!(out, format!("PostgreSQL is down · it was at 127.0.0.1:{port}/postgres\n"));
+    assert!(session.query("SELECT 1").is_err() && enter(url).is_err());
+    assert!(!record.exists() && !Path::new(&room).exists());
 }
 
 #[test]
 fn setup_tells_each_plan_and_runs_none_when_asked_to_print() {
     let desk = Desk::new();
-    for (method, expected) in [
-        ("apt", "apt-get install -y --no-install-recommends"),
-        ("dnf", "dnf install -y redis"),
-        ("brew", "brew install redis"),
-        ("wheel", "pip download"),
+    for (words, expected) in [
+        ("--method apt", "package=redis-server"),
+        ("--method apt", "apt-get install -y --no-install-recommends"),
+        ("--method dnf", "dnf install -y redis"),
+        ("--method brew", "brew install redis"),
+        ("--method wheel", "pip download"),
+        ("postgres --method apt", "package=postgresql"),
+        ("postgres --method apt", "create_main_cluster = false"),
+        ("postgres --method dnf", "dnf install -y postgresql-server"),
+        ("postgres --method brew", "brew install postgresql@17"),
     ] {
-        let (status, out, err) = desk.run(&format!("setup --print --method {method}"));
+        let (status, out, err) = desk.run(&format!("setup --print {words}"));
         assert_eq!(status, 0, "{err}");
         assert!(out.starts_with("installs ") && out.contains(expected), "{out}");
         // What is shown may be pasted: the script holds no quote that would end it early.

@@ -45,7 +45,7 @@ fn owner() {
         }
         Ok("waiting") => {
             let arguments = ["60".into()];
-            let launch = Launch::plain(Path::new("sleep"), &arguments, "never");
+            let launch = Launch::plain(Path::new("sleep"), &arguments, Some("never"));
             let _ = Supervised::start(&Launch { patience: Duration::from_secs(60), ..launch });
         }
         _ => {}
@@ -202,7 +202,7 @@ fn nothing_is_left_of_a_postgres_whenever_its_owner_was_killed() {
 
 fn start(script: &str, patience: Duration) -> Result<Supervised, Trouble> {
     let arguments = ["-c".into(), script.into()];
-    let launch = Launch::plain(Path::new("sh"), &arguments, "welcome");
+    let launch = Launch::plain(Path::new("sh"), &arguments, Some("welcome"));
     Supervised::start(&Launch { patience, ..launch })
 }
 
@@ -221,9 +221,23 @@ fn a_server_that_is_never_ready_is_given_up() {
 }
 
 #[test]
+fn a_program_that_does_its_work_and_ends_is_waited_for() {
+    let run = |script: &str| {
+        let arguments = ["-c".into(), script.into()];
+        Supervised::start(&Launch::plain(Path::new("sh"), &arguments, None))
+    };
+    // A program may end in the very moment in which it says that it is done.
+    for _ in 0..ROUNDS {
+        let done = run("echo done >work").unwrap();
+        assert!(done.room().join("work").exists());
+    }
+    assert_eq!(run("echo no; exit 3").unwrap_err().to_string(), "sh ended: no\nexit status 3");
+}
+
+#[test]
 fn a_program_that_is_not_there_is_said_to_be_so() {
     let nowhere = Path::new("/nowhere/redis-server");
-    let died = Supervised::start(&Launch::plain(nowhere, &[], "ready")).unwrap_err();
+    let died = Supervised::start(&Launch::plain(nowhere, &[], Some("ready"))).unwrap_err();
     // Shells differ in the words: 127 is POSIX's.
     let said = died.to_string();
     assert!(said.starts_with("/nowhere/redis-server ended: "), "{said}");

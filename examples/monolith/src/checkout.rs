@@ -68,45 +68,49 @@ pub(crate) async fn checkout(
     Body(Checkout { card }): Body<Checkout>,
 ) -> Result<(StatusCode, Json<Order>), Failure> {
     let started = Instant::now();
-    let (order, placed_at) = (OrderId::new(), now());
-    let mut took = Took::default();
+    let placed_at = now();
+    let _under_way = shop.under_way.read().await;
 
     let mut change = shop.database.begin().await?;
 
     let wanted = lock_cart(&shop.database, &mut change, customer).await?;
     let stock = lock_stock(&shop.database, &mut change, customer).await?;
     check_stock(&wanted, &stock)?;
-    let Cart { lines, total } = price_lines(&mut change, customer).await?;
-    let mut order = Order {
-        id: order,
+    let cart = price_lines(&mut change, customer).await?;
+    let mut order = place(customer, cart, placed_at);
+    insert_order(&mut change, &order).await?;
+    take_stock(&mut change, &wanted).await?;
+    order.took.reserving = Some(micros(started));
+
+    let paying = Instant::now();
+    let receipt = charge_card(&shop.provider, &order, &card).await?;
+    order.took.paying = Some(micros(paying));
+    record_payment(&mut change, order.id, &receipt).await?;
+
+    let notifying = Instant::now();
+    let mailbox = tell_customer(&shop.mail, &mut change, &order).await?;
+    order.took.notifying = Some(micros(notifying));
+    record_notification(&mut change, order.id, &mailbox).await?;
+
+    clear_cart(&mut change, customer).await?;
+
+    order.took.confirmed = Some(micros(started));
+    commit(change, &order).await?;
+    Ok((StatusCode::CREATED, Json(order)))
+}
+
+/// The order that it will be, as nobody sees it before the commit.
+fn place(customer: CustomerId, Cart { lines, total }: Cart, placed_at: i64) -> Order {
+    Order {
+        id: OrderId::new(),
         customer,
         state: Stage::Confirmed,
         lines,
         total,
         reason: None,
         placed_at,
-        took,
-    };
-    insert_order(&mut change, &order).await?;
-    take_stock(&mut change, &wanted).await?;
-    took.reserving = Some(micros(started));
-
-    let paying = Instant::now();
-    let receipt = charge_card(&shop.provider, &order, &card).await?;
-    took.paying = Some(micros(paying));
-    record_payment(&mut change, order.id, &receipt).await?;
-
-    let notifying = Instant::now();
-    let mailbox = tell_customer(&shop.mail, &mut change, &order).await?;
-    took.notifying = Some(micros(notifying));
-    record_notification(&mut change, order.id, &mailbox).await?;
-
-    clear_cart(&mut change, customer).await?;
-
-    took.confirmed = Some(micros(started));
-    order.took = took;
-    commit(change, &order).await?;
-    Ok((StatusCode::CREATED, Json(order)))
+        took: Took::default(),
+    }
 }
 
 /// 1. The customer's cart is ours until the commit: the same customer's second click waits here,

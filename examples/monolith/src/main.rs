@@ -1,9 +1,11 @@
 //! Starts the monolith.
 
+use std::io::{self, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Parser;
 use monolith::Monolith;
 use shop_outside::{mail, payment, supplier};
@@ -20,7 +22,7 @@ const STORAGE: &str = "sqlite://.lab/monolith";
 ///
 /// It needs nothing but itself, and has three thousand products the first time that it starts.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, max_term_width = 80)]
 struct Arguments {
     /// Where it listens, on this machine only; 0 for any free port.
     #[arg(long, default_value_t = 8070)]
@@ -30,6 +32,10 @@ struct Arguments {
     /// [default: $DATABASE_URL, or else sqlite://.lab/monolith]
     #[arg(long, value_name = "URL")]
     storage: Option<String>,
+
+    /// PostgreSQL, found or started for this run and gone after it.
+    #[arg(long, conflicts_with = "storage")]
+    real: bool,
 
     /// How long the payment provider takes.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
@@ -41,34 +47,49 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).init();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+    page::end(run(arguments).await)
+}
 
-    let storage = arguments
-        .storage
-        .or_else(|| std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty()))
-        .unwrap_or_else(|| STORAGE.to_owned());
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    // Kept until the end: the database goes with it.
+    let postgres = if arguments.real { Some(testbed::postgres::private().await?) } else { None };
+    let storage = match &postgres {
+        Some(postgres) => postgres.url().to_owned(),
+        None => arguments
+            .storage
+            .or_else(|| std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty()))
+            .unwrap_or_else(|| STORAGE.to_owned()),
+    };
     let provider = payment::Provider::new(arguments.payment_latency);
     let mail = mail::Server::new(arguments.email_latency);
     // A new secret each time: whoever was logged in logs in again.
     let tokens = Tokens::new(&Tokens::secret());
-    let shop = Monolith::open(&storage, provider, mail, tokens)
-        .await
-        .context("next: name another place with --storage sqlite://FOLDER")?;
+    let shop = Monolith::open(&storage, provider, mail, tokens).await.map_err(|error| {
+        anyhow!("{error}\nnext: name another place with --storage sqlite://FOLDER")
+    })?;
     if shop.is_empty().await? {
         shop.seed(&supplier::list(SEED, supplier::USUAL_SIZE)).await?;
     }
 
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
-    let listener = listen(address).await.with_context(|| {
-        format!("cannot listen on port {}\nnext: choose another with --port", arguments.port)
+    let listener = listen(address).await.map_err(|error| {
+        anyhow!("cannot listen on {address}: {error}\nnext: choose another with --port 8071")
     })?;
     let stop = Stop::default();
     let running = serve("monolith", listener, shop.router(), &stop)?;
     let url = running.url();
     println!("the monolith   {url}");
     println!("database       {}", shop.place());
+    if let Some(postgres) = &postgres {
+        println!("               {}", postgres.origin());
+    }
     println!("payment        {:?}, inside the transaction", arguments.payment_latency);
     println!("email          {:?}, inside the transaction", arguments.email_latency);
     println!("try            curl '{url}/api/products?q=oak&size=2'");
@@ -76,12 +97,15 @@ async fn main() -> anyhow::Result<()> {
     println!("stop           Ctrl-C");
 
     tokio::signal::ctrl_c().await.context("Ctrl-C cannot be waited for")?;
-    stop.now();
-    running.stopped().await;
-    // Longer than the draining of connections: a checkout under way is money under way.
     println!("finishing the checkouts that have begun; Ctrl-C again cuts them off");
     tokio::select! {
-        () = shop.close() => println!("stopped"),
+        // The database first: serving ends after its own, shorter patience, and a checkout takes
+        // longer. What comes in meanwhile is refused.
+        () = shop.close() => {
+            stop.now();
+            running.stopped().await;
+            println!("stopped");
+        }
         _ = tokio::signal::ctrl_c() => println!("cut off: some may have paid for nothing"),
     }
     Ok(())

@@ -47,7 +47,7 @@ impl Zipf {
     }
 
     /// The key at `uniform`, which is from 0 up to, but not including, 1.
-    pub(super) fn at(&self, uniform: f64) -> usize {
+    pub fn at(&self, uniform: f64) -> usize {
         let key = self.cumulative.partition_point(|share| *share <= uniform);
         key.min(self.cumulative.len() - 1)
     }

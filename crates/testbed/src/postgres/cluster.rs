@@ -9,8 +9,8 @@
 //! each server makes its own.
 
 use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, chown};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -32,16 +32,22 @@ const PREFIX: &str = "postgres-";
 /// How long initdb may take. It takes half a second on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How initdb is told to make it. The superuser is `postgres` and needs no password: who can
-/// open the socket is decided by the room, which only its account can enter. The locale is
-/// the same on every machine, so that the same order of words is sorted everywhere.
-const OPTIONS: &str = "--username=postgres --auth=trust --encoding=UTF8 --locale=C \
-                       --no-sync --wal-segsize=1";
+/// How initdb is told to make it. The locale is the same on every machine, so that the same
+/// words are sorted in the same order everywhere.
+const OPTIONS: &str = "--username=postgres --encoding=UTF8 --locale=C --no-sync --wal-segsize=1";
+
+/// Of a private server: who can open the socket is decided by the room, which only its account
+/// can enter.
+const TRUSTING: &str = "--auth=trust";
+
+/// Of a server with a password.
+const WARY: &str = "--auth=scram-sha-256 --pwfile=";
 
 /// Puts a data directory into a room.
 pub(super) fn furnish(room: &Room<'_>) -> Result<(), String> {
     let data = room.path.join(DATA);
-    if from_copy(room, &data).is_ok() {
+    // All copies are of one that wants no password.
+    if room.password.is_none() && from_copy(room, &data).is_ok() {
         return Ok(());
     }
     let _ = fs::remove_dir_all(&data);
@@ -118,20 +124,36 @@ fn initdb(room: &Room<'_>) -> Result<Supervised, String> {
     // On Debian the programs are in a folder of the version's own, with links elsewhere.
     let program = fs::canonicalize(room.program).unwrap_or_else(|_| room.program.to_owned());
     let program = program.with_file_name("initdb");
-    let arguments: Vec<String> = ["--pgdata", DATA]
-        .into_iter()
-        .chain(OPTIONS.split_whitespace())
-        .map(String::from)
-        .collect();
-    Supervised::start(&Launch {
+    let secret = room.password.map(|password| secret(room, password)).transpose();
+    let secret = secret.map_err(|error| format!("cannot write a password: {error}"))?;
+    let auth = match &secret {
+        Some(file) => format!("{WARY}{}", file.display()),
+        None => TRUSTING.into(),
+    };
+    let words = OPTIONS.split_whitespace().chain(auth.split(' '));
+    let arguments: Vec<String> =
+        ["--pgdata", DATA].into_iter().chain(words).map(String::from).collect();
+    let made = Supervised::start(&Launch {
         account: room.account,
         many_files: true,
         // It removes what it has made.
         farewell: Signal::TERM,
         patience: PATIENCE,
-        ..Launch::plain(&program, &arguments, "success. you can now start")
-    })
-    .map_err(|trouble| trouble.to_string())
+        ..Launch::plain(&program, &arguments, None)
+    });
+    if let Some(file) = secret {
+        let _ = fs::remove_file(file);
+    }
+    made.map_err(|trouble| trouble.to_string())
+}
+
+/// A file that tells initdb the password. Its command line is there for everybody to read.
+fn secret(room: &Room<'_>, password: &str) -> io::Result<PathBuf> {
+    let path = room.path.join("password");
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
+    writeln!(file, "{password}")?;
+    give(&path, room.account)?;
+    Ok(path)
 }
 
 /// Copies a folder and gives the number of bytes in its files. By ourselves and not by `cp`,

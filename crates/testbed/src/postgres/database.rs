@@ -9,7 +9,8 @@
 //! A database that others are connected to cannot be dropped without force, and force is used
 //! on our own alone. So the worst that a mistake here could do is to leave something behind.
 
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 use super::session::{Refusal, Session};
@@ -20,7 +21,7 @@ const PREFIX: &str = "testbed_";
 
 /// How old a database must be before it may count as left behind: its maker may not have
 /// come to connect to it.
-const GRACE: u64 = 60;
+const GRACE: usize = 60;
 
 /// How long dropping waits for the server, which goes on without us.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -39,8 +40,7 @@ impl Database {
     /// the same server. Blocks for some tens of milliseconds.
     pub(super) fn make(server: &Target, shared: bool) -> Result<Self, Refusal> {
         let mut session = Session::open(server, PATIENCE)?;
-        let now = session.query("SELECT extract(epoch FROM now())::bigint")?;
-        let now = now.first().and_then(|row| row.first()?.as_deref()?.parse().ok()).unwrap_or(0);
+        let now = session.number("SELECT extract(epoch FROM now())::bigint")?;
         if shared {
             sweep(&mut session, now)?;
         }
@@ -63,11 +63,6 @@ impl Database {
         self.server.at(&self.name)
     }
 
-    /// Its name.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// The server's process for the session that only sits there.
     pub(super) fn occupant(&self) -> Option<u32> {
         self.occupant.as_ref().map(Session::pid)
@@ -79,13 +74,39 @@ impl Drop for Database {
         self.occupant = None;
         // Where the server is gone, so is the database, or the next one will drop it.
         let _ = Session::open(&self.server, FAREWELL).and_then(|mut session| {
+            // FORCE would do, and look for their end ten times a second.
+            end_sessions(&mut session, &format!("datname = '{}'", self.name), FAREWELL)?;
             session.query(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name))
         });
     }
 }
 
+/// Ends the client sessions that fit a condition on `pg_stat_activity`, but for the one that
+/// asks, and waits for their end. Gives their number.
+pub(super) fn end_sessions(
+    session: &mut Session,
+    which: &str,
+    patience: Duration,
+) -> Result<usize, Refusal> {
+    // Chosen first and ended then: of two conditions PostgreSQL may try either one first, and
+    // would end this very session.
+    let told = session.query(&format!(
+        "WITH others AS MATERIALIZED (\
+           SELECT pid FROM pg_stat_activity WHERE {which} \
+           AND backend_type = 'client backend' AND pid <> pg_backend_pid()) \
+         SELECT pid FROM others WHERE pg_terminate_backend(pid)"
+    ))?;
+    let told: Vec<String> = told.into_iter().flatten().flatten().collect();
+    let left = format!("SELECT count(*) FROM pg_stat_activity WHERE pid IN ({})", told.join(", "));
+    let deadline = Instant::now() + patience;
+    while !told.is_empty() && session.number(&left)? > 0 && Instant::now() < deadline {
+        sleep(Duration::from_millis(1));
+    }
+    Ok(told.len())
+}
+
 /// Drops what killed tests of the same user left behind.
-fn sweep(session: &mut Session, now: u64) -> Result<(), Refusal> {
+fn sweep(session: &mut Session, now: usize) -> Result<(), Refusal> {
     let unused = session.query(
         "SELECT datname FROM pg_database AS found \
          WHERE datname LIKE 'testbed\\_%' AND pg_get_userbyid(datdba) = current_user \
@@ -99,11 +120,11 @@ fn sweep(session: &mut Session, now: u64) -> Result<(), Refusal> {
 }
 
 /// Whether a name is one of ours, and old enough.
-fn left_behind(name: &str, now: u64) -> bool {
+fn left_behind(name: &str, now: usize) -> bool {
     let parts = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_'));
     parts.is_some_and(|(made, random)| {
         let ours = random.len() == 32 && random.bytes().all(|byte| byte.is_ascii_hexdigit());
-        ours && made.parse().is_ok_and(|made: u64| made.saturating_add(GRACE) < now)
+        ours && made.parse().is_ok_and(|made: usize| made.saturating_add(GRACE) < now)
     })
 }
 

@@ -34,7 +34,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::Missing;
 use crate::server::supervised::Trouble;
@@ -97,7 +97,7 @@ pub enum Error {
     #[error(transparent)]
     Process(#[from] Trouble),
     /// The server did not answer, or refused.
-    #[error("PostgreSQL did not take the order: {cause}\nnext: cargo lab doctor")]
+    #[error("PostgreSQL did not take the order: {cause}\nnext: cargo lab doctor postgres")]
     Order {
         /// What the server said. In the message, so no `source` for others to append.
         cause: Refusal,
@@ -168,14 +168,14 @@ impl Postgres {
                 }
                 (_, Step::Url) => "name another server in DATABASE_URL, or unset it".into(),
                 (_, Step::Kept) => "cargo lab down postgres && cargo lab up postgres".into(),
-                _ => "cargo lab doctor".into(),
+                _ => "cargo lab doctor postgres".into(),
             };
             let why = format!("cannot make a database at {}: {refused}", at.address());
             Missing { server: RECIPE.name, tried: vec![(server.step, why)], next }
         })?;
         let target = database.target();
         let origin = match shared {
-            true => format!("{} · database {}", server.origin, database.name()),
+            true => format!("{} · a database of its own", server.origin),
             false => server.origin.clone(),
         };
         let url = target.render();
@@ -214,8 +214,11 @@ impl Postgres {
         }
     }
 
-    /// Kills the server's processes, all of them, as `kill -9` does, and waits for their end.
-    /// Clients see their connections closed, then refused. Killing a dead server is fine.
+    /// Kills the server's processes, as `kill -9` does, and waits for their end. Clients see
+    /// their connections closed without a word, then refused. Killing a dead server is fine.
+    ///
+    /// The first process, to which no client talks, goes by an "immediate shutdown": it saves
+    /// nothing either, and gives back the shared memory that would stay for ever.
     ///
     /// # Errors
     /// [`Error::NotOurs`] unless this is a [`process`].
@@ -252,37 +255,15 @@ impl Postgres {
 
     /// Ends every session in our database, on a whole server in any, and waits for their end:
     /// what an administrator, a failover or a pooler does to clients. They find out at their
-    /// next word. Gives the number of sessions ended.
+    /// next word. Gives the number of sessions ended; one that its client has just left counts
+    /// until the server has noticed.
     ///
     /// # Errors
     /// [`Error::Order`].
     pub async fn terminate_clients(&self) -> Result<usize, Error> {
         let occupant = self.held.database.as_ref().and_then(Database::occupant).unwrap_or(0);
-        // Chosen first and ended then: of two conditions PostgreSQL may try either one first,
-        // and would end this very session.
-        let order = format!(
-            "WITH others AS MATERIALIZED (\
-               SELECT pid FROM pg_stat_activity \
-               WHERE {} AND backend_type = 'client backend' \
-               AND pid NOT IN (pg_backend_pid(), {occupant})) \
-             SELECT pid FROM others WHERE pg_terminate_backend(pid)",
-            self.scope()
-        );
-        let end = move |session: &mut Session| {
-            let told: Vec<String> =
-                session.query(&order)?.into_iter().flatten().flatten().collect();
-            if told.is_empty() {
-                return Ok(0);
-            }
-            let left =
-                format!("SELECT count(*) FROM pg_stat_activity WHERE pid IN ({})", told.join(", "));
-            let deadline = Instant::now() + PATIENCE;
-            while number(&session.query(&left)?) > 0 && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            Ok(told.len())
-        };
-        self.converse(end).await
+        let which = format!("{} AND pid <> {occupant}", self.scope());
+        self.converse(move |session| database::end_sessions(session, &which, PATIENCE)).await
     }
 
     /// How many locks are waited for in our database, on a whole server in any: two clients
@@ -298,7 +279,7 @@ impl Postgres {
              WHERE NOT granted AND {}",
             self.scope()
         );
-        self.converse(move |session| Ok(number(&session.query(&order)?))).await
+        self.converse(move |session| session.number(&order)).await
     }
 
     /// Whose sessions are meant, as a condition on `pg_stat_activity`.
@@ -317,8 +298,12 @@ impl Postgres {
         F: FnOnce(&mut Session) -> Result<T, Refusal> + Send + 'static,
     {
         let held = Arc::clone(&self.held);
-        let said =
-            tokio::task::spawn_blocking(move || talk(&mut Session::open(&held.target, PATIENCE)?));
+        let said = tokio::task::spawn_blocking(move || {
+            let mut session = Session::open(&held.target, PATIENCE)?;
+            let said = talk(&mut session);
+            session.close();
+            said
+        });
         said.await?.map_err(|cause| Error::Order { cause })
     }
 
@@ -343,9 +328,4 @@ fn read(server: &Provided) -> Result<Target, Missing> {
         tried: vec![(server.step, why)],
         next: "correct or unset DATABASE_URL".into(),
     })
-}
-
-/// The one number that was asked for.
-fn number(rows: &Rows) -> usize {
-    rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok()).unwrap_or(0)
 }

@@ -34,10 +34,16 @@ pub const RECIPE: Recipe = Recipe {
     farewell: Signal::QUIT,
     ready: "ready to accept connections",
     patience: Duration::from_secs(30),
-    url: |address| Target::ours(address.clone()).render(),
+    password: true,
+    url: |address, password| Target::ours(address.clone(), password).render(),
     greet,
     packages: Packages {
         apt: "postgresql",
+        // Otherwise it makes a cluster, which a service serves from the next start on.
+        apt_file: Some((
+            "/etc/postgresql-common/createcluster.d/distributed-systems-sandbox.conf",
+            "create_main_cluster = false",
+        )),
         dnf: &["postgresql-server"],
         brew: "postgresql@17",
         wheel: None,
@@ -59,6 +65,8 @@ const SETTINGS: &[&str] = &[
     "full_page_writes=off",
     "shared_buffers=16MB",
     "max_connections=100",
+    // In its room, which goes when it does.
+    "dynamic_shared_memory_type=mmap",
     // Nothing happens that the lesson did not ask for.
     "autovacuum=off",
     "log_checkpoints=off",

@@ -109,6 +109,23 @@ impl Session {
         }
     }
 
+    /// Asks for one whole number that is not negative.
+    ///
+    /// # Errors
+    /// [`Refusal`], also where something else is answered.
+    pub fn number(&mut self, sql: &str) -> Result<usize, Refusal> {
+        let value = self.query(sql)?.into_iter().flatten().flatten().next();
+        Ok(value.and_then(|value| value.parse().ok()).ok_or_else(garbled)?)
+    }
+
+    /// Ends the session and waits until the server has, so that the next to count sessions
+    /// does not count this one.
+    pub fn close(mut self) {
+        let _ = self.send(Some(b'X'), &[]);
+        // What is left to come is the end.
+        let _ = io::copy(&mut self.stream, &mut io::sink());
+    }
+
     fn log_in(&mut self, password: Option<&str>) -> Result<(), Refusal> {
         loop {
             let (kind, body) = self.receive()?;

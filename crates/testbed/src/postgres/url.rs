@@ -29,10 +29,11 @@ pub struct Target {
 }
 
 impl Target {
-    /// The superuser of a server of ours, who needs no password, and its first database.
-    pub(super) fn ours(address: Address) -> Self {
+    /// The superuser of a server of ours, and its first database.
+    pub(super) fn ours(address: Address, password: Option<&str>) -> Self {
         let name = || "postgres".to_owned();
-        Self { address, user: name(), password: None, database: name(), rest: Vec::new() }
+        let password = password.map(String::from);
+        Self { address, user: name(), password, database: name(), rest: Vec::new() }
     }
 
     /// Reads a URL.

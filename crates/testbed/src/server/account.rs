@@ -5,6 +5,8 @@
 //! belong to an ordinary account of the system, and we remain who we are.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use super::Recipe;
 
@@ -43,6 +45,20 @@ impl Account {
         let found = fields.into_iter().find(|fields| fields.first() == Some(&name))?;
         Some(Self { uid: found.get(2)?.parse().ok()?, gid: found.get(3)?.parse().ok()? })
     }
+}
+
+/// Whether everybody may come to a folder.
+pub(super) fn open_to_all(folder: &Path) -> bool {
+    folder.ancestors().all(|above| grants(above, 0o001))
+}
+
+/// Whether everybody may make something in a folder to which they may come.
+pub(super) fn writable_by_all(folder: &Path) -> bool {
+    grants(folder, 0o003)
+}
+
+fn grants(folder: &Path, bits: u32) -> bool {
+    folder.metadata().is_ok_and(|found| found.permissions().mode() & bits == bits)
 }
 
 #[cfg(test)]

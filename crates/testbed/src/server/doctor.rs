@@ -44,7 +44,7 @@ fn finding(recipe: &Recipe, step: Step) -> Finding {
 fn setup(recipe: &Recipe) -> String {
     let plan = Method::choose(recipe).and_then(|method| method.plan(recipe));
     match plan {
-        Some(plan) => format!("`cargo lab setup` installs {}", plan.summary),
+        Some(plan) => format!("`{}` installs {}", recipe.order("setup"), plan.summary),
         None => "no way to install it is known here".into(),
     }
 }

@@ -19,6 +19,9 @@ use super::{Recipe, program};
 pub struct Packages {
     /// Debian, Ubuntu. The service has the same name.
     pub apt: &'static str,
+    /// A file, and what it says, that keeps Debian's package from setting up more than the
+    /// program. It exists while `apt-get` runs.
+    pub apt_file: Option<(&'static str, &'static str)>,
     /// Fedora and its kin: the first that exists.
     pub dnf: &'static [&'static str],
     /// Homebrew.
@@ -82,10 +85,10 @@ impl Method {
         let (summary, script) = match self {
             Self::Apt => {
                 let package = packages.apt;
-                (
-                    format!("{name} by apt-get, starting no service"),
-                    format!("package={package}\n{}", include_str!("apt.sh")),
-                )
+                let (file, says) = packages.apt_file.unwrap_or_default();
+                let names = format!("package={package}\nfile={file}\nsays=\"{says}\"\n");
+                let summary = format!("{name} by apt-get, starting no service");
+                (summary, names + include_str!("apt.sh"))
             }
             Self::Dnf => {
                 let tries: Vec<String> = packages

@@ -7,8 +7,9 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -17,15 +18,18 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::process::{running, signal};
-use super::{Address, Recipe, program};
+use super::{Account, Address, Recipe, Room, account, program};
 
 /// How long a server may take to end by itself before it is killed.
-const FAREWELL: Duration = Duration::from_secs(5);
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Waits for the owner's word before it becomes the server, and keeps its process number.
 /// The owner records that number first, so a server that runs is always on record: an owner
 /// interrupted before that leaves nothing behind.
 const START: &str = r#"trap "" HUP; read -r go && exec "$@" </dev/null"#;
+
+/// What the names of rooms begin with.
+const ROOM: &str = "testbed-kept.";
 
 /// What `.lab/servers/<id>.json` holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,20 +40,36 @@ pub struct Record {
     pub pid: u32,
     /// When it was started: RFC 3339, UTC.
     pub started: String,
+    /// What it wants to hear from those who come, where it wants anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// The folder in which it works, and which goes when it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<PathBuf>,
 }
 
 /// Why a server cannot be kept or let go. Each message names what to do next.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The program is not on this machine.
-    #[error("{0} is not on this machine\nnext: cargo lab setup")]
-    NotInstalled(&'static str),
+    #[error("{} is not on this machine\nnext: {}", .0.name, .0.order("setup"))]
+    NotInstalled(&'static Recipe),
+    /// It may not run as who we are, nor as anybody else.
+    #[error("{0}\nnext: as another user than root, cargo lab up")]
+    NoAccount(String),
     /// One is up already, elsewhere than was asked for.
-    #[error("it is up already, at {0}\nnext: cargo lab down")]
-    Elsewhere(String),
+    #[error("it is up already, at {place}\nnext: {next}")]
+    Elsewhere {
+        /// Where.
+        place: String,
+        /// The order that ends it.
+        next: String,
+    },
     /// Somebody else listens there.
-    #[error("port {port} is in use{by}\nnext: stop that, or cargo lab up --port {free}")]
+    #[error("port {port} is in use{by}\nnext: stop that, or {up} --port {free}")]
     InUse {
+        /// The order that was given.
+        up: String,
         /// The port that was asked for.
         port: u16,
         /// Who listens, where that can be told: " by redis-server (process 7)".
@@ -58,26 +78,33 @@ pub enum Error {
         free: u16,
     },
     /// No port near the well-known one is free.
-    #[error("no port from {0} on is free\nnext: cargo lab up --port <a free one>")]
-    NoPort(u16),
+    #[error("no port from {port} on is free\nnext: {up} --port <a free one>")]
+    NoPort {
+        /// The order that was given.
+        up: String,
+        /// The first port that was tried.
+        port: u16,
+    },
     /// It was started and did not become ready.
-    #[error("{program} did not become ready\n{log}\nnext: cargo lab doctor")]
+    #[error("{program} did not become ready\n{log}\nnext: {next}")]
     NotReady {
         /// What was started.
         program: String,
         /// The last lines of its log.
         log: String,
+        /// The order that shows more.
+        next: String,
     },
     /// The process on record lives, and does not say that it is the server.
     #[error(
-        "process {pid}, on record at {url}, does not answer\n\
+        "process {pid}, on record at {place}, does not answer\n\
          next: if `ps {pid}` shows the server, run kill -9 {pid}, then cargo lab down"
     )]
     Silent {
         /// The process.
         pid: u32,
         /// Where it should listen.
-        url: String,
+        place: String,
     },
     /// `.lab` cannot be written, or a program not be started.
     #[error("cannot keep a server in {}: {cause}\nnext: make that folder writable", folder.display())]
@@ -93,6 +120,18 @@ pub enum Error {
 impl From<io::Error> for Error {
     fn from(cause: io::Error) -> Self {
         Self::Folder { folder: folder(), cause }
+    }
+}
+
+impl Record {
+    /// Where the server listens, without what only its clients need to know.
+    pub fn place(&self) -> &str {
+        let place = self.url.split_once("://").map_or(self.url.as_str(), |(_, place)| place);
+        place.rsplit_once('@').map_or(place, |(_, place)| place)
+    }
+
+    fn silent(&self) -> Error {
+        Error::Silent { pid: self.pid, place: self.place().into() }
     }
 }
 
@@ -130,64 +169,118 @@ pub fn alive(recipe: &Recipe) -> Option<Kept> {
 ///
 /// # Errors
 /// [`Error`]; nothing is left running.
-pub fn up(recipe: &Recipe, port: Option<u16>) -> Result<Kept, Error> {
+pub fn up(recipe: &'static Recipe, port: Option<u16>) -> Result<Kept, Error> {
     let _lock = lock()?;
     if let Some(kept) = alive(recipe) {
-        let wanted = port.map(|port| (recipe.url)(&loopback(port)));
-        return match wanted {
-            Some(wanted) if wanted != kept.record.url => Err(Error::Elsewhere(kept.record.url)),
-            _ => Ok(kept),
-        };
-    }
-    if let Some(Record { pid, url, .. }) = read(recipe) {
-        return Err(Error::Silent { pid, url });
-    }
-    let program = program::of(recipe).ok_or(Error::NotInstalled(recipe.name))?;
-    let next = |from: u16| (from..from.saturating_add(100)).find(|port| free(*port));
-    let (port, evaded) = match port {
-        Some(port) if free(port) => (port, None),
-        Some(port) => {
-            let free = next(port).ok_or(Error::NoPort(port))?;
-            return Err(Error::InUse { port, by: listener(port), free });
+        let password = kept.record.password.as_deref();
+        let wanted = port.map(|port| (recipe.url)(&loopback(port), password));
+        if wanted.is_some_and(|wanted| wanted != kept.record.url) {
+            let place = kept.record.place().to_owned();
+            return Err(Error::Elsewhere { place, next: recipe.order("down") });
         }
-        None if free(recipe.port) => (recipe.port, None),
-        None => {
-            let evaded = format!("port {} is in use{}", recipe.port, listener(recipe.port));
-            (next(recipe.port).ok_or(Error::NoPort(recipe.port))?, Some(evaded))
-        }
-    };
+        return Ok(kept);
+    }
+    if let Some(record) = read(recipe) {
+        return Err(record.silent());
+    }
+    let program = program::of(recipe).ok_or(Error::NotInstalled(recipe))?;
+    let account = Account::of(recipe).map_err(Error::NoAccount)?;
+    let (port, evaded) = choose(recipe, port)?;
 
     let address = loopback(port);
-    let url = (recipe.url)(&address);
-    let log = folder().join(format!("{}.log", recipe.id));
-    let output = File::create(&log)?;
-    let mut server = Command::new("sh")
+    let password = recipe.password.then(|| format!("{:016x}", rand::random::<u64>()));
+    let url = (recipe.url)(&address, password.as_deref());
+    let room = room(recipe, account.as_ref())?;
+    let output = File::create(log(recipe))?;
+    let mut server = Command::new("sh");
+    server
         .args(["-c", START, "testbed-keeper"])
         .arg(&program)
         .args((recipe.arguments)(&address))
-        .current_dir(folder())
+        .current_dir(&room)
         .stdin(Stdio::piped())
         .stdout(output.try_clone()?)
         .stderr(output)
-        .process_group(0)
-        .spawn()?;
-    let record = Record { url, pid: server.id(), started: now() };
-    write(recipe, &record)?;
-    if let Some(mut word) = server.stdin.take() {
-        word.write_all(b"go\n")?;
+        .process_group(0);
+    if let Some(account) = &account {
+        server.uid(account.uid).gid(account.gid);
     }
-    match ready(recipe, &record, &mut server) {
-        Some(version) => Ok(Kept { record, version, already: false, evaded }),
-        None => {
+    let mut server = server.spawn()?;
+    let room = Some(room);
+    let record = Record { url, pid: server.id(), started: now(), password, room };
+    write(recipe, &record)?;
+    let started = furnish(recipe, &program, account.as_ref(), &record)
+        .and_then(|()| start(recipe, &record, &mut server));
+    match started {
+        Ok(version) => Ok(Kept { record, version, already: false, evaded }),
+        Err(said) => {
+            signal(record.pid, recipe.farewell);
             let _ = server.kill();
             let _ = server.wait();
             remove(recipe)?;
-            let said = fs::read_to_string(&log).unwrap_or_default();
-            let last: Vec<&str> = said.lines().rev().take(5).collect();
-            let log = last.into_iter().rev().collect::<Vec<_>>().join("\n");
-            Err(Error::NotReady { program: program.display().to_string(), log })
+            let program = program.display().to_string();
+            Err(Error::NotReady { program, log: said, next: doctor(recipe) })
         }
     }
+}
+
+/// A free port, and who has the one that would have been taken.
+fn choose(recipe: &Recipe, port: Option<u16>) -> Result<(u16, Option<String>), Error> {
+    let up = || recipe.order("up");
+    let next = |from: u16| {
+        let free = (from..from.saturating_add(100)).find(|port| free(*port));
+        free.ok_or_else(|| Error::NoPort { up: up(), port: from })
+    };
+    match port {
+        Some(port) if free(port) => Ok((port, None)),
+        Some(port) => Err(Error::InUse { up: up(), port, by: listener(port), free: next(port)? }),
+        None if free(recipe.port) => Ok((recipe.port, None)),
+        None => {
+            let evaded = format!("port {} is in use{}", recipe.port, listener(recipe.port));
+            Ok((next(recipe.port)?, Some(evaded)))
+        }
+    }
+}
+
+/// A fresh folder in which the server works: beside the records, or where temporary files
+/// are, for an account that cannot come there. Call it where no server is on record.
+fn room(recipe: &Recipe, account: Option<&Account>) -> io::Result<PathBuf> {
+    let name = format!("{ROOM}{}.", recipe.id);
+    // Left behind by one that was killed before its room was on record.
+    for entry in fs::read_dir(folder())?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&name) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    let places = [folder(), std::env::temp_dir(), "/tmp".into()];
+    let base = places.iter().find(|place| account.is_none() || account::open_to_all(place));
+    let room = tempfile::Builder::new().prefix(&name).tempdir_in(base.unwrap_or(&places[2]))?;
+    if let Some(account) = account {
+        chown(room.path(), Some(account.uid), Some(account.gid))?;
+    }
+    Ok(room.keep())
+}
+
+fn furnish(
+    recipe: &Recipe,
+    program: &Path,
+    account: Option<&Account>,
+    record: &Record,
+) -> Result<(), String> {
+    let password = record.password.as_deref();
+    let path = record.room.as_deref().ok_or("there is no room")?;
+    (recipe.furnish)(&Room { path, program, account, password })
+}
+
+/// Gives the word and waits for the answer; the error is the server's last words.
+fn start(recipe: &Recipe, record: &Record, server: &mut Child) -> Result<String, String> {
+    let go = server.stdin.take().map(|mut word| word.write_all(b"go\n"));
+    let ready = go.and_then(|_| ready(recipe, record, server));
+    ready.ok_or_else(|| {
+        let said = fs::read_to_string(log(recipe)).unwrap_or_default();
+        let last: Vec<&str> = said.lines().rev().take(5).collect();
+        last.into_iter().rev().collect::<Vec<_>>().join("\n")
+    })
 }
 
 /// Ends the server that is kept and removes its record; gives what was on record, or `None`
@@ -199,11 +292,12 @@ pub fn down(recipe: &Recipe) -> Result<Option<Record>, Error> {
     let _lock = lock()?;
     let Some(Kept { record, .. }) = alive(recipe) else {
         return match read(recipe) {
-            Some(Record { pid, url, .. }) => Err(Error::Silent { pid, url }),
+            Some(record) => Err(record.silent()),
             None => Ok(None),
         };
     };
-    signal(record.pid, Signal::TERM);
+    // Nothing of it is kept, so nothing is to be saved.
+    signal(record.pid, recipe.farewell);
     let deadline = Instant::now() + FAREWELL;
     while running(record.pid) {
         if Instant::now() > deadline {
@@ -264,6 +358,14 @@ fn folder() -> PathBuf {
     super::state().join("servers")
 }
 
+fn log(recipe: &Recipe) -> PathBuf {
+    folder().join(format!("{}.log", recipe.id))
+}
+
+fn doctor(recipe: &Recipe) -> String {
+    recipe.order("doctor")
+}
+
 fn path(recipe: &Recipe) -> PathBuf {
     folder().join(format!("{}.json", recipe.id))
 }
@@ -280,14 +382,25 @@ fn read(recipe: &Recipe) -> Option<Record> {
     serde_json::from_str(&fs::read_to_string(path(recipe)).ok()?).ok()
 }
 
-/// Renamed into place, so that nobody ever reads half a record.
+/// Renamed into place, so that nobody ever reads half a record, and nobody else a whole one.
 fn write(recipe: &Recipe, record: &Record) -> io::Result<()> {
     let fresh = path(recipe).with_extension("new");
-    fs::write(&fresh, serde_json::to_string_pretty(record)?)?;
+    let _ = fs::remove_file(&fresh);
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    file.write_all(serde_json::to_string_pretty(record)?.as_bytes())?;
     fs::rename(fresh, path(recipe))
 }
 
+/// Removes the record, and the room of the server, which is dead.
 fn remove(recipe: &Recipe) -> io::Result<()> {
+    let room = read(recipe).and_then(|record| record.room);
+    // A record that was tampered with must not cost anybody a folder.
+    let ours = |room: &PathBuf| {
+        room.file_name().is_some_and(|name| name.to_string_lossy().starts_with(ROOM))
+    };
+    if let Some(room) = room.filter(ours) {
+        let _ = fs::remove_dir_all(room);
+    }
     match fs::remove_file(path(recipe)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

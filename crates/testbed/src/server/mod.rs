@@ -66,19 +66,33 @@ pub struct Recipe {
     pub arguments: fn(&Address) -> Vec<String>,
     /// Puts into the room what must be there before the program starts. Nothing, for most.
     pub furnish: fn(&Room) -> Result<(), String>,
-    /// The signal that ends it at once, with the processes that it has started. One that is
-    /// alone and may be busy is best killed.
+    /// The signal that ends it at once, with the processes that it has started, and saves
+    /// nothing. One that is alone and may be busy is best killed.
     pub farewell: Signal,
     /// Part of the log line that means that clients are welcome, in lower case.
     pub ready: &'static str,
     /// How long to wait for that line. Generous: it is met only when something is wrong.
     pub patience: Duration,
-    /// The URL of a server that listens there, without credentials.
-    pub url: fn(&Address) -> String,
+    /// Whether one that is kept on a port wants a password. Its port is open to every account
+    /// of this machine, and this server lets whoever comes in run commands.
+    pub password: bool,
+    /// The URL of a server that listens there, with a password where it wants one.
+    pub url: fn(&Address, Option<&str>) -> String,
     /// Talks to the server at a URL; the error says why it does not answer.
     pub greet: fn(&str) -> Result<Greeting, String>,
     /// What package managers call it.
     pub packages: Packages,
+}
+
+impl Recipe {
+    /// What a person types: `cargo lab up postgres`. The first of [`RECIPES`] is the one that
+    /// is meant where none is named, so it goes without its name.
+    pub fn order(&self, verb: &str) -> String {
+        match RECIPES.first() {
+            Some(first) if first.id == self.id => format!("cargo lab {verb}"),
+            _ => format!("cargo lab {verb} {}", self.id),
+        }
+    }
 }
 
 /// Where a server is about to start.
@@ -90,6 +104,8 @@ pub struct Room<'a> {
     pub program: &'a Path,
     /// Whom the room and all in it must belong to, where that is not who we are.
     pub account: Option<&'a Account>,
+    /// The password that the server shall want.
+    pub password: Option<&'a str>,
 }
 
 /// What a server says of itself.
@@ -198,7 +214,8 @@ impl Holder {
 
 /// What may be done to a server that is ours. All of it blocks.
 pub trait Own {
-    /// Kills the server as `kill -9` does and waits for its end. Killing a dead one is fine.
+    /// Ends the server without giving it the time to save or to say anything, and waits for
+    /// its end. Killing a dead one is fine.
     ///
     /// # Errors
     /// [`Trouble::Supervisor`] when nobody could be told to.
@@ -261,7 +278,7 @@ pub fn provide(recipe: &Recipe, without: &[Step]) -> Result<Provided, Missing> {
     }
     let next = match only {
         Some(only) => format!("unset TESTBED_ONLY, which allows the step `{}` alone", only.name()),
-        None => "cargo lab setup".into(),
+        None => recipe.order("setup"),
     };
     Err(missing(tried, next))
 }
@@ -282,11 +299,12 @@ fn from_url(recipe: &Recipe) -> Result<Provided, Refusal> {
 }
 
 fn from_kept(recipe: &Recipe) -> Result<Provided, Refusal> {
-    let kept = kept::alive(recipe)
-        .ok_or_else(|| Refusal::Absent("none is up (`cargo lab up` keeps one)".into()))?;
+    let kept = kept::alive(recipe).ok_or_else(|| {
+        Refusal::Absent(format!("none is up (`{}` keeps one)", recipe.order("up")))
+    })?;
     let version = kept.version;
     let kept::Record { url, pid, .. } = kept.record;
-    let origin = format!("{version} · kept by `cargo lab up` · process {pid}");
+    let origin = format!("{version} · kept by `{}` · process {pid}", recipe.order("up"));
     Ok(Provided { step: Step::Kept, url, origin, holder: Holder::Others })
 }
 
@@ -299,7 +317,8 @@ fn from_binary(recipe: &Recipe, step: Step) -> Result<Provided, Refusal> {
     let absent = |why: String| Refusal::Absent(why);
     let account = Account::of(recipe).map_err(absent)?;
     let room = |path: &Path| {
-        (recipe.furnish)(&Room { path, program: &program, account: account.as_ref() })
+        let (program, account) = (program.as_path(), account.as_ref());
+        (recipe.furnish)(&Room { path, program, account, password: None })
     };
     let server = Supervised::start(&Launch {
         program: &program,
@@ -308,7 +327,7 @@ fn from_binary(recipe: &Recipe, step: Step) -> Result<Provided, Refusal> {
         many_files: recipe.many_files,
         furnish: &room,
         farewell: recipe.farewell,
-        ready: recipe.ready,
+        ready: Some(recipe.ready),
         patience: recipe.patience,
     })
     .map_err(|trouble| absent(trouble.to_string()))?;
@@ -316,7 +335,7 @@ fn from_binary(recipe: &Recipe, step: Step) -> Result<Provided, Refusal> {
         Address::Unix(socket) => Address::Unix(server.room().join(socket)),
         tcp @ Address::Tcp(..) => tcp,
     };
-    let url = (recipe.url)(&address);
+    let url = (recipe.url)(&address, None);
     let Greeting { version, .. } = (recipe.greet)(&url).map_err(absent)?;
     let listens = match &address {
         Address::Unix(_) => "unix socket".into(),

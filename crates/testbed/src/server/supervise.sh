@@ -3,8 +3,8 @@
 # usage: sh supervise.sh BASE FAREWELL PROGRAM ARGUMENTS...
 #
 # Standard input is a pipe that only the owner can write to: "start" starts the server,
-# any line while it runs kills it, and the end of the pipe, which comes however the owner
-# dies, ends it by the signal FAREWELL and removes its room. Standard output carries the server's log and the
+# any line while it runs ends it by the signal FAREWELL, and the end of the pipe, which
+# comes however the owner dies, does so too and removes its room. Standard output carries the server's log and the
 # lines that begin with "supervisor:".
 
 # Ctrl-C and a closing terminal are for the owner; a vanished reader is no reason to leave
@@ -37,7 +37,7 @@ while read -r order; do
   "$@" </dev/null 3<&- & server=$!
   # The guard waits on the pipe so that this shell can wait for the server: whichever ends
   # first is noticed. `kill` cannot hit a stranger: an unreaped child keeps its number.
-  ( if read -r order <&3; then kill -9 $server; else end; fi ) & guard=$!
+  ( read -r order <&3; end ) & guard=$!
   echo "supervisor: pid $server"
   wait $server; status=$?
   # The guard must be gone before the owner hears of the death, or it would swallow the

@@ -14,7 +14,6 @@
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -25,7 +24,7 @@ use rustix::fs::statvfs;
 use rustix::process::Signal;
 
 use super::process::{children, running, signal};
-use super::{Account, Own};
+use super::{Account, Own, account};
 
 const SCRIPT: &str = include_str!("supervise.sh");
 
@@ -55,15 +54,16 @@ pub struct Launch<'a> {
     pub furnish: &'a dyn Fn(&Path) -> Result<(), String>,
     /// How the server is told to end, with its children, when its owner is gone.
     pub farewell: Signal,
-    /// It is ready when a line of its log holds this, upper and lower case alike.
-    pub ready: &'static str,
-    /// How long to wait for that line.
+    /// It is ready when a line of its log holds this, upper and lower case alike. Without it,
+    /// it is ready when it has ended, and well.
+    pub ready: Option<&'static str>,
+    /// How long to wait for that.
     pub patience: Duration,
 }
 
 impl<'a> Launch<'a> {
     /// A program that needs nothing but its arguments, and may be killed.
-    pub fn plain(program: &'a Path, arguments: &'a [String], ready: &'static str) -> Self {
+    pub fn plain(program: &'a Path, arguments: &'a [String], ready: Option<&'static str>) -> Self {
         Self {
             program,
             arguments,
@@ -86,6 +86,7 @@ pub struct Supervised {
     seen: Arc<Seen>,
     room: PathBuf,
     program: PathBuf,
+    serves: bool,
     patience: Duration,
 }
 
@@ -127,7 +128,9 @@ impl Own for Supervised {
             };
             (pid, state.deaths)
         };
-        // Frozen, it starts no more processes, and the death of one does not wake it.
+        // Frozen, it starts no more processes, and does not see these die. They are what
+        // clients talk to: they go without a word. The server itself goes by its farewell, so
+        // that it leaves nothing of the system's behind, such as shared memory.
         signal(pid, Signal::STOP);
         let children = children(pid);
         for child in &children {
@@ -179,6 +182,8 @@ struct State {
     ready: bool,
     deaths: u32,
     tail: VecDeque<String>,
+    /// What the last one that ended said: 0 is well.
+    status: String,
     closed: bool,
 }
 
@@ -220,6 +225,7 @@ impl Supervised {
             seen,
             room: PathBuf::new(),
             program: launch.program.to_owned(),
+            serves: launch.ready.is_some(),
             patience: launch.patience,
         };
         let housed = server.seen.wait(server.patience, |state| state.room.is_some());
@@ -268,7 +274,10 @@ impl Supervised {
         // A supervisor that could not start closes its pipe; its log says why.
         let _ = self.order("start");
         // The log's first lines may overtake the line that names the process.
-        let up = |state: &State| state.ready && state.pid.is_some();
+        let up = |state: &State| match self.serves {
+            true => state.ready && state.pid.is_some(),
+            false => state.deaths > deaths && state.status == "0",
+        };
         let state = self.seen.wait(self.patience, |state| up(state) || state.deaths > deaths);
         if up(&state) { Ok(()) } else { Err(self.trouble(&state)) }
     }
@@ -310,7 +319,7 @@ impl Seen {
 
     /// Reads the log to its end, so that the server never blocks on a full pipe, then reaps
     /// the supervisor.
-    fn follow(&self, mut supervisor: Child, ready: &str) {
+    fn follow(&self, mut supervisor: Child, ready: Option<&str>) {
         if let Some(log) = supervisor.stdout.take() {
             let mut log = BufReader::new(log);
             let mut line = Vec::new();
@@ -327,7 +336,7 @@ impl Seen {
 }
 
 impl State {
-    fn take(&mut self, line: &str, ready: &str) {
+    fn take(&mut self, line: &str, ready: Option<&str>) {
         match line.strip_prefix("supervisor: ").and_then(|said| said.split_once(' ')) {
             Some(("room", room)) => self.room = Some(room.into()),
             Some(("pid", pid)) => self.pid = pid.parse().ok(),
@@ -335,10 +344,11 @@ impl State {
                 self.pid = None;
                 self.ready = false;
                 self.deaths += 1;
+                self.status = status.into();
                 self.keep(format!("exit status {status}"));
             }
             _ => {
-                self.ready |= line.to_lowercase().contains(ready);
+                self.ready |= ready.is_some_and(|ready| line.to_lowercase().contains(ready));
                 self.keep(line.to_owned());
             }
         }
@@ -369,7 +379,8 @@ fn base(launch: &Launch<'_>) -> PathBuf {
     let fits = |base: &PathBuf| {
         base.is_dir()
             && base.as_os_str().len() <= LONGEST_BASE
-            && (launch.account.is_none() || open_to_all(base))
+            && (launch.account.is_none()
+                || (account::open_to_all(base) && account::writable_by_all(base)))
     };
     let memory = || PathBuf::from("/dev/shm");
     let chosen = std::env::var_os("TMPDIR").is_some();
@@ -382,12 +393,4 @@ fn base(launch: &Launch<'_>) -> PathBuf {
 fn spacious(folder: &Path) -> bool {
     const ENOUGH: u64 = 1 << 30;
     statvfs(folder).is_ok_and(|found| found.f_bavail.saturating_mul(found.f_frsize) >= ENOUGH)
-}
-
-/// Whether everybody may come to a folder and make something in it.
-fn open_to_all(folder: &Path) -> bool {
-    let grants = |folder: &Path, bits: u32| {
-        folder.metadata().is_ok_and(|found| found.permissions().mode() & bits == bits)
-    };
-    grants(folder, 0o003) && folder.ancestors().all(|above| grants(above, 0o001))
 }

@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | `PUT /payments/{order}` | charged: the [`Payment`]; `payment-declined` if the provider says no |
 //! | `GET /payments/{order}` | the [`Payment`], whatever has become of it |
-//! | `POST /payments/{order}/refund` | given back |
+//! | `POST /payments/{order}/refund` | over: what was charged is given back, and nothing will be charged |
 //! | `GET /books` | [`Books`] |
 
 use http::Method;
@@ -41,6 +41,8 @@ pub enum State {
     Declined,
     /// Charged, and given back.
     Refunded,
+    /// Over before anything was charged: nothing was, and nothing will be.
+    Void,
 }
 
 /// A payment for an order.
@@ -48,10 +50,10 @@ pub enum State {
 pub struct Payment {
     /// The order.
     pub order: OrderId,
-    /// Who pays.
-    pub customer: CustomerId,
-    /// How much.
-    pub amount: Money,
+    /// Who pays. Nobody, where it was over before it was asked for.
+    pub customer: Option<CustomerId>,
+    /// How much. Nothing is known of it, where it was over before it was asked for.
+    pub amount: Option<Money>,
     /// What has become of it.
     pub state: State,
     /// The provider's name for it, once it has one.

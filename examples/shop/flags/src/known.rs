@@ -80,7 +80,7 @@ switches! {
     "fault.email" => FaultEmail { "off" Off, "slow" Slow, "error" Error } = Off,
         "What is wrong with the mail server: it takes longer, or is out of order.";
     "fault.catalog_db" => FaultCatalogDb { "off" Off, "slow" Slow } = Off,
-        "What is wrong with the catalogue's database: each read takes 50 ms longer.";
+        "What is wrong with the catalogue's database: each read of a product takes 200 ms longer.";
     "fault.cache" => FaultCache { "off" Off, "down" Down } = Off,
         "What is wrong with the cache: it does not answer.";
 }

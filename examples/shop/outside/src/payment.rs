@@ -26,7 +26,11 @@
 
 use crate::Weather;
 use std::collections::HashMap;
+use std::fmt;
+use std::fs::File;
 use std::future;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -115,6 +119,8 @@ pub struct Books {
 struct Ledger {
     entries: Vec<Entry>,
     by_key: HashMap<Uuid, usize>,
+    /// A line for each booking: `charge KEY AMOUNT`, `refund KEY`.
+    file: Option<File>,
 }
 
 impl Provider {
@@ -124,6 +130,17 @@ impl Provider {
     /// A provider with empty books whose calls take `latency`.
     pub fn new(latency: Duration) -> Self {
         Self { latency, ledger: Arc::default() }
+    }
+
+    /// The same, with books in a file: what it holds is in the books at once, and what is booked is
+    /// in the file before it is answered. A provider is another company, and does not forget us
+    /// when we restart.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or does not hold books.
+    pub fn with_books(self, file: &Path) -> io::Result<Self> {
+        *self.ledger() = Ledger::open(file)?;
+        Ok(self)
     }
 
     /// Charges a card once for each key, however often it is asked.
@@ -204,18 +221,55 @@ impl Ledger {
             };
         }
         accepts(card)?;
-        let reference = format!("ch_{:08}", self.entries.len() + 1);
-        let receipt = Receipt { reference, amount, refunded: false };
-        self.by_key.insert(key, self.entries.len());
-        self.entries.push(Entry { key, receipt: receipt.clone() });
-        Ok(receipt)
+        self.write(format_args!("charge {key} {amount}"))?;
+        Ok(self.enter(key, amount).clone())
     }
 
     fn refund(&mut self, key: Uuid) -> Result<Receipt, Refusal> {
         let at = *self.by_key.get(&key).ok_or(Refusal::NothingCharged(key))?;
-        let receipt = &mut self.entries[at].receipt;
-        receipt.refunded = true;
-        Ok(receipt.clone())
+        if !self.entries[at].receipt.refunded {
+            self.write(format_args!("refund {key}"))?;
+            self.entries[at].receipt.refunded = true;
+        }
+        Ok(self.entries[at].receipt.clone())
+    }
+
+    fn enter(&mut self, key: Uuid, amount: i64) -> &Receipt {
+        let (at, reference) = (self.entries.len(), format!("ch_{:08}", self.entries.len() + 1));
+        let receipt = Receipt { reference, amount, refunded: false };
+        self.by_key.insert(key, at);
+        self.entries.push(Entry { key, receipt });
+        &self.entries[at].receipt
+    }
+
+    /// First in the file: what is not there is not booked.
+    fn write(&mut self, line: fmt::Arguments<'_>) -> Result<(), Refusal> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        // In one piece, so that a process that is killed leaves a whole line or none.
+        file.write_all(format!("{line}\n").as_bytes()).map_err(|_| Refusal::OutOfOrder)
+    }
+
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = File::options().create(true).append(true).read(true).open(path)?;
+        let mut ledger = Ledger::default();
+        for line in BufReader::new(&file).lines() {
+            let line = line?;
+            let garbled = || io::Error::other(format!("`{line}` is no booking"));
+            let mut words = line.split(' ');
+            let (what, key) = (words.next(), words.next().and_then(|key| key.parse().ok()));
+            let amount = words.next().and_then(|amount| amount.parse().ok());
+            match (what, key, amount) {
+                (Some("charge"), Some(key), Some(amount)) => {
+                    ledger.enter(key, amount);
+                }
+                (Some("refund"), Some(key), None) => {
+                    let at = *ledger.by_key.get(&key).ok_or_else(garbled)?;
+                    ledger.entries[at].receipt.refunded = true;
+                }
+                _ => return Err(garbled()),
+            }
+        }
+        Ok(Ledger { file: Some(file), ..ledger })
     }
 
     fn find(&self, key: Uuid) -> Option<&Receipt> {

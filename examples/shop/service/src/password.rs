@@ -1,30 +1,37 @@
 //! Passwords, kept as Argon2id with the parameters that OWASP advises (19 MiB, two passes):
 //! <https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html>.
 //!
-//! A hash is slow on purpose. So it runs on a thread of its own, and no more than two at a time:
-//! whoever sends a thousand logins fills neither our memory nor the threads of others.
+//! A hash is slow on purpose, and wants its 19 MiB. So one is made at a time, on a thread for what
+//! blocks, in memory that is kept for the next one: whoever sends a thousand logins fills neither
+//! our memory nor the threads of others. Memory that is asked for and given back each time would
+//! stay with the allocator, once for each of its arenas.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use argon2::Argon2;
 use argon2::password_hash::rand_core::{CryptoRng, Error, RngCore};
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::password_hash::{Output, PasswordHash, SaltString};
+use argon2::{ARGON2ID_IDENT, Argon2, Block, Params, Version};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use shop_contracts::text::Password;
 use tokio::sync::Semaphore;
 
-/// Hashes passwords, and compares them with hashes. Clones share its limit.
-#[derive(Clone, Debug)]
+/// Hashes passwords, and compares them with hashes. Clones share its one turn.
+#[derive(Clone)]
 pub struct Passwords {
-    turns: Arc<Semaphore>,
-    /// Compared with where there is no account, so that a clock does not tell which there are.
-    nobody: Arc<str>,
+    turn: Arc<Semaphore>,
+    room: Arc<Mutex<Vec<Block>>>,
 }
 
 impl Default for Passwords {
     fn default() -> Passwords {
-        Passwords { turns: Arc::new(Semaphore::new(2)), nobody: hash(b"nobody has this").into() }
+        Passwords { turn: Arc::new(Semaphore::new(1)), room: Arc::default() }
+    }
+}
+
+impl std::fmt::Debug for Passwords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Passwords(…)")
     }
 }
 
@@ -32,35 +39,76 @@ impl Passwords {
     /// What to keep of a password: salt, parameters and hash in one text (PHC string format).
     pub async fn hash(&self, password: &Password) -> String {
         let password = password.as_str().to_owned();
-        self.at_turn(move || hash(password.as_bytes())).await
+        self.at_turn(move |room| {
+            let salt = SaltString::generate(&mut System);
+            let params = Params::default();
+            let kept = PasswordHash {
+                algorithm: ARGON2ID_IDENT,
+                version: Some(Version::default().into()),
+                hash: output(password.as_bytes(), &salt, &params, room),
+                params: (&params).try_into().expect("the default parameters can be written down"),
+                salt: Some(salt.as_salt()),
+            };
+            kept.to_string()
+        })
+        .await
     }
 
     /// Whether `password` is the one of which `kept` was kept; never where nothing was. Takes as
-    /// long either way.
+    /// long either way, so that a clock does not tell which accounts there are.
     pub async fn fits(&self, password: &Password, kept: Option<String>) -> bool {
         let password = password.as_str().to_owned();
-        let known = kept.is_some();
-        let kept = kept.unwrap_or_else(|| self.nobody.to_string());
-        let fits = move || match PasswordHash::new(&kept) {
-            Ok(kept) => Argon2::default().verify_password(password.as_bytes(), &kept).is_ok(),
-            Err(_) => false,
-        };
-        self.at_turn(fits).await && known
+        self.at_turn(move |room| {
+            let kept = kept.as_deref().and_then(|kept| PasswordHash::new(kept).ok());
+            let params = kept.as_ref().and_then(|kept| Params::try_from(kept).ok());
+            let salt =
+                kept.as_ref().and_then(|kept| SaltString::from_b64(kept.salt?.as_str()).ok());
+            let nobody = || SaltString::generate(&mut System);
+            let hash = output(
+                password.as_bytes(),
+                &salt.unwrap_or_else(nobody),
+                &params.unwrap_or_default(),
+                room,
+            );
+            // `Output` compares in constant time.
+            kept.is_some_and(|kept| kept.hash.is_some() && kept.hash == hash)
+        })
+        .await
     }
 
-    async fn at_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let _turn = self.turns.acquire().await.expect("the semaphore is never closed");
-        match tokio::task::spawn_blocking(work).await {
+    async fn at_turn<T, F>(&self, work: F) -> T
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Vec<Block>) -> T + Send + 'static,
+    {
+        let _turn = self.turn.acquire().await.expect("the semaphore is never closed");
+        let room = Arc::clone(&self.room);
+        let done = tokio::task::spawn_blocking(move || {
+            work(&mut room.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        match done.await {
             Ok(done) => done,
             Err(lost) => std::panic::resume_unwind(lost.into_panic()),
         }
     }
 }
 
-fn hash(password: &[u8]) -> String {
-    let salt = SaltString::generate(&mut System);
-    let hash = Argon2::default().hash_password(password, &salt);
-    hash.expect("these parameters are valid, and so is a generated salt").to_string()
+/// Nothing for parameters that are out of Argon2's bounds.
+fn output(
+    password: &[u8],
+    salt: &SaltString,
+    params: &Params,
+    room: &mut Vec<Block>,
+) -> Option<Output> {
+    let argon2 = Argon2::new(argon2::Algorithm::Argon2id, Version::default(), params.clone());
+    let mut bytes = [0; 64];
+    let salt = salt.as_salt().decode_b64(&mut bytes).ok()?;
+    room.resize(params.block_count().max(room.len()), Block::default());
+    let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    Output::init_with(length, |output| {
+        Ok(argon2.hash_password_into_with_memory(password, salt, output, &mut room[..])?)
+    })
+    .ok()
 }
 
 /// The system's random source, in the words of the version that argon2 speaks.

@@ -130,3 +130,29 @@ async fn a_refund_gives_all_back_once() {
     let refused = provider.refund(unknown, Weather::Fine).await;
     assert_eq!(refused, Err(Refusal::NothingCharged(unknown)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn books_in_a_file_outlive_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("books");
+    let open = || Provider::default().with_books(&file);
+    let provider = open().unwrap();
+    for (key, amount) in [(1, 1000), (2, 300)] {
+        provider.charge(&charge(key, amount, "tok_ok"), Weather::Fine).await.unwrap();
+    }
+    provider.refund(Uuid::from_u128(1), Weather::Fine).await.unwrap();
+    provider.refund(Uuid::from_u128(1), Weather::Fine).await.unwrap();
+    provider.charge(&charge(3, 5, "tok_declined"), Weather::Fine).await.unwrap_err();
+    let books = provider.books();
+    drop(provider);
+
+    let provider = open().unwrap();
+    assert_eq!(provider.books(), books);
+    let again = provider.charge(&charge(2, 300, "tok_ok"), Weather::Fine).await.unwrap();
+    assert_eq!(again, books.entries[1].receipt, "a known key is charged once");
+    let new = provider.charge(&charge(4, 7, "tok_ok"), Weather::Fine).await.unwrap();
+    assert_eq!(new.reference, "ch_00000003");
+
+    std::fs::write(&file, "nonsense\n").unwrap();
+    assert!(open().unwrap_err().to_string().contains("nonsense"));
+}

@@ -15,7 +15,7 @@ use shop_service::Failure;
 use crate::{Catalog, store};
 
 /// What the fault `fault.catalog_db` adds to a read.
-const SLOW: Duration = Duration::from_millis(50);
+const SLOW: Duration = Duration::from_millis(200);
 
 impl Catalog {
     /// The product, as the JSON that is answered.

@@ -10,6 +10,10 @@ use shop_storage::{Error, now};
 
 use crate::Inventory;
 
+/// Rows of one statement. A statement a row is a round trip a row, and thousands of those take
+/// longer than callers wait.
+const AT_ONCE: usize = 250;
+
 /// How a wish for a reservation ended.
 pub(crate) enum Reserved {
     /// It stands, from now or from earlier on.
@@ -49,15 +53,20 @@ impl Inventory {
         // key.
         deliveries.sort_by_key(|delivery| delivery.product);
         let mut change = self.database.begin().await?;
-        for Delivery { product, first_stock } in deliveries {
-            sqlx::query(
+        for some in deliveries.chunks(AT_ONCE) {
+            let rows: Vec<_> = (0..some.len())
+                .map(|at| format!("(${0}, ${1}, ${1}, 0, 0)", 2 * at + 1, 2 * at + 2))
+                .collect();
+            let sql = format!(
                 "INSERT INTO stock (product, delivered, available, reserved, sold)
-                 VALUES ($1, $2, $2, 0, 0) ON CONFLICT (product) DO NOTHING",
-            )
-            .bind(product.to_string())
-            .bind(i64::from(first_stock))
-            .execute(&mut *change)
-            .await?;
+                 VALUES {} ON CONFLICT (product) DO NOTHING",
+                rows.join(", "),
+            );
+            let mut insert = sqlx::query(&sql);
+            for Delivery { product, first_stock } in some {
+                insert = insert.bind(product.to_string()).bind(i64::from(*first_stock));
+            }
+            insert.execute(&mut *change).await?;
         }
         change.commit().await?;
         Ok(())

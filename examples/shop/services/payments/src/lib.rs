@@ -1,1 +1,89 @@
-//! What was charged, and for which order.
+//! The payments service: what was charged, and for which order.
+//!
+//! It stands between the shop and a company that is not the shop: the payment provider, which
+//! takes a second, may never answer, and does not know of our transactions. So each charge is two
+//! facts that no transaction can make one: a booking there and a row here. The order in which they
+//! come is all that can be chosen:
+//!
+//! 1. the row `pending` is committed;
+//! 2. the provider is asked, with the order's id as the key;
+//! 3. its answer is recorded.
+//!
+//! Whatever breaks in between leaves a row that says "ask the provider". The other way round, a
+//! crash between booking and row would leave a customer who paid for something that nobody here
+//! has heard of.
+//!
+//! - `routes`: the HTTP API, as the contract says it.
+//! - `payment`: those steps, and what to do with an outcome that is not known.
+//! - `provider`: the provider as this service sees it: with an end to every call.
+//! - `turns`: one at a time for each order.
+//! - `store`: the rows.
+//!
+//! # When something stalls or dies
+//!
+//! A provider that does not answer is given up after [`Payments::PATIENCE`]: `timed-out`, and the
+//! payment stays pending. `GET /payments/{order}` then asks the provider what it booked, and `PUT`
+//! asks before it charges. A caller that hangs up changes nothing: what was begun runs in a task
+//! of its own. A database that dies after the booking leaves the row pending, too.
+
+mod payment;
+mod provider;
+mod routes;
+mod store;
+mod turns;
+
+use std::time::Duration;
+
+use axum::Router;
+use shop_flags::Flags;
+use shop_outside::payment::Provider;
+use shop_storage::{Database, Error, Migration, Options};
+
+use crate::provider::Counter;
+use crate::store::Store;
+use crate::turns::Turns;
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    description: "payments",
+    sql: include_str!("../migrations/0001_payments.sql"),
+}];
+
+/// The payments service. Clones are handles to the same.
+#[derive(Clone, Debug)]
+pub struct Payments {
+    store: Store,
+    provider: Counter,
+    turns: Turns,
+}
+
+impl Payments {
+    /// How long the provider may take for one answer. With the question before it, it stays below
+    /// what callers wait for us: they shall hear of a timeout, not run into one.
+    pub const PATIENCE: Duration = Duration::from_secs(4);
+
+    /// The service, with its database at the place `storage` and `provider` to charge with. The
+    /// flag `fault.payment` decides, order by order, how the provider behaves.
+    ///
+    /// # Errors
+    /// The database cannot be opened or brought up to date.
+    pub async fn open(storage: &str, provider: Provider, flags: Flags) -> Result<Payments, Error> {
+        let database = Database::open(storage, "payments", MIGRATIONS, Options::default()).await?;
+        Ok(Payments {
+            store: Store(database),
+            provider: Counter { provider, flags, patience: Payments::PATIENCE },
+            turns: Turns::default(),
+        })
+    }
+
+    /// The same, with another patience for the provider.
+    pub fn patience(mut self, patience: Duration) -> Payments {
+        self.provider.patience = patience;
+        self
+    }
+
+    /// Its whole HTTP API; the table stands in `shop_contracts::payments`.
+    pub fn router(&self) -> Router {
+        routes::routes(self.clone())
+    }
+}

@@ -83,7 +83,7 @@ async fn who_registers_can_log_in() {
 async fn a_registration_is_answered_201_and_without_the_password() {
     let world = World::new().await;
     let wish = serde_json::to_vec(&new_customer("ada@example.org", Role::Customer)).expect("JSON");
-    let answer = world.client.0.forward(Method::POST, "/customers", wish.into(), None).await;
+    let answer = world.client.0.forward(Method::POST, "/customers", wish.into(), &[]).await;
     let answer = answer.expect("an answer");
     assert_eq!(answer.status(), 201);
     let told = String::from_utf8_lossy(answer.body());
@@ -135,9 +135,11 @@ async fn an_unknown_address_and_a_wrong_password_are_told_alike() {
     let (wrong, unknown) =
         (login("ada@example.org", "correct house"), login("bob@example.org", "correct horse"));
 
-    // The fastest of several each: only what the work itself costs is in all of them.
+    // What the work itself costs is in every try, what the machine does besides is not: the fastest
+    // of each come closer the longer one tries, if the work is the same. Without the hash, one of
+    // them would stay ten times as fast.
     let mut fastest = [Duration::MAX; 2];
-    for _ in 0..8 {
+    for round in 1.. {
         let mut told = Vec::new();
         for (login, fastest) in [&wrong, &unknown].into_iter().zip(&mut fastest) {
             let begun = Instant::now();
@@ -145,10 +147,12 @@ async fn an_unknown_address_and_a_wrong_password_are_told_alike() {
             *fastest = begun.elapsed().min(*fastest);
         }
         assert_eq!(told[0], told[1]);
+        let [wrong, unknown] = fastest;
+        if round >= 8 && wrong < unknown * 3 && unknown < wrong * 3 {
+            break;
+        }
+        assert!(round < 100, "wrong {wrong:?}, unknown {unknown:?}");
     }
-    // Without the hash one of them would be ten times as fast.
-    let [wrong, unknown] = fastest;
-    assert!(wrong < unknown * 3 && unknown < wrong * 3, "wrong {wrong:?}, unknown {unknown:?}");
 }
 
 #[tokio::test]
@@ -192,7 +196,7 @@ async fn what_is_not_allowed_says_where() {
         let (method, body) =
             (method.parse().expect("a method"), Bytes::copy_from_slice(body.as_bytes()));
         let answer =
-            world.client.0.forward(method, path, body.clone(), None).await.expect("an answer");
+            world.client.0.forward(method, path, body.clone(), &[]).await.expect("an answer");
         let problem: Problem = serde_json::from_slice(answer.body()).expect("a problem");
         assert_eq!(answer.status(), problem.status);
         assert!(problem.is(kind), "{path} {body:.80?}: {problem:?}");
@@ -203,6 +207,6 @@ async fn what_is_not_allowed_says_where() {
 #[tokio::test]
 async fn it_says_that_it_is_well() {
     let world = World::new().await;
-    let answer = world.client.0.forward(Method::GET, "/health", Bytes::new(), None).await;
+    let answer = world.client.0.forward(Method::GET, "/health", Bytes::new(), &[]).await;
     assert_eq!(answer.expect("an answer").status(), 200);
 }

@@ -57,7 +57,7 @@ impl World {
 
     pub(crate) async fn ask(&self, method: &str, path: &str) -> Response<Bytes> {
         let method = Method::try_from(method).expect("a method");
-        self.client.0.forward(method, path, Bytes::new(), None).await.expect("an answer")
+        self.client.0.forward(method, path, Bytes::new(), &[]).await.expect("an answer")
     }
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn quantity(number: u32) -> Quantity {
 pub(crate) async fn raw(peer: &Peer, method: &str, path: &str, body: &str) -> Problem {
     let method = Method::try_from(method).expect("a method");
     let body = Bytes::copy_from_slice(body.as_bytes());
-    let answer = peer.forward(method, path, body, None).await.expect("an answer");
+    let answer = peer.forward(method, path, body, &[]).await.expect("an answer");
     let problem: Problem = serde_json::from_slice(answer.body()).expect("a problem");
     assert_eq!(answer.status(), problem.status);
     problem

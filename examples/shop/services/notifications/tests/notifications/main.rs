@@ -263,7 +263,7 @@ async fn what_is_not_allowed_says_where() {
         ("DELETE", &here, "", Kind::MethodNotAllowed),
     ] {
         let (method, body) = (method.parse().expect("a method"), body.to_owned().into());
-        let answer = world.client.0.forward(method, path, body, None).await.expect("an answer");
+        let answer = world.client.0.forward(method, path, body, &[]).await.expect("an answer");
         let problem: Problem = serde_json::from_slice(answer.body()).expect("a problem");
         assert_eq!(answer.status(), problem.status);
         assert!(problem.is(kind), "{path}: {problem:?}");
@@ -274,6 +274,6 @@ async fn what_is_not_allowed_says_where() {
 #[tokio::test]
 async fn it_says_that_it_is_well() {
     let world = World::new(SOON).await;
-    let answer = world.client.0.forward(Method::GET, "/health", Bytes::new(), None).await;
+    let answer = world.client.0.forward(Method::GET, "/health", Bytes::new(), &[]).await;
     assert_eq!(answer.expect("an answer").status(), 200);
 }

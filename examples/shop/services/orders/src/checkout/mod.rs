@@ -1,0 +1,189 @@
+//! The seam: a wish goes in, an order or a refusal comes out.
+//!
+//! What is here holds for every checkout: the same wish leads to one order, and the order is
+//! written down before anybody is asked to do something for it. How it is then brought to its end
+//! is the business of [`synchronous`], and can become another's.
+
+mod recovery;
+mod synchronous;
+
+use std::time::Duration;
+
+use shop_contracts::id::OrderId;
+use shop_contracts::money::Price;
+use shop_contracts::orders::{Order, Place, State, Took};
+use shop_contracts::{Kind, Money, Problem, carts, inventory, notifications, payments};
+use shop_service::Failure;
+use shop_storage::{Error, now};
+use tokio::time::{Instant, sleep};
+
+use crate::refusal::{address, answer};
+use crate::store::Store;
+
+pub use recovery::Recovered;
+use synchronous::Synchronous;
+
+/// How patiently orders are brought to their end.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// The pauses between attempts at what may be asked again: one attempt more than pauses.
+    pub pauses: [Duration; 3],
+    /// How long a wish that is said again waits for the order that is under way for it. Below what
+    /// callers wait for us.
+    pub wait: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        let pauses = [100, 500, 2000].map(Duration::from_millis);
+        Pace { pauses, wait: Duration::from_secs(20) }
+    }
+}
+
+/// Those whom a checkout asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Services {
+    pub(crate) carts: carts::Client,
+    pub(crate) inventory: inventory::Client,
+    pub(crate) payments: payments::Client,
+    pub(crate) notifications: notifications::Client,
+}
+
+/// Turns wishes into orders.
+#[derive(Clone, Debug)]
+pub(crate) struct Checkout {
+    store: Store,
+    carts: carts::Client,
+    way: Synchronous,
+    pace: Pace,
+}
+
+impl Checkout {
+    pub(crate) fn new(store: Store, services: Services, pace: Pace) -> Checkout {
+        let carts = services.carts.clone();
+        let way = Synchronous { store: store.clone(), services, pauses: pace.pauses };
+        Checkout { store, carts, way, pace }
+    }
+
+    pub(crate) fn pace(mut self, pace: Pace) -> Checkout {
+        self.way.pauses = pace.pauses;
+        Checkout { pace, ..self }
+    }
+
+    /// Checks the customer's cart out, once for each key.
+    ///
+    /// The same key again is answered with what became of the order that it led to, in the same
+    /// words. While that is under way it waits, for at most [`Pace::wait`]; then it is `conflict`,
+    /// with the order's address. The key stands for the order, also where the second wish names
+    /// another card: a customer whose card was declined orders again under a new key. A refusal
+    /// that led to no order, such as an empty cart, is not remembered.
+    ///
+    /// It runs in a task of its own. When a customer hangs up, axum drops the handler; dropping the
+    /// handle of a task lets the task go on.
+    pub(crate) async fn place(&self, wish: Place) -> Result<Order, Failure> {
+        let checkout = self.clone();
+        let task = tokio::spawn(async move { checkout.to_its_end(wish).await });
+        task.await.unwrap_or_else(|lost| {
+            tracing::error!(%lost, "a checkout's task broke down");
+            Err(Failure(Problem::internal()))
+        })
+    }
+
+    async fn to_its_end(&self, wish: Place) -> Result<Order, Failure> {
+        if self.store.wish(wish.customer, &wish.key).await?.is_some() {
+            return self.outcome(&wish).await;
+        }
+        let cart = self.carts.cart(wish.customer).await?;
+        if cart.lines.is_empty() {
+            // Perhaps it is empty because the order was placed since we looked.
+            return match self.store.wish(wish.customer, &wish.key).await? {
+                Some(_) => self.outcome(&wish).await,
+                None => Err(Failure::new(Kind::EmptyCart, "put something into the cart first")),
+            };
+        }
+        let price = price(&cart.lines)?;
+        let order = Order {
+            id: OrderId::new(),
+            customer: wish.customer,
+            state: State::Pending,
+            lines: cart.lines,
+            total: price.money(),
+            reason: None,
+            placed_at: now(),
+            took: Took::default(),
+        };
+        if !self.store.insert(&order, &wish.key).await? {
+            return self.outcome(&wish).await;
+        }
+        let end = self.way.carry_out(&order, price, wish.card).await;
+        // Whatever went wrong from here on, there is an order to look at.
+        end.map_err(|Failure(problem)| Failure(problem.about(address(order.id))))
+    }
+
+    /// What became of the order to which this wish has led.
+    async fn outcome(&self, wish: &Place) -> Result<Order, Failure> {
+        let until = Instant::now() + self.pace.wait;
+        loop {
+            let kept = self.store.wish(wish.customer, &wish.key).await?;
+            let kept = kept.ok_or_else(|| Failure(Problem::internal()))?;
+            let order = kept.order.id;
+            if let Some(answer) = answer(kept) {
+                return Ok(answer?);
+            }
+            if Instant::now() >= until {
+                let detail = "the order for this key is still under way: look at it";
+                return Err(Failure(Problem::new(Kind::Conflict, detail).about(address(order))));
+            }
+            // Looking is cheap, and finds the order whichever instance is at it.
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// See [`Orders::recover`](crate::Orders::recover).
+    pub(crate) async fn recover(&self) -> Result<Recovered, Error> {
+        self.way.recover().await
+    }
+}
+
+/// What the lines come to. The order's total is the sum of the order's own lines, so that the two
+/// cannot differ.
+fn price(lines: &[carts::Line]) -> Result<Price, Failure> {
+    let sum = lines
+        .iter()
+        .try_fold(Money::euros(0), |sum, line| sum.plus(line.price.times(line.quantity.get())?));
+    let price = sum.map(Price::try_from).and_then(Result::ok);
+    price.ok_or_else(|| {
+        let most = Money::euros(Price::HIGHEST);
+        Failure::new(Kind::Invalid, format!("an order comes to at most {most}; order less at once"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shop_contracts::Quantity;
+    use shop_contracts::id::ProductId;
+
+    #[test]
+    fn a_sum_is_exact_or_refused() {
+        let line = |quantity: u32, cents| carts::Line {
+            product: ProductId::new(),
+            name: "tea".to_owned(),
+            quantity: Quantity::try_from(quantity).expect("a quantity"),
+            price: Money::euros(cents),
+        };
+        let sum = price(&[line(2, 400), line(1, 150)]).expect("a price");
+        assert_eq!(sum.money(), Money::euros(950));
+        let most = price(&[line(1, Price::HIGHEST)]).expect("a price");
+        assert_eq!(most.money(), Money::euros(Price::HIGHEST));
+        let too_much = [
+            vec![line(1, Price::HIGHEST), line(1, 1)],
+            vec![line(2, i64::MAX)],
+            vec![line(1, i64::MAX), line(1, i64::MAX)],
+            vec![line(1, 0)],
+        ];
+        for lines in too_much {
+            assert!(price(&lines).expect_err("too much").0.is(Kind::Invalid), "{lines:?}");
+        }
+    }
+}

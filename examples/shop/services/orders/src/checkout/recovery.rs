@@ -1,0 +1,67 @@
+//! Going on where an earlier run stopped.
+
+use shop_contracts::orders::{State, Took};
+use shop_service::Failure;
+use shop_storage::Error;
+
+use super::synchronous::Synchronous;
+use crate::refusal::Refusal;
+use crate::store::Kept;
+
+/// What became of the orders that an earlier run left under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// How many are the customers' now.
+    pub confirmed: usize,
+    /// How many are undone.
+    pub cancelled: usize,
+    /// How many are still under way, because a service could not be asked.
+    pub open: usize,
+}
+
+impl Synchronous {
+    pub(super) async fn recover(&self) -> Result<Recovered, Error> {
+        let mut recovered = Recovered::default();
+        for kept in self.store.open().await? {
+            let order = kept.order.id;
+            if let Err(failure) = self.go_on(kept).await {
+                tracing::warn!(%order, %failure, "an order was not simply confirmed");
+            }
+            match self.store.order(order).await?.map(|kept| kept.order.state) {
+                Some(State::Confirmed) => recovered.confirmed += 1,
+                Some(State::Cancelled) => recovered.cancelled += 1,
+                _ => recovered.open += 1,
+            }
+        }
+        Ok(recovered)
+    }
+
+    async fn go_on(&self, kept: Kept) -> Result<(), Failure> {
+        let Kept { order, refusal } = kept;
+        let why = || "the shop was interrupted while it was at this order".to_owned();
+        match order.state {
+            // Nobody has been asked for money yet: that comes after the next state.
+            State::Pending => {
+                Err(self.cancel(&order, State::Pending, Refusal::Unavailable, why()).await)
+            }
+            State::StockReserved => {
+                if !self.is_charged(order.id).await {
+                    let (from, refusal) = (State::StockReserved, Refusal::Unavailable);
+                    return Err(self.cancel(&order, from, refusal, why()).await);
+                }
+                let took = Took::default().into();
+                self.advance(order.id, State::StockReserved, State::Paid, took).await?;
+                self.confirm(&order).await?;
+                self.afterwards(&order).await;
+                Ok(())
+            }
+            State::Paid => {
+                self.confirm(&order).await?;
+                self.afterwards(&order).await;
+                Ok(())
+            }
+            State::Cancelling => self.undo(order.id, refusal.unwrap_or(Refusal::Unavailable)).await,
+            State::Confirmed | State::Rejected | State::Cancelled => Ok(()),
+        }
+    }
+}

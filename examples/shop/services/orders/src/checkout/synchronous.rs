@@ -1,0 +1,285 @@
+//! The synchronous checkout: one service is asked after the other, while the customer waits.
+//!
+//! ```text
+//! reserve -> charge -> commit -> tell the customer -> take it out of the cart
+//! ```
+//!
+//! Each service has its own database, so no transaction holds these together. What holds them
+//! together is that each step is named by the order's id and may be asked twice, that the order's
+//! state says which steps are done, and that the first two can be undone. The charge is the
+//! turning point: before it everything can be undone at no cost, after it the order goes forward.
+//!
+//! An answer that does not come is the hard part. It may mean "never arrived" as well as "done".
+//! For the stock the two are undone in the same way. For money we ask first, and what stays
+//! unknown is ended: the payments service refuses a charge that comes after its refund.
+
+use std::time::Duration;
+
+use shop_contracts::id::OrderId;
+use shop_contracts::inventory::{Line, Wanted};
+use shop_contracts::money::Price;
+use shop_contracts::notifications::{self, Confirmation};
+use shop_contracts::orders::{Order, State, Took};
+use shop_contracts::payments::{self, Charge};
+use shop_contracts::text::Card;
+use shop_contracts::{Kind, Problem, Quantity, carts};
+use shop_service::Failure;
+use shop_storage::now;
+use tokio::time::{Instant, sleep};
+
+use super::Services;
+use crate::refusal::{Refusal, answer};
+use crate::store::{Kept, Learned, Store};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Synchronous {
+    pub(crate) store: Store,
+    pub(crate) services: Services,
+    pub(crate) pauses: [Duration; 3],
+}
+
+impl Synchronous {
+    /// Brings an order that was just placed to its end.
+    pub(crate) async fn carry_out(
+        &self,
+        order: &Order,
+        price: Price,
+        card: Card,
+    ) -> Result<Order, Failure> {
+        self.reserve(order).await?;
+        self.charge(order, price, card).await?;
+        self.confirm(order).await?;
+        self.afterwards(order).await;
+        let kept = self.kept(order.id).await?;
+        Ok(answer(kept).unwrap_or_else(|| Err(elsewhere()))?)
+    }
+
+    async fn reserve(&self, order: &Order) -> Result<(), Failure> {
+        let line = |line: &carts::Line| Line { product: line.product, quantity: line.quantity };
+        let wanted = Wanted { lines: order.lines.iter().map(line).collect() };
+        let started = Instant::now();
+        match self.services.inventory.reserve(order.id, &wanted).await {
+            Ok(_) => {
+                let took = Took { reserving: Some(since(started)), ..Took::default() };
+                self.advance(order.id, State::Pending, State::StockReserved, took.into()).await
+            }
+            // What the warehouse has never heard of is not in it either.
+            Err(problem) if problem.is(Kind::OutOfStock) || problem.is(Kind::NotFound) => {
+                let refused = (Refusal::OutOfStock, said(&problem)).into();
+                self.advance(order.id, State::Pending, State::Rejected, refused).await?;
+                Err(self.refused(order.id).await)
+            }
+            Err(problem) => {
+                let why = format!("the stock could not be reserved: {}", said(&problem));
+                Err(self.cancel(order, State::Pending, Refusal::Unavailable, why).await)
+            }
+        }
+    }
+
+    async fn charge(&self, order: &Order, amount: Price, card: Card) -> Result<(), Failure> {
+        let charge = Charge { customer: order.customer, amount, card };
+        let started = Instant::now();
+        match self.services.payments.charge(order.id, &charge).await {
+            Ok(payment) if payment.state == payments::State::Charged => {}
+            Err(problem) if problem.is(Kind::PaymentDeclined) => {
+                let why = said(&problem);
+                let refusal = Refusal::PaymentDeclined;
+                return Err(self.cancel(order, State::StockReserved, refusal, why).await);
+            }
+            // Any other answer, and none, leaves open what was charged.
+            unclear => {
+                tracing::warn!(order = %order.id, ?unclear, "it is not known what was charged");
+                if !self.is_charged(order.id).await {
+                    let why = "the payment did not come to an end, and nothing is charged";
+                    let refusal = Refusal::Unavailable;
+                    return Err(self
+                        .cancel(order, State::StockReserved, refusal, why.to_owned())
+                        .await);
+                }
+            }
+        }
+        let took = Took { paying: Some(since(started)), ..Took::default() };
+        self.advance(order.id, State::StockReserved, State::Paid, took.into()).await
+    }
+
+    /// Asks until it is known, or often enough. False is no promise that nothing will be charged;
+    /// the refund makes it one.
+    pub(super) async fn is_charged(&self, order: OrderId) -> bool {
+        use payments::State::{Charged, Declined, Refunded, Void};
+        let asked = self.persist(async || {
+            match self.services.payments.payment(order).await.map(|payment| payment.state) {
+                Ok(Charged) => Ok(true),
+                Ok(Declined | Refunded | Void) => Ok(false),
+                // Pending; or unheard of, and perhaps on its way.
+                _ => Err(Problem::new(Kind::Unavailable, "not known yet")),
+            }
+        });
+        asked.await.unwrap_or(false)
+    }
+
+    /// From paid to confirmed. It is paid for and held, so this is asked again where it fails; an
+    /// order for which that does not help stays paid, and is confirmed by the next recovery. Only
+    /// where the warehouse says that it holds nothing for this order, the money goes back.
+    pub(super) async fn confirm(&self, order: &Order) -> Result<(), Failure> {
+        match self.persist(|| self.services.inventory.commit(order.id)).await {
+            Ok(_) => {
+                let took = Took { confirmed: Some(now() - order.placed_at), ..Took::default() };
+                self.advance(order.id, State::Paid, State::Confirmed, took.into()).await
+            }
+            Err(problem) if may_pass(&problem) => {
+                tracing::error!(order = %order.id, %problem, "a paid order is not confirmed yet");
+                let detail = "it is paid, and will be confirmed: do not order it again";
+                Err(Failure::new(Kind::Unavailable, detail))
+            }
+            Err(problem) => {
+                let why = format!("the stock could not be kept: {}", said(&problem));
+                Err(self.cancel(order, State::Paid, Refusal::Unavailable, why).await)
+            }
+        }
+    }
+
+    /// What follows from a confirmed order. Whatever fails here, the order stands.
+    pub(super) async fn afterwards(&self, order: &Order) {
+        let started = Instant::now();
+        let confirmation = Confirmation { customer: order.customer, total: order.total };
+        match self.services.notifications.confirm(order.id, &confirmation).await {
+            Ok(told) if told.state == notifications::State::Sent => {
+                if let Err(error) = self.store.notified(order.id, since(started)).await {
+                    tracing::warn!(order = %order.id, %error, "how long telling took is lost");
+                }
+            }
+            told => tracing::warn!(order = %order.id, ?told, "the customer was not told"),
+        }
+        if let Err(problem) = self.empty_cart(order).await {
+            tracing::warn!(order = %order.id, %problem, "what was bought is still in the cart");
+        }
+    }
+
+    /// Takes out of the cart what was bought, and no more: the customer may have gone on filling
+    /// it. So it is read again, and of each product that was bought only as many go as were bought.
+    /// A change of the same product between that look and our change is still lost; to close this
+    /// gap, the carts service would have to subtract.
+    async fn empty_cart(&self, order: &Order) -> Result<(), Problem> {
+        let carts = &self.services.carts;
+        let now = carts.cart(order.customer).await?;
+        for line in now.lines {
+            let bought = order.lines.iter().find(|bought| bought.product == line.product);
+            let Some(bought) = bought else { continue };
+            let more = line.quantity.get().saturating_sub(bought.quantity.get());
+            match Quantity::try_from(more) {
+                Ok(more) => carts.put(order.customer, line.product, more).await?,
+                Err(_) => carts.remove(order.customer, line.product).await?,
+            };
+        }
+        Ok(())
+    }
+
+    /// Gives an order up, and undoes what was done for it. What its customer is told.
+    pub(super) async fn cancel(
+        &self,
+        order: &Order,
+        from: State,
+        refusal: Refusal,
+        why: String,
+    ) -> Failure {
+        let learned = (refusal, why).into();
+        match self.advance(order.id, from, State::Cancelling, learned).await {
+            Ok(()) => {
+                if let Err(failure) = self.undo(order.id, refusal).await {
+                    tracing::error!(order = %order.id, %failure, "an order is not undone yet");
+                }
+                self.refused(order.id).await
+            }
+            Err(failure) => failure,
+        }
+    }
+
+    /// From cancelling to cancelled: nothing charged, nothing held. Neither waits for the other:
+    /// where one service is away, the other's part is undone all the same.
+    pub(super) async fn undo(&self, order: OrderId, refusal: Refusal) -> Result<(), Failure> {
+        let refund = self.persist(|| async move {
+            if refusal == Refusal::PaymentDeclined {
+                return Ok(());
+            }
+            match self.services.payments.refund(order).await?.state {
+                payments::State::Refunded | payments::State::Void => Ok(()),
+                _ => Err(Problem::new(Kind::Unavailable, "the payment is not over yet")),
+            }
+        });
+        let release = self.persist(|| self.services.inventory.release(order));
+        let (refunded, released) = tokio::join!(refund, release);
+        refunded?;
+        released?;
+        self.advance(order, State::Cancelling, State::Cancelled, Learned::default()).await
+    }
+
+    /// Asks, and asks again after a pause where that may help, as often as there are pauses.
+    async fn persist<T, F>(&self, ask: impl Fn() -> F) -> Result<T, Problem>
+    where
+        F: Future<Output = Result<T, Problem>>,
+    {
+        for pause in self.pauses {
+            match ask().await {
+                Err(problem) if may_pass(&problem) => sleep(pause).await,
+                answer => return answer,
+            }
+        }
+        ask().await
+    }
+
+    pub(super) async fn advance(
+        &self,
+        order: OrderId,
+        from: State,
+        to: State,
+        learned: Learned,
+    ) -> Result<(), Failure> {
+        match self.store.advance(order, from, to, learned).await? {
+            true => Ok(()),
+            false => Err(Failure(elsewhere())),
+        }
+    }
+
+    async fn kept(&self, order: OrderId) -> Result<Kept, Failure> {
+        self.store.order(order).await?.ok_or_else(|| Failure(Problem::internal()))
+    }
+
+    /// What is told of an order that came to nothing: as it stands in the store, so that it is
+    /// told alike each time.
+    async fn refused(&self, order: OrderId) -> Failure {
+        match self.kept(order).await.map(answer) {
+            Ok(Some(Err(problem))) => Failure(problem),
+            Ok(_) => Failure(elsewhere()),
+            Err(failure) => failure,
+        }
+    }
+}
+
+impl From<Took> for Learned {
+    fn from(took: Took) -> Learned {
+        Learned { took, refusal: None }
+    }
+}
+
+impl From<(Refusal, String)> for Learned {
+    fn from(refusal: (Refusal, String)) -> Learned {
+        Learned { refusal: Some(refusal), took: Took::default() }
+    }
+}
+
+/// Whether the same may have another answer in a moment.
+fn may_pass(problem: &Problem) -> bool {
+    [Kind::TimedOut, Kind::Unavailable, Kind::Internal].into_iter().any(|kind| problem.is(kind))
+}
+
+fn elsewhere() -> Problem {
+    Problem::new(Kind::Conflict, "somebody else is bringing this order to its end: look at it")
+}
+
+fn said(problem: &Problem) -> String {
+    problem.detail.clone().unwrap_or_else(|| problem.title.clone())
+}
+
+fn since(started: Instant) -> i64 {
+    i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,9 @@
+//! The orders service, asked as others ask it. Those whom it asks in turn are played.
+
+mod contract;
+mod hang_up;
+mod lost;
+mod peers;
+mod recovery;
+mod same_wish;
+mod world;

@@ -1,0 +1,155 @@
+//! The orders service on a loopback socket, and those around it.
+
+use std::time::Duration;
+
+use shop_contracts::carts::Line;
+use shop_contracts::id::{CustomerId, ProductId};
+use shop_contracts::orders::{self, Order, Place as Wish, State};
+use shop_contracts::{Money, Peer, Problem, Quantity};
+use shop_contracts::{carts, inventory, notifications, payments};
+use shop_orders::{Orders, Pace};
+use shop_service::{Stop, listen, serve};
+use tokio::time::{sleep, timeout};
+
+use crate::peers::Peers;
+
+/// Longer than anything takes on a busy machine.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+/// Where a test keeps its database.
+pub(crate) struct Place {
+    pub(crate) url: String,
+    _folder: tempfile::TempDir,
+}
+
+pub(crate) fn place() -> Place {
+    let folder = tempfile::tempdir().expect("a folder");
+    Place { url: format!("sqlite://{}", folder.path().display()), _folder: folder }
+}
+
+/// The service under test. It stops when this is dropped.
+pub(crate) struct World {
+    pub(crate) peers: Peers,
+    pub(crate) client: orders::Client,
+    pub(crate) customer: CustomerId,
+    pub(crate) tea: ProductId,
+    pub(crate) milk: ProductId,
+    pub(crate) patience: Duration,
+    pub(crate) wait: Duration,
+    place: Place,
+    played: String,
+    stop: Stop,
+}
+
+impl World {
+    /// A customer with two teas and a milk in the cart: 9.50 EUR.
+    pub(crate) async fn new() -> World {
+        World::with(LONG, LONG).await
+    }
+
+    /// Others are given up after `patience`, and a wish that is said again waits for `wait`.
+    pub(crate) async fn with(patience: Duration, wait: Duration) -> World {
+        let (peers, place, stop) = (Peers::default(), place(), Stop::default());
+        let listener = listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
+        let played = serve("played", listener, peers.router(), &stop).expect("an address");
+        let mut world = World {
+            peers,
+            // Nobody answers there; the line after the next puts that right.
+            client: orders::Client(Peer::new("orders", "http://127.0.0.1:1")),
+            customer: CustomerId::new(),
+            tea: ProductId::new(),
+            milk: ProductId::new(),
+            patience,
+            wait,
+            place,
+            played: played.url(),
+            stop,
+        };
+        world.client = world.serve(world.orders().await).await;
+        world.fill(world.tea, "tea", 2, 400);
+        world.fill(world.milk, "milk", 1, 150);
+        world
+    }
+
+    /// One more instance at the same place, such as the one after a crash.
+    pub(crate) async fn orders(&self) -> Orders {
+        let peer = |name| Peer::new(name, &*self.played).patience(self.patience);
+        let orders = Orders::open(
+            &self.place.url,
+            carts::Client(peer("carts")),
+            inventory::Client(peer("inventory")),
+            payments::Client(peer("payments")),
+            notifications::Client(peer("notifications")),
+        );
+        let pauses = [10, 20, 30].map(Duration::from_millis);
+        orders.await.expect("a database").pace(Pace { pauses, wait: self.wait })
+    }
+
+    async fn serve(&self, orders: Orders) -> orders::Client {
+        let listener = listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
+        let running = serve("orders", listener, orders.router(), &self.stop).expect("an address");
+        orders::Client(Peer::new("orders", running.url()).patience(LONG))
+    }
+
+    /// So many of a product in the cart.
+    pub(crate) fn fill(&self, product: ProductId, name: &str, quantity: u32, cents: i64) {
+        let quantity = Quantity::try_from(quantity).expect("a quantity");
+        let line = Line { product, name: name.to_owned(), quantity, price: Money::euros(cents) };
+        self.peers.look().carts.entry(self.customer).or_default().insert(product, line);
+    }
+
+    /// What is in the cart: how many of which.
+    pub(crate) fn cart(&self) -> Vec<(ProductId, u32)> {
+        let played = self.peers.look();
+        let lines = played.carts.get(&self.customer).into_iter().flatten();
+        lines.map(|(product, line)| (*product, line.quantity.get())).collect()
+    }
+
+    /// A wish under this key, with this card.
+    pub(crate) fn wish(&self, key: &str, card: &str) -> Wish {
+        // A key has at least eight characters.
+        let key = format!("wish-{key}");
+        Wish {
+            customer: self.customer,
+            card: card.to_owned().try_into().expect("a card"),
+            key: key.try_into().expect("a key"),
+        }
+    }
+
+    /// A wish with a card that is good.
+    pub(crate) async fn buy(&self, key: &str) -> Result<Order, Problem> {
+        self.client.place(&self.wish(key, "tok_ok")).await
+    }
+
+    /// Says a wish, hearing of it later.
+    pub(crate) fn start(&self, key: &str) -> tokio::task::JoinHandle<Result<Order, Problem>> {
+        let (client, wish) = (self.client.clone(), self.wish(key, "tok_ok"));
+        tokio::spawn(async move { client.place(&wish).await })
+    }
+
+    /// The customer's only order.
+    pub(crate) async fn only(&self) -> Order {
+        let mut orders = self.client.orders(self.customer).await.expect("orders");
+        assert_eq!(orders.len(), 1, "{orders:?}");
+        orders.remove(0)
+    }
+
+    /// The customer's only order, once it is in this state.
+    pub(crate) async fn only_when(&self, state: State) -> Order {
+        let look = async {
+            loop {
+                let orders = self.client.orders(self.customer).await.expect("orders");
+                match <[Order; 1]>::try_from(orders) {
+                    Ok([order]) if order.state == state => return order,
+                    _ => sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        timeout(LONG, look).await.expect("it comes to this state")
+    }
+}
+
+/// Where a customer finds an order.
+pub(crate) fn address(order: &Order) -> Option<String> {
+    Some(format!("/api/orders/{}", order.id))
+}

@@ -1,0 +1,5 @@
+//! The payments service, asked as others ask it: over a socket, with the contract's own client.
+
+mod contract;
+mod trouble;
+mod world;

@@ -1,0 +1,45 @@
+//! The same work with a pattern and without: one seed, one machine, one table.
+//!
+//! What must hold is checked, and a comparison in which it does not hold fails. That goes for
+//! counts; times are told and not judged, since they are the machine's as much as the pattern's.
+
+use std::time::Duration;
+
+use clap::Args;
+
+pub mod cache;
+pub mod monolith;
+
+/// How a comparison is run.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Run {
+    /// Of everything that is drawn
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// PostgreSQL and Redis in place of what is embedded: those of DATABASE_URL and REDIS_URL,
+    /// or private ones that are started for this run
+    #[arg(long)]
+    pub real: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What an unoptimised build has to say of its own figures.
+fn build() -> Option<&'static str> {
+    cfg!(debug_assertions)
+        .then_some("An unoptimised build: counts are exact, times are better with --release.")
+}
+
+/// How many times smaller.
+fn ratio(before: f64, after: f64) -> String {
+    match before / after {
+        times if !times.is_finite() => "÷ ∞".into(),
+        times if times >= 9.95 => format!("÷ {times:.0}"),
+        times => format!("÷ {times:.1}"),
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.2} s", duration.as_secs_f64())
+}

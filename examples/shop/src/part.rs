@@ -1,0 +1,106 @@
+//! One service, opened with what it needs and nothing else.
+
+use anyhow::{Context, Result, bail};
+use axum::Router;
+use shop_cache::Cache;
+use shop_carts::Carts;
+use shop_catalog::Catalog;
+use shop_contracts::Peers;
+use shop_inventory::Inventory;
+use shop_notifications::Notifications;
+use shop_orders::{Orders, Recovered};
+use shop_payments::Payments;
+use shop_users::Users;
+
+use crate::place::Place;
+use crate::whole::Setup;
+
+/// What services are opened with.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// Where the data lie.
+    pub place: &'a Place,
+    /// How the shop is set up.
+    pub setup: &'a Setup,
+    /// The catalogue's cache.
+    pub cache: &'a Cache,
+    /// Where the services are.
+    pub peers: &'a Peers,
+}
+
+/// A service that is open and not served yet.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its HTTP API.
+    pub router: Router,
+    /// The orders service itself, where it is that one.
+    orders: Option<Orders>,
+}
+
+impl Opened {
+    /// Whether there may be something that an earlier run left under way.
+    pub fn recovers(&self) -> bool {
+        self.orders.is_some()
+    }
+
+    /// Brings to its end what an earlier run left under way. Before it is served, and when those
+    /// whom it asks can be asked.
+    ///
+    /// # Errors
+    /// Its database does not answer.
+    pub async fn recover(&self) -> Result<()> {
+        if let Some(orders) = &self.orders {
+            let done = orders.recover().await?;
+            if done != Recovered::default() {
+                tracing::warn!(?done, "went on with the orders of an earlier run");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<Router> for Opened {
+    fn from(router: Router) -> Opened {
+        Opened { router, orders: None }
+    }
+}
+
+impl Part<'_> {
+    /// The service `name`.
+    ///
+    /// # Errors
+    /// There is no such service, or its database cannot be opened.
+    pub async fn open(&self, name: &str) -> Result<Opened> {
+        let Part { place, setup, cache, peers } = *self;
+        let (storage, flags) = (place.storage.as_str(), setup.flags.clone());
+        let opened = async {
+            Ok::<_, shop_storage::Error>(Some(match name {
+                "catalog" => Catalog::open(storage, cache.clone(), flags).await?.router().into(),
+                "users" => Users::open(storage, setup.tokens.clone()).await?.router().into(),
+                "carts" => Carts::open(storage, peers.catalog.clone()).await?.router().into(),
+                "inventory" => Inventory::open(storage).await?.router().into(),
+                "payments" => {
+                    Payments::open(storage, setup.provider.clone(), flags).await?.router().into()
+                }
+                "notifications" => {
+                    let (users, mail) = (peers.users.clone(), setup.mail.clone());
+                    Notifications::open(storage, users, mail, flags).await?.router().into()
+                }
+                "orders" => {
+                    let Peers { carts, inventory, payments, notifications, .. } = peers.clone();
+                    let orders =
+                        Orders::open(storage, carts, inventory, payments, notifications).await?;
+                    Opened { router: orders.router(), orders: Some(orders) }
+                }
+                _ => return Ok(None),
+            }))
+        };
+        match opened.await.with_context(|| format!("the service `{name}` cannot open"))? {
+            Some(opened) => Ok(opened),
+            None => bail!(
+                "there is no service `{name}`\nnext: shop run gateway, or one of {}",
+                Peers::NAMES.join(", ")
+            ),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Where the data lie: in a folder and in memory, or in servers.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use anyhow::{Context, Result};
+use shop_service::token::Tokens;
+use testbed::postgres::Postgres;
+use testbed::redis::Redis;
+
+/// Where a shop keeps its data. Dropped, the servers that were started for it are gone.
+#[derive(Debug)]
+pub struct Place {
+    /// The storage port's place: `sqlite://FOLDER` or `postgres://…`.
+    pub storage: String,
+    /// The cache port's place: `memory:` or `redis://…`.
+    pub cache: String,
+    /// One line for each of them, for people.
+    pub told: Vec<String>,
+    held: Held,
+}
+
+#[derive(Debug)]
+enum Held {
+    Nothing,
+    Folder(#[expect(dead_code, reason = "removed when it is dropped")] tempfile::TempDir),
+    Servers(#[expect(dead_code, reason = "stopped when they are dropped")] Box<(Postgres, Redis)>),
+}
+
+impl Place {
+    /// Embedded, in `folder`.
+    pub fn embedded(folder: &Path) -> Place {
+        Place {
+            storage: format!("sqlite://{}", folder.display()),
+            cache: "memory:".into(),
+            told: vec![format!("SQLite in {}", folder.display()), "moka, in memory".into()],
+            held: Held::Nothing,
+        }
+    }
+
+    /// Embedded, in a folder that goes with this.
+    ///
+    /// # Errors
+    /// There is no room for one.
+    pub fn passing() -> Result<Place> {
+        let folder = tempfile::tempdir().context("cannot make a folder for the databases")?;
+        let told = vec!["SQLite in a temporary folder".into(), "moka, in memory".into()];
+        let place = Place { told, ..Place::embedded(folder.path()) };
+        Ok(Place { held: Held::Folder(folder), ..place })
+    }
+
+    /// A PostgreSQL and a Redis, by the test bed's chain: those that `DATABASE_URL` and `REDIS_URL`
+    /// name, or else private ones that go with this.
+    ///
+    /// # Errors
+    /// There is none; the message names the command that gets one.
+    pub async fn real() -> Result<Place> {
+        let postgres = testbed::postgres::private().await?;
+        let redis = testbed::redis::private().await?;
+        let told = vec![postgres.origin().to_string(), redis.origin().to_string()];
+        Ok(Place {
+            storage: postgres.url().to_owned(),
+            cache: redis.url().to_owned(),
+            told,
+            held: Held::Servers(Box::new((postgres, redis))),
+        })
+    }
+
+    /// Real where that is asked for, or else passing.
+    ///
+    /// # Errors
+    /// Those of [`Place::real`] and [`Place::passing`].
+    pub async fn for_a_run(real: bool) -> Result<Place> {
+        if real { Place::real().await } else { Place::passing() }
+    }
+
+    /// The same with another storage, where one is named.
+    pub fn with_storage(mut self, url: Option<String>) -> Place {
+        if let Some(url) = url {
+            self.told[0] = without_password(&url);
+            self.storage = url;
+        }
+        self
+    }
+
+    /// The same with another cache, where one is named.
+    pub fn with_cache(mut self, url: Option<String>) -> Place {
+        if let Some(url) = url {
+            self.told[1] = without_password(&url);
+            self.cache = url;
+        }
+        self
+    }
+
+    /// Whether the data are still there when the program has ended.
+    pub fn lasts(&self) -> bool {
+        matches!(self.held, Held::Nothing)
+    }
+}
+
+fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => format!("{}://…{}", &url[..scheme], &url[at..]),
+        _ => url.to_owned(),
+    }
+}
+
+/// The folder of the embedded shop, where none is named.
+pub fn folder() -> PathBuf {
+    testbed::server::state().join("shop")
+}
+
+/// The secret with which tokens are signed: from `SHOP_SECRET`, or else from a file in `folder`
+/// that is made when it is needed and that only its owner may read. Services that run in processes
+/// of their own have to share it.
+///
+/// # Errors
+/// A variable that is too short, or a file that cannot be read or written.
+pub fn secret(folder: &Path) -> Result<Vec<u8>> {
+    if let Ok(secret) = std::env::var("SHOP_SECRET") {
+        anyhow::ensure!(
+            secret.len() >= 32,
+            "SHOP_SECRET is too short: 32 characters or more\n\
+             next: SHOP_SECRET=$(openssl rand -hex 32)"
+        );
+        return Ok(secret.into_bytes());
+    }
+    let file = folder.join("secret");
+    let read = || match fs::read(&file) {
+        Ok(secret) if secret.len() >= 32 => Ok(Some(secret)),
+        Ok(_) => Err(io::Error::other("it is too short")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    let context = || format!("cannot use the secret in {}", file.display());
+    if let Some(secret) = read().with_context(context)? {
+        return Ok(secret);
+    }
+    fs::create_dir_all(folder).with_context(context)?;
+    // Beside its place and then into it, so that nobody reads half of it; and not over one that
+    // somebody else has put there meanwhile.
+    let mut made = tempfile::NamedTempFile::new_in(folder).with_context(context)?;
+    io::Write::write_all(&mut made, &Tokens::secret()).with_context(context)?;
+    match made.persist_noclobber(&file) {
+        Ok(_) => {}
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error.error).with_context(context),
+    }
+    read().with_context(context)?.with_context(context)
+}

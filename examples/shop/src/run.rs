@@ -1,0 +1,84 @@
+//! `shop run SERVICE`: one service in a process of its own, as in a container.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use shop::part::Part;
+use shop_cache::Cache;
+use shop_contracts::Peers;
+use shop_gateway::Gateway;
+use shop_service::{Stop, listen, operate, serve};
+
+use crate::up::asked_to_stop;
+use crate::{PORT, Stores};
+
+#[derive(Args)]
+pub(crate) struct Run {
+    /// gateway, catalog, users, carts, orders, inventory, payments or notifications
+    service: String,
+    /// Where it listens [default: 127.0.0.1 and its port in `shop up`]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// The gateway's port; the other services are looked for at the seven that follow, or where a
+    /// variable says: SHOP_CATALOG_URL, SHOP_USERS_URL …
+    #[arg(long, default_value_t = PORT)]
+    port: u16,
+    #[command(flatten)]
+    stores: Stores,
+}
+
+impl Run {
+    pub(crate) async fn run(self) -> Result<()> {
+        let asked = asked_to_stop()?;
+        let name = *["gateway"]
+            .iter()
+            .chain(&Peers::NAMES)
+            .find(|name| **name == self.service)
+            .with_context(|| {
+                format!(
+                    "there is no service `{}`; next: shop run gateway, or {}",
+                    self.service,
+                    Peers::NAMES.join(", ")
+                )
+            })?;
+        let place = self.stores.open().await?;
+        let setup = self.stores.setup(&place, self.port)?;
+        let peers = peers(self.port);
+        let router = if name == "gateway" {
+            Gateway::new(peers, setup.tokens.clone(), setup.flags.clone()).router()
+        } else {
+            let cache = Cache::open(&place.cache, setup.cache)?;
+            let part = Part { place: &place, setup: &setup, cache: &cache, peers: &peers };
+            let opened = part.open(name).await?;
+            opened.recover().await?;
+            opened.router.merge(operate::switches(&setup.flags))
+        };
+        let offset = Peers::NAMES.iter().position(|peer| *peer == name).map_or(0, |at| at + 1);
+        let port = self.port.saturating_add(u16::try_from(offset)?);
+        let address = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], port)));
+        let listener = listen(address).await.with_context(|| {
+            format!("{address} cannot be had\nnext: shop run {name} --listen 127.0.0.1:0")
+        })?;
+        let stop = Stop::default();
+        let running = serve(name, listener, router, &stop)?;
+        page::title(&format!("{name} is open: {}", running.url()));
+        for told in &place.told {
+            page::note(told);
+        }
+        asked.await;
+        stop.now();
+        running.stopped().await;
+        Ok(())
+    }
+}
+
+/// Where the services are: by variable, or beside the gateway's port.
+pub(crate) fn peers(port: u16) -> Peers {
+    Peers::at(|name| {
+        let offset = Peers::NAMES.iter().position(|peer| *peer == name).unwrap_or_default();
+        let beside = usize::from(port) + offset + 1;
+        std::env::var(format!("SHOP_{}_URL", name.to_uppercase()))
+            .unwrap_or_else(|_| format!("http://127.0.0.1:{beside}"))
+    })
+}

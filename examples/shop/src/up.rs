@@ -1,0 +1,108 @@
+//! `shop up`: the whole shop, until Ctrl-C.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use shop::goods::{self, ACCOUNTS};
+use shop::place::{self, Place};
+use shop::whole::{Setup, Shop};
+use shop_outside::payment;
+use shop_service::token::Tokens;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{PRODUCTS, Stores, Up};
+
+/// Opens the shop, fills it where it is empty, and closes it at Ctrl-C.
+pub(crate) async fn up(Up { port, stores }: Up) -> Result<()> {
+    let begun = Instant::now();
+    // From the first moment, so that a Ctrl-C while the shop opens is not lost.
+    let asked = asked_to_stop()?;
+    let place = stores.open().await?;
+    let shop = Shop::open(&place, stores.setup(&place, port)?).await?;
+    let products = shop.peers.catalog.counters().await?.products;
+    if products == 0 {
+        goods::take_in(&shop.peers, 1, PRODUCTS as usize).await?;
+    }
+    tell(&shop, &place, begun.elapsed());
+    asked.await;
+    page::note("closing: what is under way comes to its end");
+    let begun = Instant::now();
+    let whole = shop.close().await;
+    page::note(format_args!("closed in {}", page::millis(begun.elapsed())));
+    if !whole {
+        page::note("what was cut short is finished when the shop opens again");
+    }
+    Ok(())
+}
+
+/// Ends at the first Ctrl-C or SIGTERM. The second one is as impatient as it looks.
+pub(crate) fn asked_to_stop() -> Result<impl Future<Output = ()>> {
+    let context = "cannot listen for Ctrl-C";
+    let mut interrupt = signal(SignalKind::interrupt()).context(context)?;
+    let mut terminate = signal(SignalKind::terminate()).context(context)?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tokio::spawn(async move {
+            interrupt.recv().await;
+            std::process::exit(130);
+        });
+    })
+}
+
+impl Stores {
+    /// Where the data lie.
+    pub(crate) async fn open(&self) -> Result<Place> {
+        let place = if self.real { Place::real().await? } else { Place::embedded(&self.folder()) };
+        Ok(place.with_storage(self.storage.clone()).with_cache(self.cache.clone()))
+    }
+
+    /// How a shop there is set up. The secret of the tokens and the payment provider's books are
+    /// files in the folder; the books only where the shop's own data last as long.
+    pub(crate) fn setup(&self, place: &Place, port: u16) -> Result<Setup> {
+        let folder = self.folder();
+        let tokens = Tokens::new(&place::secret(&folder)?);
+        let mut provider = payment::Provider::default();
+        if place.lasts() {
+            let mut name = DefaultHasher::new();
+            place.storage.hash(&mut name);
+            let file = folder.join(format!("provider-{:016x}.books", name.finish()));
+            provider = provider.with_books(&file).with_context(|| {
+                format!("cannot use the provider's books in {}", file.display())
+            })?;
+        }
+        Ok(Setup { port, tokens, provider, ..Setup::default() })
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(place::folder)
+    }
+}
+
+fn tell(shop: &Shop, place: &Place, took: Duration) {
+    page::title(&format!("The shop is open: {}", shop.url()));
+    for (what, told) in ["data", "cache"].iter().zip(&place.told) {
+        page::note(format_args!("{what:<8}{told}"));
+    }
+    if !place.lasts() {
+        page::note("        started for this run; gone with it");
+    }
+    let rows: Vec<_> =
+        shop.addresses().map(|(name, address)| vec![name.to_owned(), address]).collect();
+    page::grid(&["service", "address"], &rows);
+    let [(email, password, _), (staff, staff_password, _)] = ACCOUNTS;
+    page::gap();
+    page::note(format_args!("to buy           {email} · {password}"));
+    page::note(format_args!("to set prices    {staff} · {staff_password}"));
+    page::note(format_args!("ready in         {}", page::millis(took)));
+    page::next(&[
+        (&format!("curl {}/api/products", shop.url()), "what there is"),
+        (&format!("{}/docs", shop.url()), "the API, to read and to try"),
+        ("cargo run -p shop -- load", "send customers in"),
+        ("Ctrl-C", "close"),
+    ]);
+}

@@ -1,0 +1,145 @@
+//! The whole shop in one process: each service on a port of its own, and they talk HTTP, as they
+//! would on eight machines.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use shop_cache::Cache;
+use shop_contracts::Peers;
+use shop_flags::Flags;
+use shop_gateway::Gateway;
+use shop_outside::{mail, payment};
+use shop_service::token::Tokens;
+use shop_service::{Running, Stop, operate, serve};
+use tokio::net::TcpListener;
+
+use crate::part::Part;
+use crate::place::Place;
+
+/// How long the gateway gives to what is under way when the shop stops.
+const DRAIN: Duration = Duration::from_millis(1400);
+
+/// How long the services get after that: for what the gateway has given up.
+const AFTER: Duration = Duration::from_millis(200);
+
+/// What a shop is opened with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The gateway's port; the services follow it. 0 for any free ones.
+    pub port: u16,
+    /// Signs the tokens.
+    pub tokens: Tokens,
+    /// The switches; all services share them.
+    pub flags: Flags,
+    /// The payment provider, outside.
+    pub provider: payment::Provider,
+    /// The mail server, outside.
+    pub mail: mail::Server,
+    /// How the catalogue's cache behaves.
+    pub cache: shop_cache::Options,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup {
+            port: 0,
+            tokens: Tokens::new(&Tokens::secret()),
+            flags: Flags::default(),
+            provider: payment::Provider::default(),
+            mail: mail::Server::default(),
+            cache: shop_cache::Options::default(),
+        }
+    }
+}
+
+/// A shop that is open.
+#[derive(Debug)]
+pub struct Shop {
+    /// What it was opened with.
+    pub setup: Setup,
+    /// Its services, behind the gateway. For those who look behind it: seeds, books, comparisons.
+    pub peers: Peers,
+    gateway: Running,
+    services: Vec<Running>,
+    close: Stop,
+    stop: Stop,
+}
+
+impl Shop {
+    /// Opens every service at `place`, and then the door.
+    ///
+    /// # Errors
+    /// A port that is taken, or a database that cannot be opened.
+    pub async fn open(place: &Place, setup: Setup) -> Result<Shop> {
+        let door = bind(setup.port, 0).await?;
+        let mut listeners = Vec::new();
+        for (offset, name) in (1..).zip(Peers::NAMES) {
+            listeners.push((name, bind(setup.port, offset).await?));
+        }
+        // Every port is ours before the first service starts, so each knows all the others.
+        let mut addresses = Vec::new();
+        for (name, listener) in &listeners {
+            addresses.push((*name, format!("http://{}", listener.local_addr()?)));
+        }
+        let peers = Peers::at(|name| {
+            let found = addresses.iter().find(|(service, _)| *service == name);
+            found.map(|(_, address)| address.clone()).unwrap_or_default()
+        });
+        let cache = Cache::open(&place.cache, setup.cache)?;
+        let parts = Part { place, setup: &setup, cache: &cache, peers: &peers };
+        let (close, stop) = (Stop::within(DRAIN), Stop::within(AFTER));
+        let mut opened = Vec::new();
+        for (name, listener) in listeners {
+            opened.push((name, listener, parts.open(name).await?));
+        }
+        // Who goes on where an earlier run stopped asks the others, so it comes last.
+        opened.sort_by_key(|(_, _, service)| service.recovers());
+        let mut services = Vec::new();
+        for (name, listener, service) in opened {
+            service.recover().await?;
+            let router = service.router.merge(operate::switches(&setup.flags));
+            services.push(serve(name, listener, router, &stop)?);
+        }
+        let gateway = Gateway::new(peers.clone(), setup.tokens.clone(), setup.flags.clone());
+        let gateway = serve("gateway", door, gateway.router(), &close)?;
+        Ok(Shop { setup, peers, gateway, services, close, stop })
+    }
+
+    /// The door.
+    pub fn url(&self) -> String {
+        self.gateway.url()
+    }
+
+    /// Name and address of the gateway and of each service behind it.
+    pub fn addresses(&self) -> impl Iterator<Item = (&'static str, String)> {
+        std::iter::once(&self.gateway).chain(&self.services).map(|one| (one.name, one.url()))
+    }
+
+    /// Closes the door, lets out who is inside, and stops. Whether all that was under way came to
+    /// its end; what did not is finished when the shop opens again.
+    pub async fn close(self) -> bool {
+        self.close.now();
+        let mut whole = self.gateway.stopped().await;
+        self.stop.now();
+        for service in self.services {
+            whole &= service.stopped().await;
+        }
+        whole
+    }
+}
+
+/// The port `offset` above `port`, on this machine alone.
+///
+/// # Errors
+/// It is taken: the message names a way out.
+pub(crate) async fn bind(port: u16, offset: u16) -> Result<TcpListener> {
+    let port = match port {
+        0 => 0,
+        port => port.checked_add(offset).context("ports end at 65535: choose a lower --port")?,
+    };
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    shop_service::listen(address).await.with_context(|| {
+        format!("port {port} cannot be had; next: shop up --port {}", port.saturating_add(100))
+    })
+}

@@ -1,0 +1,200 @@
+//! From the shelf to the confirmation, and what becomes of it when something goes wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use shop::journeys::{Day, walk};
+use shop::whole::Setup;
+use shop_contracts::id::ProductId;
+use shop_contracts::inventory::Delivery;
+use shop_contracts::{Kind, Peer};
+use shop_flags::{FaultEmail, FaultPayment};
+use shop_outside::payment;
+use tokio::sync::Barrier;
+
+use crate::open::{Open, refused};
+
+pub(crate) async fn a_customer_buys_what_is_in_the_cart(open: Open) {
+    let ada = open.customer("ada").await;
+    let (tea, cup) = (open.products[0], open.products[1]);
+    ada.put(tea, 2).await.expect("two of them");
+    let cart = ada.put(cup, 1).await.expect("and one of those");
+    let before = open.shop.peers.inventory.stock(tea).await.expect("stock");
+
+    let order = ada.buy("tok_ok", "first-wish").await.expect("confirmed");
+    assert_eq!(order["state"], "confirmed");
+    assert_eq!(order["total"], cart["total"], "what the cart said is what is paid");
+    assert_eq!(order["lines"], cart["lines"]);
+    for step in ["reserving", "paying", "confirmed", "notifying"] {
+        assert!(order["took"][step].as_i64().expect(step) > 0, "{order}");
+    }
+    let after = open.shop.peers.inventory.stock(tea).await.expect("stock");
+    assert_eq!((after.available, after.sold), (before.available - 2, before.sold + 2));
+    assert_eq!(ada.get("/api/cart").await.expect("a cart")["lines"], json!([]));
+    let path = format!("/api/orders/{}", order["id"].as_str().expect("an id"));
+    assert_eq!(ada.get(&path).await.expect("the order"), order);
+    assert_eq!(ada.get("/api/orders").await.expect("orders"), json!([order]));
+    let mails = open.shop.setup.mail.sent();
+    assert_eq!(mails.len(), 1);
+    assert_eq!(mails[0].to, "ada@customers.example");
+    open.adds_up().await;
+}
+
+pub(crate) async fn the_same_wish_is_one_order(open: Open) {
+    let ada = open.customer("ada").await;
+    ada.put(open.products[0], 1).await.expect("in the cart");
+    let together = Arc::new(Barrier::new(5));
+    let clicks: Vec<_> = (0..5)
+        .map(|_| {
+            let (ada, together) = (ada.clone(), Arc::clone(&together));
+            tokio::spawn(async move {
+                together.wait().await;
+                ada.buy("tok_ok", "one-wish").await
+            })
+        })
+        .collect();
+    let mut orders = Vec::new();
+    for click in clicks {
+        match click.await.expect("no panic") {
+            Ok(order) => orders.push(order["id"].clone()),
+            Err(problem) => assert!(problem.is(Kind::Conflict), "still under way: {problem:?}"),
+        }
+    }
+    let later = ada.buy("tok_ok", "one-wish").await.expect("the same order");
+    assert!(orders.iter().all(|id| *id == later["id"]), "{orders:?}");
+    assert_eq!(open.shop.setup.provider.books().entries.len(), 1, "charged once");
+    open.adds_up().await;
+}
+
+/// A product of which there are so many.
+async fn rare(open: &Open, stock: u32) -> ProductId {
+    let listed = open.shop.peers.catalog.product(open.products[0]).await.expect("a product");
+    let rare = shop_contracts::catalog::Product { id: ProductId::new(), ..listed };
+    let delivery = Delivery { product: rare.id, first_stock: stock };
+    open.shop.peers.inventory.deliver(&[delivery]).await.expect("delivered");
+    let id = rare.id;
+    let list = shop_contracts::catalog::List { categories: vec![], products: vec![rare] };
+    open.shop.peers.catalog.take_in(&list).await.expect("listed");
+    id
+}
+
+pub(crate) async fn what_is_sold_out_is_refused_and_nothing_is_charged(open: Open) {
+    let ada = open.customer("ada").await;
+    let rare = rare(&open, 2).await;
+    ada.put(open.products[0], 1).await.expect("there is plenty");
+    ada.put(rare, 3).await.expect("wishing is free");
+    let problem = refused(ada.buy("tok_ok", "too-many").await, Kind::OutOfStock, "three of two");
+    let path = problem.instance.expect("the order's address");
+    assert_eq!(ada.get(&path).await.expect("the order")["state"], "rejected");
+    assert!(open.shop.setup.provider.books().entries.is_empty());
+    ada.put(rare, 2).await.expect("fewer");
+    ada.buy("tok_ok", "just-enough").await.expect("confirmed");
+    open.adds_up().await;
+}
+
+pub(crate) async fn a_declined_card_buys_nothing(open: Open) {
+    let ada = open.customer("ada").await;
+    ada.put(open.products[0], 1).await.expect("in the cart");
+    let problem =
+        refused(ada.buy("tok_declined", "no-money").await, Kind::PaymentDeclined, "declined");
+    let path = problem.instance.expect("the order's address");
+    assert_eq!(ada.get(&path).await.expect("the order")["state"], "cancelled");
+    assert_eq!(
+        ada.get("/api/cart").await.expect("a cart")["lines"].as_array().map(Vec::len),
+        Some(1),
+        "it can be tried again"
+    );
+    ada.buy("tok_ok", "other-card").await.expect("confirmed");
+    open.adds_up().await;
+}
+
+pub(crate) async fn the_last_pieces_are_sold_once(open: Open) {
+    let rare = rare(&open, 3).await;
+    let mut customers = Vec::new();
+    for number in 0..8 {
+        let customer = open.customer(&format!("buyer{number}")).await;
+        customer.put(rare, 1).await.expect("in the cart");
+        customers.push(customer);
+    }
+    let together = Arc::new(Barrier::new(customers.len()));
+    let buyers: Vec<_> = customers
+        .into_iter()
+        .map(|customer| {
+            let together = Arc::clone(&together);
+            tokio::spawn(async move {
+                together.wait().await;
+                customer.buy("tok_ok", "the-last-one").await
+            })
+        })
+        .collect();
+    let mut sold = 0;
+    for buyer in buyers {
+        match buyer.await.expect("no panic") {
+            Ok(_) => sold += 1,
+            Err(problem) => assert!(problem.is(Kind::OutOfStock), "{problem:?}"),
+        }
+    }
+    assert_eq!(sold, 3);
+    assert_eq!(open.shop.peers.inventory.stock(rare).await.expect("stock").available, 0);
+    open.adds_up().await;
+}
+
+/// Payments that are declined, payments that err, mails that fail: by order, from one seed.
+pub(crate) async fn a_day_of_trouble_adds_up(open: Open) {
+    let trouble = json!({"flags": {
+        "fault.payment": {
+            "targeting": {"fractional": [["decline", 20], ["error", 20], ["off", 60]]}
+        },
+        "fault.email": {"targeting": {"fractional": [["error", 30], ["off", 70]]}},
+    }});
+    open.shop.setup.flags.merge(trouble.to_string()).expect("valid");
+    let day = Day { rate: 60.0, duration: Duration::from_secs(2), seed: 7 };
+    let evening = walk(&open.shop.url(), open.products.clone(), &day).await.expect("a day");
+    let [_, _, _, checkout] = &evening.ended;
+    assert!(checkout.well > 0 && checkout.refused > 0, "{checkout:?}");
+    for calm in &evening.ended[..3] {
+        assert_eq!(calm.failed, 0, "{:?}", calm.first_failure);
+    }
+    open.adds_up().await;
+}
+
+/// The payment provider hangs after it has charged, and the shop closes over it.
+pub(crate) async fn a_shop_that_closes_in_the_middle_finishes_when_it_opens(open: Open) {
+    let ada = open.customer("ada").await;
+    ada.put(open.products[0], 1).await.expect("in the cart");
+    open.shop.setup.flags.set(FaultPayment::Hang);
+    let waiting = {
+        let ada = ada.clone();
+        tokio::spawn(async move { ada.buy("tok_ok", "in-the-middle").await })
+    };
+    let provider = open.shop.setup.provider.clone();
+    charged(&provider).await;
+    let Open { shop, place, products, .. } = open;
+    let setup = shop.setup.clone();
+    assert!(!shop.close().await, "a checkout was under way");
+    waiting.await.expect("no panic").expect_err("cut off");
+
+    setup.flags.set(FaultPayment::Off);
+    setup.flags.set(FaultEmail::Off);
+    let shop = Open::setup(&place, Setup { port: 0, ..setup }).await;
+    let gateway = Peer::new("gateway", shop.url()).patience(Duration::from_secs(30));
+    let open = Open { shop, place, products, gateway };
+    open.adds_up().await;
+    let books = open.shop.peers.orders.books().await.expect("books");
+    assert_eq!((books.open, books.confirmed + books.failed), (0, 1));
+    let ada = open.login("ada@customers.example", "open sesame").await;
+    let orders = ada.get("/api/orders").await.expect("orders");
+    let state = orders[0]["state"].as_str().expect("a state");
+    assert!(["confirmed", "cancelled"].contains(&state), "{orders}");
+}
+
+async fn charged(provider: &payment::Provider) {
+    for _ in 0..1000 {
+        if !provider.books().entries.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("nothing was charged");
+}

@@ -1,0 +1,47 @@
+//! The whole shop, as a customer meets it, on what is embedded and on real servers.
+
+mod bad_input;
+mod buying;
+mod open;
+mod operating;
+
+use open::Open;
+
+/// Writes each test once for each pair of ports.
+macro_rules! places {
+    ($($module:ident: $($test:ident)*;)*) => {
+        places! { @place embedded $($module: $($test)*;)* }
+        places! { @place real $($module: $($test)*;)* }
+    };
+    (@place $place:ident $($module:ident: $($test:ident)*;)*) => {
+        mod $place {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                crate::$module::$test(crate::Open::$place().await).await;
+            })*)*
+        }
+    };
+}
+
+places! {
+    buying:
+        a_customer_buys_what_is_in_the_cart
+        the_same_wish_is_one_order
+        what_is_sold_out_is_refused_and_nothing_is_charged
+        a_declined_card_buys_nothing
+        the_last_pieces_are_sold_once
+        a_day_of_trouble_adds_up
+        a_shop_that_closes_in_the_middle_finishes_when_it_opens;
+    bad_input:
+        what_cannot_be_read_is_refused
+        values_that_are_not_allowed_are_refused
+        what_is_too_large_is_refused
+        nobody_gets_in_without_a_token_of_ours
+        nobody_sees_what_is_anothers
+        only_staff_sets_prices;
+    operating:
+        switches_are_set_while_the_shop_runs
+        every_service_says_how_it_is
+        a_lost_cache_costs_no_request
+        the_api_describes_itself;
+}
