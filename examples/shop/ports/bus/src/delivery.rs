@@ -9,7 +9,8 @@ use crate::{Error, Soon};
 /// A message in a consumer's hands, until it is answered.
 ///
 /// Dropped without an answer, it goes back to its queue, and the attempt counts: work that
-/// panicked or was cancelled has failed.
+/// panicked or was cancelled has failed. It does so a moment later, and what waits behind it may
+/// overtake it.
 pub struct Delivery {
     /// The event.
     pub event: Event,
