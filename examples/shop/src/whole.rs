@@ -1,5 +1,6 @@
-//! The whole shop in one process: each service on a port of its own, and they talk HTTP, as they
-//! would on eight machines.
+//! The whole shop in one process: each service on a port of its own, for those who want to ask it,
+//! while among themselves they pass the same requests without a socket. In processes of their own
+//! (`shop run`) they talk over the network.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use shop_flags::Flags;
 use shop_gateway::Gateway;
 use shop_outside::{mail, payment};
 use shop_service::token::Tokens;
-use shop_service::{Running, Stop, operate, serve};
+use shop_service::{Running, Stop, here, operate, serve};
 use tokio::net::TcpListener;
 
 use crate::part::Part;
@@ -99,6 +100,9 @@ impl Shop {
         for (name, listener, service) in opened {
             service.recover().await?;
             let router = service.router.merge(operate::switches(&setup.flags));
+            if let Some(peer) = peers.all().into_iter().find(|peer| peer.name() == name) {
+                peer.is_here(here(router.clone()));
+            }
             services.push(serve(name, listener, router, &stop)?);
         }
         let gateway = Gateway::new(peers.clone(), setup.tokens.clone(), setup.flags.clone());

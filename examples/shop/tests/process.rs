@@ -140,24 +140,43 @@ async fn what_was_bought_is_there_after_a_restart() {
     adds_up(&program.peers()).await;
 }
 
-/// Killed while a card is charged, wherever that finds it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shop_that_is_killed_owes_nobody_anything() {
+    killed(&["up"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shop_on_postgresql_that_is_killed_owes_nobody_anything() {
+    let postgres = testbed::postgres::private().await.expect("a PostgreSQL");
+    killed(&["up", "--storage", postgres.url()]).await;
+}
+
+/// Killed while a card is charged, wherever that finds it.
+async fn killed(up: &[&str]) {
     let folder = tempfile::tempdir().expect("a folder");
     for (round, wait) in [100, 600, 900, 1100, 1500].into_iter().enumerate() {
-        let program = Program::open(folder.path(), &["up"]);
+        let program = Program::open(folder.path(), up);
         let ada = customer(program.gateway(), &format!("ada-{round}")).await;
         ada.put(first_product(3000), 1).await.expect("in the cart");
         let buying = tokio::spawn(async move { ada.buy("never-answered").await });
+        // When the order is there: from then on it must come to an end.
+        while placed(&program.peers()).await <= round as i64 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         tokio::time::sleep(Duration::from_millis(wait)).await;
         program.signal("KILL");
         program.ends();
         let _ = buying.await;
     }
-    let program = Program::open(folder.path(), &["up"]);
+    let program = Program::open(folder.path(), up);
     adds_up(&program.peers()).await;
     let books = program.peers().orders.books().await.expect("books");
-    assert_eq!(books.confirmed + books.failed, 5, "each round came as far as an order: {books:?}");
+    assert_eq!(books.confirmed + books.failed, 5, "{books:?}");
+}
+
+async fn placed(peers: &Peers) -> i64 {
+    let books = peers.orders.books().await.expect("books");
+    books.confirmed + books.failed + books.open
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

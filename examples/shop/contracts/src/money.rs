@@ -57,8 +57,19 @@ impl fmt::Display for Money {
 /// A price: above nothing, and below what a sum of orders could overflow with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "Money", into = "Money")]
-#[schema(value_type = Money)]
+#[schema(as = Price, value_type = PriceTag)]
 pub struct Price(Money);
+
+/// How a [`Price`] is described: [`Money`] within its bounds.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its description is used")]
+struct PriceTag {
+    /// In minor units: 1290 is 12.90 EUR.
+    #[schema(minimum = 1, maximum = 1_000_000_000)]
+    amount: i64,
+    /// ISO 4217.
+    currency: Currency,
+}
 
 impl Price {
     /// The dearest that anything may be: ten million euros.

@@ -15,4 +15,4 @@ pub mod token;
 
 pub use failure::{Answer, Failure};
 pub use input::{Body, Path, Query};
-pub use serve::{Running, Stop, listen, serve};
+pub use serve::{Running, Stop, here, listen, serve};

@@ -2,15 +2,20 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::serve::ListenerExt;
+use bytes::Bytes;
+use http::{Request, Response};
+use shop_contracts::peer::{Answering, Here};
 use shop_contracts::{Kind, Problem};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tower::Service;
 
 use crate::input::LONGEST_BODY;
 
@@ -92,12 +97,7 @@ pub fn serve(
     stop: &Stop,
 ) -> io::Result<Running> {
     let address = listener.local_addr()?;
-    let router = router
-        .fallback(|| async { Problem::new(Kind::NotFound, "no such address here") })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(Kind::MethodNotAllowed, "this address takes other methods")
-        })
-        .layer(DefaultBodyLimit::max(LONGEST_BODY));
+    let router = complete(router);
     // An answer is one small write, and Nagle's algorithm would hold it back.
     let listener = listener.tap_io(|connection| {
         let _ = connection.set_nodelay(true);
@@ -115,4 +115,33 @@ pub fn serve(
         }
     });
     Ok(Running { name, address, task })
+}
+
+/// `router` with what every service answers to what it does not know, or does not want to read.
+fn complete(router: Router) -> Router {
+    router
+        .fallback(|| async { Problem::new(Kind::NotFound, "no such address here") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(Kind::MethodNotAllowed, "this address takes other methods")
+        })
+        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+}
+
+/// `router`, to be asked in this process: what [`serve`] would answer, without a socket.
+pub fn here(router: Router) -> Here {
+    let router = complete(router);
+    Arc::new(move |request: Request<Bytes>| -> Answering {
+        let mut router = router.clone();
+        Box::pin(async move {
+            let broken = |error| Problem::new(Kind::Unavailable, format!("it broke off: {error}"));
+            let request = request.map(axum::body::Body::from);
+            let answer = match Service::call(&mut router, request).await {
+                Ok(answer) => answer,
+                Err(never) => match never {},
+            };
+            let (head, body) = answer.into_parts();
+            let body = axum::body::to_bytes(body, usize::MAX).await.map_err(broken)?;
+            Ok(Response::from_parts(head, body))
+        })
+    })
 }

@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use shop::journeys::{Day, walk};
-use shop::whole::Setup;
+use shop_contracts::Kind;
 use shop_contracts::id::ProductId;
 use shop_contracts::inventory::Delivery;
-use shop_contracts::{Kind, Peer};
-use shop_flags::{FaultEmail, FaultPayment};
-use shop_outside::payment;
 use tokio::sync::Barrier;
 
 use crate::open::{Open, refused};
@@ -140,61 +137,46 @@ pub(crate) async fn the_last_pieces_are_sold_once(open: Open) {
     open.adds_up().await;
 }
 
-/// Payments that are declined, payments that err, mails that fail: by order, from one seed.
+/// Payments that are declined, payments that err, mails that fail: by order, while others only look.
 pub(crate) async fn a_day_of_trouble_adds_up(open: Open) {
     let trouble = json!({"flags": {
         "fault.payment": {
-            "targeting": {"fractional": [["decline", 20], ["error", 20], ["off", 60]]}
+            "targeting": {"fractional": [["decline", 30], ["error", 10], ["off", 60]]}
         },
         "fault.email": {"targeting": {"fractional": [["error", 30], ["off", 70]]}},
     }});
     open.shop.setup.flags.merge(trouble.to_string()).expect("valid");
-    let day = Day { rate: 60.0, duration: Duration::from_secs(2), seed: 7 };
+    let mut buyers = Vec::new();
+    for number in 0..6 {
+        let buyer = open.customer(&format!("buyer{number}")).await;
+        let product = open.products[number];
+        buyers.push(tokio::spawn(async move {
+            let mut ended = [0; 3];
+            for wish in 0..8 {
+                buyer.put(product, 1).await.expect("in the cart");
+                let end = match buyer.buy("tok_ok", &format!("wish-{wish:04}")).await {
+                    Ok(_) => 0,
+                    Err(problem) if problem.is(Kind::PaymentDeclined) => 1,
+                    Err(problem) if problem.is(Kind::Unavailable) => 2,
+                    Err(problem) => panic!("{problem:?}"),
+                };
+                ended[end] += 1;
+            }
+            ended
+        }));
+    }
+    let day = Day { rate: 30.0, duration: Duration::from_secs(2), seed: 7 };
     let evening = walk(&open.shop.url(), open.products.clone(), &day).await.expect("a day");
-    let [_, _, _, checkout] = &evening.ended;
-    assert!(checkout.well > 0 && checkout.refused > 0, "{checkout:?}");
     for calm in &evening.ended[..3] {
         assert_eq!(calm.failed, 0, "{:?}", calm.first_failure);
     }
-    open.adds_up().await;
-}
-
-/// The payment provider hangs after it has charged, and the shop closes over it.
-pub(crate) async fn a_shop_that_closes_in_the_middle_finishes_when_it_opens(open: Open) {
-    let ada = open.customer("ada").await;
-    ada.put(open.products[0], 1).await.expect("in the cart");
-    open.shop.setup.flags.set(FaultPayment::Hang);
-    let waiting = {
-        let ada = ada.clone();
-        tokio::spawn(async move { ada.buy("tok_ok", "in-the-middle").await })
-    };
-    let provider = open.shop.setup.provider.clone();
-    charged(&provider).await;
-    let Open { shop, place, products, .. } = open;
-    let setup = shop.setup.clone();
-    assert!(!shop.close().await, "a checkout was under way");
-    waiting.await.expect("no panic").expect_err("cut off");
-
-    setup.flags.set(FaultPayment::Off);
-    setup.flags.set(FaultEmail::Off);
-    let shop = Open::setup(&place, Setup { port: 0, ..setup }).await;
-    let gateway = Peer::new("gateway", shop.url()).patience(Duration::from_secs(30));
-    let open = Open { shop, place, products, gateway };
-    open.adds_up().await;
-    let books = open.shop.peers.orders.books().await.expect("books");
-    assert_eq!((books.open, books.confirmed + books.failed), (0, 1));
-    let ada = open.login("ada@customers.example", "open sesame").await;
-    let orders = ada.get("/api/orders").await.expect("orders");
-    let state = orders[0]["state"].as_str().expect("a state");
-    assert!(["confirmed", "cancelled"].contains(&state), "{orders}");
-}
-
-async fn charged(provider: &payment::Provider) {
-    for _ in 0..1000 {
-        if !provider.books().entries.is_empty() {
-            return;
+    let mut ended = [0; 3];
+    for buyer in buyers {
+        for (sum, count) in ended.iter_mut().zip(buyer.await.expect("no panic")) {
+            *sum += count;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("nothing was charged");
+    // Each order has its own fate. That none of 48 is declined happens once in 27 million days.
+    assert!(ended[0] > 0 && ended[1] > 0, "confirmed, declined, failed: {ended:?}");
+    open.adds_up().await;
 }

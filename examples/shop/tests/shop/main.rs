@@ -30,8 +30,7 @@ places! {
         what_is_sold_out_is_refused_and_nothing_is_charged
         a_declined_card_buys_nothing
         the_last_pieces_are_sold_once
-        a_day_of_trouble_adds_up
-        a_shop_that_closes_in_the_middle_finishes_when_it_opens;
+        a_day_of_trouble_adds_up;
     bad_input:
         what_cannot_be_read_is_refused
         values_that_are_not_allowed_are_refused

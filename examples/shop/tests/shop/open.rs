@@ -14,7 +14,8 @@ use shop_outside::{mail, payment};
 
 pub(crate) struct Open {
     pub(crate) shop: Shop,
-    pub(crate) place: Place,
+    /// Kept as long as the shop.
+    _place: Place,
     /// What is on sale, the first one in plenty.
     pub(crate) products: Vec<ProductId>,
     pub(crate) gateway: Peer,
@@ -37,23 +38,16 @@ impl Open {
     }
 
     async fn at(place: Place) -> Open {
-        let shop = Open::setup(&place, Setup { ..Open::quick() }).await;
-        let products = goods::take_in(&shop.peers, 1, 40).await.expect("goods");
-        let gateway = Peer::new("gateway", shop.url()).patience(Duration::from_secs(30));
-        Open { shop, place, products, gateway }
-    }
-
-    /// Payment and mail without their latency: what is tested here does not depend on it.
-    pub(crate) fn quick() -> Setup {
-        Setup {
+        // Payment and mail without their latency: what is tested here does not depend on it.
+        let setup = Setup {
             provider: payment::Provider::new(Duration::from_millis(4)),
             mail: mail::Server::new(Duration::from_millis(4)),
             ..Setup::default()
-        }
-    }
-
-    pub(crate) async fn setup(place: &Place, setup: Setup) -> Shop {
-        Shop::open(place, setup).await.expect("the shop opens")
+        };
+        let shop = Shop::open(&place, setup).await.expect("the shop opens");
+        let products = goods::take_in(&shop.peers, 1, 40).await.expect("goods");
+        let gateway = Peer::new("gateway", shop.url()).patience(Duration::from_secs(30));
+        Open { shop, _place: place, products, gateway }
     }
 
     pub(crate) async fn customer(&self, name: &str) -> Somebody {
