@@ -3,8 +3,8 @@
 #
 # usage: scripts/container-path.sh            as root, on Debian or Ubuntu
 #
-# Starts an engine of its own, gives it an image made from the redis-server of this machine
-# under the tag that the lessons ask for, and runs the tests of that step alone
+# Starts an engine of its own, gives it images made from the Redis and the PostgreSQL of this
+# machine under the tags that the lessons ask for, and runs the tests of that step alone
 # (TESTBED_ONLY=container).
 #
 # Nothing is left behind, however this ends: the engine runs in namespaces of its own, so
@@ -13,7 +13,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly image=redis:7.2.4 # as in crates/containers/src/main.rs
+# As in crates/containers/src/main.rs.
+readonly redis=redis:7.2.4
+readonly postgres=postgres:17
 readonly group=container-path
 
 say() { printf 'container-path: %s\n' "$*"; }
@@ -28,6 +30,7 @@ outside() {
   local missing=()
   command -v dockerd >/dev/null || missing+=(docker.io)
   command -v redis-server >/dev/null || missing+=(redis-server)
+  [ -n "$(cluster)" ] || missing+=(postgresql)
   command -v ip >/dev/null || missing+=(iproute2)
   if [ ${#missing[@]} -gt 0 ]; then
     say "installing ${missing[*]}"
@@ -45,6 +48,11 @@ outside() {
   # Of all that an engine makes, only control groups outlive the namespaces.
   find /sys/fs/cgroup -depth -type d -path "*/$group*" -exec rmdir {} + 2>/dev/null || true
   return $status
+}
+
+# The folder of a PostgreSQL's programs and libraries, of the newest one, as Debian has it.
+cluster() {
+  find /usr/lib/postgresql -mindepth 1 -maxdepth 1 2>/dev/null | sort -V | tail -n 1
 }
 
 # Installs packages without starting their services: none was running before.
@@ -88,18 +96,24 @@ inside() {
   }
   say "the engine is up: $(dockerd --version)"
 
-  # The program and the libraries that it names: Debian's Redis, without Debian.
-  local server root=$work/root
-  server=$(command -v redis-server)
+  local root=$work/redis
   mkdir -p $root/usr/local/bin $root/tmp
-  cp -L "$server" $root/usr/local/bin/redis-server
-  ldd "$server" | grep -o '/[^ ]*' | while read -r library; do
-    mkdir -p "$root$(dirname "$library")"
-    cp -L "$library" "$root$library"
-  done
-  tar -C $root -c . |
-    docker import --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin' - "$image" >/dev/null
-  say "imported $("$server" --version | grep -o 'v=[^ ]*') as $image"
+  cp -L "$(command -v redis-server)" $root/usr/local/bin/redis-server
+  import $root "$redis" /usr/local/bin
+  say "imported $(redis-server --version | grep -o 'v=[^ ]*') as $redis"
+
+  # Its programs find each other and their data by their own place, and need a shell.
+  local home version
+  home=$(cluster) version=${home##*/} root=$work/postgres
+  mkdir -p $root/bin $root/etc "$root$home" $root/usr/share/postgresql $root/tmp
+  chmod 1777 $root/tmp
+  cp -L /bin/sh $root/bin/sh
+  cp -L /bin/rm $root/bin/rm
+  cp -RL "$home/bin" "$home/lib" "$root$home/"
+  cp -RL "/usr/share/postgresql/$version" $root/usr/share/postgresql/
+  echo 'postgres:x:999:999::/tmp:/bin/sh' >$root/etc/passwd
+  import $root "$postgres" "$home/bin:/bin"
+  say "imported PostgreSQL $version as $postgres"
 
   CARGO_NET_OFFLINE=true TESTBED_ONLY=container \
     cargo test --quiet -p testbed --test container -- --ignored
@@ -116,6 +130,20 @@ inside() {
   done
   docker ps -a >&2
   die "containers are left behind"
+}
+
+# import ROOT TAG PATH: an image of the programs in a folder and the libraries that they name,
+# Debian's servers without Debian.
+import() {
+  local root=$1
+  # ldd complains of what is no program; that is most of it.
+  { find "$root" -type f -exec ldd {} + 2>/dev/null || true; } | grep -o '/[^ ():]*' | sort -u |
+    while read -r library; do
+      if [ -e "$root$library" ] || [ ! -f "$library" ]; then continue; fi
+      mkdir -p "$root$(dirname "$library")"
+      cp -L "$library" "$root$library"
+    done
+  tar -C "$root" -c . | docker import --change "ENV PATH=$3" - "$2" >/dev/null
 }
 
 if [ "${1-}" = --inside ]; then inside; else outside; fi

@@ -4,7 +4,7 @@
 //! testbed-containers redis
 //! ```
 //!
-//! starts one, prints one line of JSON on standard output, `{"url": "redis://…"}` or
+//! or `postgres` starts one, prints one line of JSON, `{"url": "redis://…"}` or
 //! `{"error": "…"}`, and holds the container until standard input ends. Whoever started this
 //! keeps the other end of that pipe, so the container is removed however the owner dies.
 //! (testcontainers removes a container when its handle is dropped, which `kill -9` prevents;
@@ -35,12 +35,34 @@ struct Server {
     image: &'static str,
     tag: &'static str,
     port: u16,
-    /// Part of the line, on standard output, that means that clients are welcome.
-    ready: &'static str,
+    /// Part of the line that means that clients are welcome.
+    ready: WaitFor,
+    /// What runs in place of the image's own entrypoint and user, where those would do more.
+    instead: Option<(&'static str, &'static str)>,
     command: Vec<String>,
-    /// The URL up to the host.
-    login: String,
+    /// What the command reads from its environment.
+    environment: Option<(&'static str, String)>,
+    /// The URL up to the host, and after the port.
+    url: (String, &'static str),
 }
+
+/// Starts a PostgreSQL whose data directory is made on the first start, and kept for the next.
+/// The image's own entrypoint would start a server twice, the first time only to itself, and
+/// both say that they are ready. The settings are those of the test bed's private servers.
+const POSTGRES: &str = r#"
+set -e
+cd /tmp
+if [ ! -e data ]; then
+  printf %s "$SECRET" >secret
+  initdb -D data --username=postgres --pwfile=secret --auth=scram-sha-256 \
+    --encoding=UTF8 --locale=C --no-sync >/dev/null
+  rm secret
+  echo 'host all all all scram-sha-256' >>data/pg_hba.conf
+fi
+exec postgres -D data -c listen_addresses='*' -c unix_socket_directories= \
+  -c fsync=off -c full_page_writes=off -c shared_buffers=16MB -c max_connections=100 \
+  -c autovacuum=off -c log_checkpoints=off
+"#;
 
 impl Server {
     fn named(name: &str) -> Result<Self> {
@@ -52,25 +74,45 @@ impl Server {
                 image: "redis",
                 tag: "7.2.4", // the last one under the BSD licence
                 port: 6379,
-                ready: "Ready to accept connections",
+                ready: WaitFor::message_on_stdout("Ready to accept connections"),
+                instead: None,
                 command: ["redis-server", "--save", "", "--appendonly", "no", "--requirepass"]
                     .map(String::from)
                     .into_iter()
                     .chain([password.clone()])
                     .collect(),
-                login: format!("redis://:{password}@"),
+                environment: None,
+                url: (format!("redis://:{password}@"), ""),
             }),
-            _ => bail!("no container is known for `{name}`; there is one for: redis"),
+            "postgres" => Ok(Self {
+                image: "postgres",
+                tag: "17",
+                port: 5432,
+                ready: WaitFor::message_on_stderr("database system is ready to accept connections"),
+                instead: Some(("sh", "postgres")),
+                command: vec!["-c".into(), POSTGRES.into()],
+                environment: Some(("SECRET", password.clone())),
+                url: (format!("postgres://postgres:{password}@"), "/postgres"),
+            }),
+            _ => bail!("no container is known for `{name}`; there is one for: redis, postgres"),
         }
     }
 
     async fn start(&self) -> Result<ContainerAsync<GenericImage>> {
         // A port that the engine chose would be another after a restart.
         let port = TcpListener::bind("0.0.0.0:0")?.local_addr()?.port();
-        GenericImage::new(self.image, self.tag)
-            .with_wait_for(WaitFor::message_on_stdout(self.ready))
-            .with_mapped_port(port, self.port.tcp())
-            .with_cmd(&self.command)
+        let mut image = GenericImage::new(self.image, self.tag).with_wait_for(self.ready.clone());
+        if let Some((entrypoint, _)) = self.instead {
+            image = image.with_entrypoint(entrypoint);
+        }
+        let mut image = image.with_mapped_port(port, self.port.tcp()).with_cmd(&self.command);
+        if let Some((_, user)) = self.instead {
+            image = image.with_user(user);
+        }
+        if let Some((name, value)) = &self.environment {
+            image = image.with_env_var(*name, value);
+        }
+        image
             .start()
             .await
             .with_context(|| format!("cannot run {}:{} in a container", self.image, self.tag))
@@ -81,7 +123,8 @@ impl Server {
         // The port is that of IPv4, and `localhost` may mean ::1.
         let host = if host == "localhost" { "127.0.0.1" } else { &host };
         let port = container.get_host_port_ipv4(self.port).await?;
-        Ok(format!("{}{host}:{port}", self.login))
+        let (before, after) = &self.url;
+        Ok(format!("{before}{host}:{port}{after}"))
     }
 }
 

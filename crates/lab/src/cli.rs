@@ -88,14 +88,14 @@ pub(crate) enum Command {
     Progress,
     /// The lesson's benchmark
     Bench(Which),
-    /// Install what the lessons need
+    /// Install a server: Redis, or the one that you name
     Setup(PassedOn),
-    /// Keep a server running
+    /// Keep a server running: Redis, or the one that you name
     Up(PassedOn),
     /// Stop the servers that are kept running
     Down(PassedOn),
     /// What this machine has, and what is missing
-    Doctor,
+    Doctor(PassedOn),
     /// For maintainers: is every part of every lesson there, and do the graders grade?
     Audit(Audit),
 }
@@ -110,7 +110,7 @@ pub(crate) struct Which {
 /// Words that go to the test bed as they are.
 #[derive(Debug, Args)]
 pub(crate) struct PassedOn {
-    /// Which server, and its options: redis --port 6380
+    /// Which server (redis, postgres), and its options: redis --port 6380
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) words: Vec<String>,
 }

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use redis::{AsyncCommands, Client, Commands};
+use testbed::postgres::{Session, Target};
 
 /// An engine may take its time to remove a container.
 const GONE_WITHIN: Duration = Duration::from_secs(20);
@@ -82,6 +83,44 @@ async fn owner() {
     let redis = testbed::redis::private().await.unwrap();
     println!("\nready {}", redis.url());
     std::thread::sleep(Duration::from_secs(60));
+}
+
+#[tokio::test]
+#[ignore = "needs a Docker engine: scripts/container-path.sh"]
+async fn a_lesson_has_a_postgres_in_a_container_that_goes_with_it() {
+    let postgres = testbed::postgres::process().await.unwrap();
+    let origin = postgres.origin().to_string();
+    assert!(origin.ends_with("· private, in a container"), "{origin}");
+    let target = Target::read(postgres.url()).unwrap();
+    let enter = |patience| Session::open(&target, patience);
+    let patience = Duration::from_secs(20);
+
+    let mut session = enter(patience).unwrap();
+    session.query("CREATE TABLE goods (id bigint)").unwrap();
+    session.query("INSERT INTO goods VALUES (7)").unwrap();
+    assert_eq!(postgres.terminate_clients().await.unwrap(), 1);
+    assert!(session.query("SELECT 1").is_err());
+    assert_eq!(postgres.waiting().await.unwrap(), 0);
+
+    postgres.stop_process().await.unwrap();
+    assert!(enter(Duration::from_millis(500)).is_err());
+    postgres.continue_process().await.unwrap();
+    postgres.kill().await.unwrap();
+    postgres.kill().await.expect("killing a dead server is fine");
+    assert!(enter(Duration::from_millis(500)).is_err());
+    postgres.restart().await.unwrap();
+    let kept = enter(patience).unwrap().number("SELECT id FROM goods").unwrap();
+    assert_eq!(kept, 7, "what was committed is there");
+    drop(postgres);
+    let start = Instant::now();
+    while enter(Duration::from_secs(1)).is_ok() {
+        assert!(start.elapsed() < GONE_WITHIN, "within {GONE_WITHIN:?} the container is gone");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+
+    // All databases of a program are on one server, in one container.
+    let (one, other) = tokio::join!(testbed::postgres::private(), testbed::postgres::private());
+    assert_eq!(one.unwrap().address(), other.unwrap().address());
 }
 
 #[test]

@@ -224,7 +224,8 @@ fn killed_up(server: &str, rounds: u32, step: Duration) {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-    assert_eq!(desk.run(&up).0, 0);
+    let (status, _, err) = desk.run(&format!("up {server} --port {}", free_port()));
+    assert_eq!((status, err.as_str()), (0, ""));
     let rooms = fs::read_dir(desk.state.path().join("servers")).unwrap().flatten();
     let rooms = rooms.filter(|entry| entry.file_name().to_string_lossy().contains("kept."));
     assert_eq!(rooms.count(), 1, "of those that were killed before it was on record none is left");

@@ -16,7 +16,7 @@ const ROUNDS: usize = 50;
 /// PostgreSQL's servers are slower to start, and what can go wrong is the same each time.
 const ROUNDS_OF_POSTGRES: u32 = 20;
 /// Some milliseconds on a machine that has nothing else to do.
-const GONE_WITHIN: Duration = Duration::from_secs(10);
+const GONE_WITHIN: Duration = Duration::from_secs(20);
 
 /// What an owner is to do; set only for the child processes of these tests.
 const PART: &str = "TESTBED_TEST_PART";
@@ -30,6 +30,15 @@ fn owner() {
             let redis = runtime.block_on(testbed::redis::process()).unwrap();
             println!("\nready {} {}", redis.pid().unwrap(), redis.room().unwrap().display());
             std::thread::sleep(Duration::from_secs(60));
+        }
+        Ok("frozen") => {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let postgres = testbed::postgres::process().await.unwrap();
+                postgres.stop_process().await.unwrap();
+                println!("\nready {}", postgres.pid().unwrap());
+                std::thread::sleep(Duration::from_secs(60));
+            });
         }
         Ok("postgres") => {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -180,6 +189,20 @@ fn no_process_of_a_postgres_is_left_after_its_owner_was_killed() {
     println!("longest of {ROUNDS_OF_POSTGRES}: {longest:?}");
 }
 
+/// It takes PostgreSQL five seconds to lose its patience with processes that do not listen.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_process_of_a_frozen_postgres_is_left_after_its_owner_was_killed() {
+    let rooms = rooms();
+    let mut owner = play("frozen", rooms.path());
+    let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("ready ")));
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    eventually("no process is left", || workers(rooms.path()) == 0);
+    eventually("no room is left", || empty(rooms.path()));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn nothing_is_left_of_a_postgres_whenever_its_owner_was_killed() {
@@ -216,7 +239,7 @@ fn a_server_that_ends_at_once_leaves_its_last_words() {
 #[test]
 fn a_server_that_is_never_ready_is_given_up() {
     let patience = Duration::from_millis(100);
-    let stalled = start("echo thinking; sleep 60", patience).unwrap_err();
+    let stalled = start("echo thinking; exec sleep 60", patience).unwrap_err();
     assert_eq!(stalled.to_string(), "sh was not ready after 100ms: thinking");
 }
 
@@ -248,6 +271,6 @@ fn a_program_that_is_not_there_is_said_to_be_so() {
 fn a_server_that_talks_much_is_not_held_up() {
     // More than a pipe holds: were the log not read, the server would never become ready.
     let script = "i=0; while [ $i -lt 5000 ]; do echo a line of some length or other; \
-                  i=$((i+1)); done; echo Welcome; sleep 60";
+                  i=$((i+1)); done; echo Welcome; exec sleep 60";
     start(script, Duration::from_secs(10)).unwrap();
 }

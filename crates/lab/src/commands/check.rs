@@ -56,18 +56,18 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>) -> Result<u8> {
                 next(&format!("cargo lab check {name}"));
             }
         }
-        Grade::Inconclusive => next(way_out),
+        Grade::Inconclusive => next(&way_out),
         Grade::Broken => next(&format!("cargo lab check {name}")),
     }
     Ok(if grade == Grade::Passed { PASSED } else { FAILED })
 }
 
 /// A grading that came to its end.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ending {
     pub(crate) grade: Grade,
     /// The command that helps where nothing was proved.
-    pub(crate) way_out: &'static str,
+    pub(crate) way_out: String,
 }
 
 /// Builds, grades, shows and records. What comes next is for the caller to say.
@@ -89,7 +89,7 @@ pub(crate) fn grade(workspace: &Workspace, found: Located<'_>) -> Result<Ending>
             say!("{}", words.trim_end());
             say!("\n{} It does not compile yet, so nothing was graded.", paint(BAD, "✗"));
             record(workspace, found, "", &[], Grade::Broken)?;
-            return Ok(Ending { grade: Grade::Broken, way_out: "cargo lab doctor" });
+            return Ok(Ending { grade: Grade::Broken, way_out: "cargo lab doctor".to_owned() });
         }
     };
     if repeat > 1 {
@@ -113,12 +113,19 @@ pub(crate) fn grade(workspace: &Workspace, found: Located<'_>) -> Result<Ending>
     Ok(Ending { grade, way_out: way_out(&graded) })
 }
 
-/// A missing server can be installed; of all else the doctor knows more.
-fn way_out(graded: &Graded) -> &'static str {
+/// A missing server can be installed, by the order that the message names; of all else the
+/// doctor knows more.
+fn way_out(graded: &Graded) -> String {
     let unproved = |outcome: &&Outcome| outcome.verdict == Verdict::Inconclusive;
     let mut messages = graded.outcomes.iter().filter(unproved).map(|outcome| &outcome.message);
-    let setup = "cargo lab setup";
-    if messages.any(|message| message.contains(setup)) { setup } else { "cargo lab doctor" }
+    messages.find_map(|message| setup(message)).unwrap_or("cargo lab doctor").to_owned()
+}
+
+/// `cargo lab setup`, with the server's name where the message has one: it ends with its line,
+/// or with the mark that closes a quotation.
+fn setup(message: &str) -> Option<&str> {
+    let order = &message[message.find("cargo lab setup")?..];
+    order.split(['\n', '`']).next().map(str::trim_end)
 }
 
 /// Where a check stands in its suite; one that the suite does not list stands last.

@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::Result;
 
+use super::servers;
 use crate::{
-    cargo,
     child::cargo_program,
     failure::{FAILED, PASSED},
     progress::read,
@@ -48,7 +48,7 @@ impl Finding {
     }
 }
 
-pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
+pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<u8> {
     let findings = [
         toolchain(workspace),
         disk(workspace),
@@ -77,14 +77,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<u8> {
         return Ok(FAILED);
     }
     say!();
-    let status = cargo::run(&mut cargo::command(
-        workspace,
-        &["run", "-q", "-p", "testbed", "--", "doctor"],
-    ))?;
-    if status.success() {
+    let servers = servers::run(workspace, "doctor", words)?;
+    if servers == PASSED {
         next("cargo lab");
     }
-    Ok(if status.success() { PASSED } else { FAILED })
+    Ok(servers)
 }
 
 /// What a program says on standard output; `None` when it is not there or fails.

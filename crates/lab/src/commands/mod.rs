@@ -62,7 +62,7 @@ pub(crate) fn run(command: Option<Command>) -> Result<u8> {
         Some(Command::Setup(words)) => servers::run(workspace, "setup", &words.words),
         Some(Command::Up(words)) => servers::run(workspace, "up", &words.words),
         Some(Command::Down(words)) => servers::run(workspace, "down", &words.words),
-        Some(Command::Doctor) => doctor::run(workspace),
+        Some(Command::Doctor(words)) => doctor::run(workspace, &words.words),
         Some(Command::Audit(audit)) => audit::run(workspace, &audit),
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo lab setup`, `up`, `down`: the test bed does it; the lab links no server's client.
+//! `cargo lab setup`, `up`, `down`, and the servers of `doctor`: the test bed does it; the lab links no server's client.
 
 use anyhow::Result;
 

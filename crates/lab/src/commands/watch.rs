@@ -52,7 +52,7 @@ pub(crate) fn run(workspace: &Workspace, word: Option<&str>) -> Result<u8> {
         let graded = fingerprint::of_file(&path);
         let Ending { grade, way_out } = check::grade(workspace, found)?;
         let next = if grade == Grade::Passed { next_lesson(workspace, found)? } else { None };
-        invite(found, grade, way_out, next);
+        invite(found, grade, &way_out, next);
         if screen::is_closed() {
             return Ok(if grade == Grade::Passed { PASSED } else { FAILED });
         }

@@ -75,9 +75,15 @@ fn an_edit_after_the_pass_makes_it_stale_and_undoing_it_does_not() {
 #[test]
 fn a_missing_server_points_to_its_installation() {
     let sandbox = Sandbox::new();
-    sandbox.write(DESK_FILE, "UNSURE cargo lab setup");
-    let out = sandbox.lab(&["check", "cache_aside"]).out;
-    assert!(out.ends_with("Next  cargo lab setup\n"), "{out}");
+    for (message, next) in [
+        ("cargo lab setup", "cargo lab setup"),
+        ("cargo lab setup postgres", "cargo lab setup postgres"),
+        ("install one with `cargo lab setup`, then", "cargo lab setup"),
+    ] {
+        sandbox.write(DESK_FILE, format!("UNSURE {message}"));
+        let out = sandbox.lab(&["check", "cache_aside"]).out;
+        assert!(out.ends_with(&format!("Next  {next}\n")), "{out}");
+    }
 }
 
 #[test]

@@ -165,7 +165,10 @@ fn what_the_lab_passes_on() {
     );
     assert_eq!(sandbox.passes(&["down"]).out, "testbed: down\n");
     assert_eq!(sandbox.passes(&["setup", "--print"]).out, "testbed: setup --print\n");
+    assert_eq!(sandbox.passes(&["setup", "postgres"]).out, "testbed: setup postgres\n");
     assert_eq!(sandbox.lab(&["up", "--port", "no"]).code, 2);
+    assert!(sandbox.passes(&["doctor", "postgres"]).out.contains("ok       redis"));
+    assert!(sandbox.read("bin/calls").contains("-p testbed -- doctor postgres"));
     let calls = sandbox.read("bin/calls");
     assert!(calls.contains("run -q --example cache_aside"), "{calls}");
     assert!(calls.contains("bench -q -p caching --bench cache_aside"), "{calls}");

@@ -13,9 +13,9 @@
 //! # A database or a server
 //!
 //! [`private`] gives a fresh database, which is dropped with the last handle to it. All that a
-//! program asks for are on one server, which ends with the program: a server needs a quarter
-//! of a second to start, a database some tens of milliseconds, and databases see nothing of
-//! each other. [`process`] gives a server, for checks that kill or freeze it; [`Postgres::kill`],
+//! program asks for are on one server, which ends with the program: a server needs a tenth of
+//! a second to start, a database a fifth of that, and databases see nothing of each other.
+//! [`process`] gives a server, for checks that kill or freeze it. [`Postgres::kill`],
 //! [`Postgres::restart`], [`Postgres::stop_process`] and [`Postgres::continue_process`] are
 //! refused on a database, whose neighbours they would meet too.
 //!

@@ -64,7 +64,8 @@ const SETTINGS: &[&str] = &[
     "fsync=off",
     "full_page_writes=off",
     "shared_buffers=16MB",
-    "max_connections=100",
+    // All tests of a binary are on one server, as many at once as the machine has cores.
+    "max_connections=300",
     // In its room, which goes when it does.
     "dynamic_shared_memory_type=mmap",
     // Nothing happens that the lesson did not ask for.

@@ -7,7 +7,6 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,10 +14,14 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde::{Deserialize, Serialize};
 
 use super::process::{running, signal};
-use super::{Account, Address, Recipe, Room, account, program};
+use super::{Account, Address, Recipe, Room, program};
+
+mod record;
+
+pub use record::Record;
+use record::{folder, lock, lock_file, log, now, path, read, remove, room, write};
 
 /// How long a server may take to end by itself before it is killed.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -27,26 +30,6 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// The owner records that number first, so a server that runs is always on record: an owner
 /// interrupted before that leaves nothing behind.
 const START: &str = r#"trap "" HUP; read -r go && exec "$@" </dev/null"#;
-
-/// What the names of rooms begin with.
-const ROOM: &str = "testbed-kept.";
-
-/// What `.lab/servers/<id>.json` holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// Where clients connect to.
-    pub url: String,
-    /// The server's process.
-    pub pid: u32,
-    /// When it was started: RFC 3339, UTC.
-    pub started: String,
-    /// What it wants to hear from those who come, where it wants anything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<String>,
-    /// The folder in which it works, and which goes when it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub room: Option<PathBuf>,
-}
 
 /// Why a server cannot be kept or let go. Each message names what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -123,18 +106,6 @@ impl From<io::Error> for Error {
     }
 }
 
-impl Record {
-    /// Where the server listens, without what only its clients need to know.
-    pub fn place(&self) -> &str {
-        let place = self.url.split_once("://").map_or(self.url.as_str(), |(_, place)| place);
-        place.rsplit_once('@').map_or(place, |(_, place)| place)
-    }
-
-    fn silent(&self) -> Error {
-        Error::Silent { pid: self.pid, place: self.place().into() }
-    }
-}
-
 /// A server that is up.
 #[derive(Debug, Clone)]
 pub struct Kept {
@@ -148,20 +119,44 @@ pub struct Kept {
     pub evaded: Option<String>,
 }
 
-/// The server on record, if it answers. The record of a dead one is removed.
+/// The server on record, if it answers. The record of a dead one is removed, unless somebody
+/// is about to replace it.
 pub fn alive(recipe: &Recipe) -> Option<Kept> {
-    let record = read(recipe)?;
-    match (recipe.greet)(&record.url) {
-        Ok(greeting) if greeting.pid.is_none_or(|pid| pid == record.pid) => {
-            Some(Kept { record, version: greeting.version, already: true, evaded: None })
-        }
-        _ => {
-            if !running(record.pid) {
-                let _ = remove(recipe);
-            }
-            None
-        }
+    let found = answering(recipe);
+    if found.is_none() && path(recipe).exists() {
+        let lock = lock_file().ok()?;
+        lock.try_lock().ok()?;
+        clear(recipe);
     }
+    found
+}
+
+fn answering(recipe: &Recipe) -> Option<Kept> {
+    let record = read(recipe)?;
+    let greeting = (recipe.greet)(&record.url).ok()?;
+    greeting.pid.is_none_or(|pid| pid == record.pid).then_some(Kept {
+        record,
+        version: greeting.version,
+        already: true,
+        evaded: None,
+    })
+}
+
+/// Removes the record of a server that is dead, and one that cannot be read. Only under the
+/// lock: another might be written meanwhile.
+fn clear(recipe: &Recipe) {
+    if read(recipe).is_none_or(|record| !running(record.pid)) {
+        let _ = remove(recipe);
+    }
+}
+
+/// The server on record, under the lock; what is on record of a dead one is removed.
+fn alive_or_cleared(recipe: &Recipe) -> Option<Kept> {
+    let found = answering(recipe);
+    if found.is_none() {
+        clear(recipe);
+    }
+    found
 }
 
 /// Keeps a server running on a loopback port: on `port`, else on the well-known one, else on
@@ -171,7 +166,7 @@ pub fn alive(recipe: &Recipe) -> Option<Kept> {
 /// [`Error`]; nothing is left running.
 pub fn up(recipe: &'static Recipe, port: Option<u16>) -> Result<Kept, Error> {
     let _lock = lock()?;
-    if let Some(kept) = alive(recipe) {
+    if let Some(kept) = alive_or_cleared(recipe) {
         let password = kept.record.password.as_deref();
         let wanted = port.map(|port| (recipe.url)(&loopback(port), password));
         if wanted.is_some_and(|wanted| wanted != kept.record.url) {
@@ -181,7 +176,7 @@ pub fn up(recipe: &'static Recipe, port: Option<u16>) -> Result<Kept, Error> {
         return Ok(kept);
     }
     if let Some(record) = read(recipe) {
-        return Err(record.silent());
+        return Err(silent(&record));
     }
     let program = program::of(recipe).ok_or(Error::NotInstalled(recipe))?;
     let account = Account::of(recipe).map_err(Error::NoAccount)?;
@@ -219,7 +214,7 @@ pub fn up(recipe: &'static Recipe, port: Option<u16>) -> Result<Kept, Error> {
             let _ = server.wait();
             remove(recipe)?;
             let program = program.display().to_string();
-            Err(Error::NotReady { program, log: said, next: doctor(recipe) })
+            Err(Error::NotReady { program, log: said, next: recipe.order("doctor") })
         }
     }
 }
@@ -240,25 +235,6 @@ fn choose(recipe: &Recipe, port: Option<u16>) -> Result<(u16, Option<String>), E
             Ok((next(recipe.port)?, Some(evaded)))
         }
     }
-}
-
-/// A fresh folder in which the server works: beside the records, or where temporary files
-/// are, for an account that cannot come there. Call it where no server is on record.
-fn room(recipe: &Recipe, account: Option<&Account>) -> io::Result<PathBuf> {
-    let name = format!("{ROOM}{}.", recipe.id);
-    // Left behind by one that was killed before its room was on record.
-    for entry in fs::read_dir(folder())?.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&name) {
-            fs::remove_dir_all(entry.path())?;
-        }
-    }
-    let places = [folder(), std::env::temp_dir(), "/tmp".into()];
-    let base = places.iter().find(|place| account.is_none() || account::open_to_all(place));
-    let room = tempfile::Builder::new().prefix(&name).tempdir_in(base.unwrap_or(&places[2]))?;
-    if let Some(account) = account {
-        chown(room.path(), Some(account.uid), Some(account.gid))?;
-    }
-    Ok(room.keep())
 }
 
 fn furnish(
@@ -290,9 +266,9 @@ fn start(recipe: &Recipe, record: &Record, server: &mut Child) -> Result<String,
 /// [`Error::Silent`], [`Error::Folder`].
 pub fn down(recipe: &Recipe) -> Result<Option<Record>, Error> {
     let _lock = lock()?;
-    let Some(Kept { record, .. }) = alive(recipe) else {
+    let Some(Kept { record, .. }) = alive_or_cleared(recipe) else {
         return match read(recipe) {
-            Some(record) => Err(record.silent()),
+            Some(record) => Err(silent(&record)),
             None => Ok(None),
         };
     };
@@ -348,61 +324,6 @@ fn listener(port: u16) -> String {
     }
 }
 
-fn now() -> String {
-    let date = Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]).output();
-    date.map(|date| String::from_utf8_lossy(&date.stdout).trim().to_owned()).unwrap_or_default()
-}
-
-/// Where records, logs and data of kept servers lie.
-fn folder() -> PathBuf {
-    super::state().join("servers")
-}
-
-fn log(recipe: &Recipe) -> PathBuf {
-    folder().join(format!("{}.log", recipe.id))
-}
-
-fn doctor(recipe: &Recipe) -> String {
-    recipe.order("doctor")
-}
-
-fn path(recipe: &Recipe) -> PathBuf {
-    folder().join(format!("{}.json", recipe.id))
-}
-
-/// One at a time: two `up` at once must not start two.
-fn lock() -> io::Result<File> {
-    fs::create_dir_all(folder())?;
-    let file = File::create(folder().join("lock"))?;
-    file.lock()?;
-    Ok(file)
-}
-
-fn read(recipe: &Recipe) -> Option<Record> {
-    serde_json::from_str(&fs::read_to_string(path(recipe)).ok()?).ok()
-}
-
-/// Renamed into place, so that nobody ever reads half a record, and nobody else a whole one.
-fn write(recipe: &Recipe, record: &Record) -> io::Result<()> {
-    let fresh = path(recipe).with_extension("new");
-    let _ = fs::remove_file(&fresh);
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&fresh)?;
-    file.write_all(serde_json::to_string_pretty(record)?.as_bytes())?;
-    fs::rename(fresh, path(recipe))
-}
-
-/// Removes the record, and the room of the server, which is dead.
-fn remove(recipe: &Recipe) -> io::Result<()> {
-    let room = read(recipe).and_then(|record| record.room);
-    // A record that was tampered with must not cost anybody a folder.
-    let ours = |room: &PathBuf| {
-        room.file_name().is_some_and(|name| name.to_string_lossy().starts_with(ROOM))
-    };
-    if let Some(room) = room.filter(ours) {
-        let _ = fs::remove_dir_all(room);
-    }
-    match fs::remove_file(path(recipe)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+fn silent(record: &Record) -> Error {
+    Error::Silent { pid: record.pid, place: record.place().into() }
 }
