@@ -3,6 +3,7 @@
 //! - [`server`] is how a server is found or started, and why it never outlives its owner.
 //! - [`redis`] is a Redis of one's own, with the faults that a server can play by itself.
 //! - [`postgres`] is a PostgreSQL of one's own in the same way, or a database of a shared one.
+//! - [`place`] is a place for one test's database, on SQLite or PostgreSQL.
 //! - [`proxy`] stands between a client and its Redis and makes the faults happen: it holds a
 //!   request until another has overtaken it, drops a request or only its reply, stalls, refuses.
 //! - [`gate`] is the barrier that makes two clients meet where they would break each other.
@@ -12,6 +13,7 @@
 pub mod gate;
 pub mod load;
 pub mod origin;
+pub mod place;
 pub mod postgres;
 pub mod proxy;
 pub mod redis;
