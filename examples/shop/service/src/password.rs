@@ -5,6 +5,7 @@
 //! whoever sends a thousand logins fills neither our memory nor the threads of others.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use argon2::Argon2;
 use argon2::password_hash::rand_core::{CryptoRng, Error, RngCore};
@@ -14,17 +15,22 @@ use rand::rngs::SysRng;
 use shop_contracts::text::Password;
 use tokio::sync::Semaphore;
 
-/// Hashes passwords, and compares them with hashes. Clones share its limit.
+/// Hashes passwords, and compares them with hashes. Clones share its limit and its count.
 #[derive(Clone, Debug)]
 pub struct Passwords {
     turns: Arc<Semaphore>,
     /// Compared with where there is no account, so that a clock does not tell which there are.
     nobody: Arc<str>,
+    hashes: Arc<AtomicU64>,
 }
 
 impl Default for Passwords {
     fn default() -> Passwords {
-        Passwords { turns: Arc::new(Semaphore::new(2)), nobody: hash(b"nobody has this").into() }
+        Passwords {
+            turns: Arc::new(Semaphore::new(2)),
+            nobody: hash(b"nobody has this").into(),
+            hashes: Arc::default(),
+        }
     }
 }
 
@@ -32,6 +38,7 @@ impl Passwords {
     /// What to keep of a password: salt, parameters and hash in one text (PHC string format).
     pub async fn hash(&self, password: &Password) -> String {
         let password = password.as_str().to_owned();
+        self.hashes.fetch_add(1, Ordering::Relaxed);
         self.at_turn(move || hash(password.as_bytes())).await
     }
 
@@ -41,11 +48,21 @@ impl Passwords {
         let password = password.as_str().to_owned();
         let known = kept.is_some();
         let kept = kept.unwrap_or_else(|| self.nobody.to_string());
+        let hashes = Arc::clone(&self.hashes);
         let fits = move || match PasswordHash::new(&kept) {
-            Ok(kept) => Argon2::default().verify_password(password.as_bytes(), &kept).is_ok(),
+            Ok(kept) => {
+                hashes.fetch_add(1, Ordering::Relaxed);
+                Argon2::default().verify_password(password.as_bytes(), &kept).is_ok()
+            }
             Err(_) => false,
         };
         self.at_turn(fits).await && known
+    }
+
+    /// How many hashes were computed since this was made: one for each password that was to be kept,
+    /// and one for each comparison.
+    pub fn hashes(&self) -> u64 {
+        self.hashes.load(Ordering::Relaxed)
     }
 
     async fn at_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -104,5 +121,20 @@ mod tests {
         assert!(!passwords.fits(&password("correct house"), Some(kept)).await);
         assert!(!passwords.fits(&password("nobody has this"), None).await);
         assert!(!passwords.fits(&right, Some("not a hash".into())).await);
+    }
+
+    /// A clock in a test would tell how busy the machine is. What takes the time is counted instead.
+    #[tokio::test]
+    async fn where_there_is_no_account_the_same_work_is_done() {
+        let password = Password::try_from("correct horse".to_owned()).expect("a password");
+        let passwords = Passwords::default();
+        let kept = passwords.hash(&password).await;
+        let work = |hash: &str| hash.rsplitn(3, '$').nth(2).map(str::to_owned);
+        assert_eq!(work(&passwords.nobody), work(&kept), "function, version and parameters");
+        for kept in [Some(kept), None] {
+            let before = passwords.hashes();
+            passwords.fits(&password, kept).await;
+            assert_eq!(passwords.hashes() - before, 1);
+        }
     }
 }
