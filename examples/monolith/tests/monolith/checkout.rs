@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use shop_contracts::Kind;
 use shop_contracts::id::{OrderId, ProductId};
 use shop_contracts::orders::{Order, State};
+use testbed::place::Place;
 use tokio::sync::Barrier;
 
-use crate::place::{Place, sides};
+use crate::place::sides;
 use crate::shop::Shop;
 
 sides! {

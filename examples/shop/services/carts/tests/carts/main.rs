@@ -11,21 +11,11 @@ use shop_carts::Carts;
 use shop_contracts::carts::{Cart, Client, Line, MOST_LINES};
 use shop_contracts::id::{CustomerId, ProductId};
 use shop_contracts::{Kind, Money, Peer, Problem, Quantity};
-use shop_service::{Stop, listen, serve};
+use shop_service::{Stop, serve_locally};
+use testbed::place::Place;
 use tokio::sync::Barrier;
 
 use crate::catalog::Catalog;
-
-/// Where a test keeps its data.
-struct Place {
-    url: String,
-    _folder: tempfile::TempDir,
-}
-
-fn place() -> Place {
-    let folder = tempfile::tempdir().expect("a folder");
-    Place { url: format!("sqlite://{}", folder.path().display()), _folder: folder }
-}
 
 struct World {
     client: Client,
@@ -37,9 +27,9 @@ struct World {
 
 impl World {
     async fn new() -> World {
-        let (stop, place, catalog) = (Stop::default(), place(), Catalog::default());
+        let (stop, place, catalog) = (Stop::default(), Place::chosen().await, Catalog::default());
         let played = start("catalog", catalog.router(), &stop).await;
-        let carts = Carts::open(&place.url, shop_contracts::catalog::Client(played)).await;
+        let carts = Carts::open(place.url(), shop_contracts::catalog::Client(played)).await;
         let carts = carts.expect("a database");
         let client = Client(start("carts", carts.router(), &stop).await);
         World { client, catalog, ada: CustomerId::new(), _stop: stop, _place: place }
@@ -83,8 +73,7 @@ impl World {
 }
 
 async fn start(name: &'static str, router: Router, stop: &Stop) -> Peer {
-    let listener = listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
-    let running = serve(name, listener, router, stop).expect("it listens");
+    let running = serve_locally(name, router, stop).await.expect("a port");
     Peer::new(name, running.url())
 }
 
