@@ -2,14 +2,14 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::task::Poll;
 use std::time::Duration;
 
 use shop_storage::sqlx::{self, Row};
 use shop_storage::{Database, Error, Migration, Options};
 use testbed::place::Place;
-use tokio::sync::Barrier;
+use testbed::together;
 
 const STOCK: &[Migration] = &[Migration {
     version: 1,
@@ -144,19 +144,12 @@ async fn the_database_guards_its_own_rules(place: Place) {
 }
 
 async fn migrations_run_once_also_when_many_open_at_once(place: Place) {
-    let place = Arc::new(place);
-    let together = Arc::new(Barrier::new(4));
-    let opened: Vec<_> = (0..4)
-        .map(|_| {
-            let (place, together) = (Arc::clone(&place), Arc::clone(&together));
-            tokio::spawn(async move {
-                together.wait().await;
-                open(&place).await
-            })
-        })
-        .collect();
-    for (number, database) in opened.into_iter().enumerate() {
-        let database = database.await.expect("no panic");
+    let opening = (0..4).map(|_| {
+        let url = place.url().to_owned();
+        async move { Database::open(&url, "inventory", STOCK, Options::default()).await }
+    });
+    for (number, database) in together(opening).await.into_iter().enumerate() {
+        let database = database.expect("a database");
         put(&database, &format!("tea {number}"), 1).await.expect("a table");
     }
 }
@@ -197,29 +190,22 @@ async fn who_waits_for_a_lock_gets_an_end(place: Place) {
 async fn conditional_updates_of_one_row_never_oversell(place: Place) {
     let database = open(&place).await;
     put(&database, "tea", 20).await.expect("room for tea");
-    let together = Arc::new(Barrier::new(40));
-    let buyers: Vec<_> = (0..40)
-        .map(|_| {
-            let (database, together) = (database.clone(), Arc::clone(&together));
-            tokio::spawn(async move {
-                together.wait().await;
-                let mut change = database.begin().await.expect("a turn");
-                let sold = sqlx::query(
-                    "UPDATE stock SET available = available - 1
-                     WHERE product = 'tea' AND available >= 1",
-                )
-                .execute(&mut *change)
-                .await
-                .expect("an update");
-                change.commit().await.expect("a commit");
-                sold.rows_affected()
-            })
-        })
-        .collect();
-    let mut sold = 0;
-    for buyer in buyers {
-        sold += buyer.await.expect("no panic");
-    }
+    let buying = (0..40).map(|_| {
+        let database = database.clone();
+        async move {
+            let mut change = database.begin().await.expect("a turn");
+            let sold = sqlx::query(
+                "UPDATE stock SET available = available - 1
+                 WHERE product = 'tea' AND available >= 1",
+            )
+            .execute(&mut *change)
+            .await
+            .expect("an update");
+            change.commit().await.expect("a commit");
+            sold.rows_affected()
+        }
+    });
+    let sold: u64 = together(buying).await.into_iter().sum();
     assert_eq!((sold, available(&database, "tea").await), (20, Some(0)));
 }
 

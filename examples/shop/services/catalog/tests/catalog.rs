@@ -1,7 +1,5 @@
 //! The catalogue, asked over HTTP by its own client, on each pair of ports.
 
-use std::sync::Arc;
-
 use http::Method;
 use shop_cache::Cache;
 use shop_catalog::Catalog;
@@ -13,7 +11,7 @@ use shop_flags::{FaultCatalogDb, Flags, PatternCache};
 use shop_service::{Running, Stop, serve_locally};
 use testbed::place::Place;
 use testbed::redis::Redis;
-use tokio::sync::Barrier;
+use testbed::together;
 
 /// Where a test's catalogue keeps its rows, and where its copies.
 struct Ports {
@@ -168,20 +166,11 @@ async fn a_new_price_is_seen_at_once(shop: Shop) {
 
 async fn the_hot_product_is_loaded_once(shop: Shop) {
     shop.flags.set(FaultCatalogDb::Slow);
-    let together = Arc::new(Barrier::new(50));
-    let readers: Vec<_> = (0..50)
-        .map(|_| {
-            let (catalog, id, together) =
-                (shop.catalog.clone(), shop.tea.id, Arc::clone(&together));
-            tokio::spawn(async move {
-                together.wait().await;
-                catalog.product(id).await.expect("tea")
-            })
-        })
-        .collect();
-    for reader in readers {
-        reader.await.expect("no panic");
-    }
+    let readers = (0..50).map(|_| {
+        let (catalog, id) = (shop.catalog.clone(), shop.tea.id);
+        async move { catalog.product(id).await.expect("tea") }
+    });
+    together(readers).await;
     assert_eq!(shop.loads().await, 1);
 }
 

@@ -1,6 +1,5 @@
 //! The users service, asked over a real connection by the client that its callers use.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -12,7 +11,7 @@ use shop_service::token::{LIFE, Tokens};
 use shop_service::{Stop, serve_locally};
 use shop_users::Users;
 use testbed::place::Place;
-use tokio::sync::Barrier;
+use testbed::together;
 
 struct World {
     client: Client,
@@ -98,19 +97,13 @@ async fn an_address_has_one_account_however_it_is_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_who_register_one_address_at_once_one_gets_it() {
     let world = World::new().await;
-    let together = Arc::new(Barrier::new(8));
-    let tasks: Vec<_> = (0..8)
-        .map(|_| {
-            let (client, together) = (world.client.clone(), Arc::clone(&together));
-            tokio::spawn(async move {
-                together.wait().await;
-                client.register(&new_customer("ada@example.org", Role::Customer)).await
-            })
-        })
-        .collect();
+    let registering = (0..8).map(|_| {
+        let client = world.client.clone();
+        async move { client.register(&new_customer("ada@example.org", Role::Customer)).await }
+    });
     let mut registered = 0;
-    for task in tasks {
-        match task.await.expect("a task that ends") {
+    for answer in together(registering).await {
+        match answer {
             Ok(_) => registered += 1,
             Err(problem) => assert!(problem.is(Kind::Taken), "{problem:?}"),
         }

@@ -2,8 +2,6 @@
 
 mod catalog;
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::Method;
@@ -13,7 +11,7 @@ use shop_contracts::id::{CustomerId, ProductId};
 use shop_contracts::{Kind, Money, Peer, Problem, Quantity};
 use shop_service::{Stop, serve_locally};
 use testbed::place::Place;
-use tokio::sync::Barrier;
+use testbed::together;
 
 use crate::catalog::Catalog;
 
@@ -52,23 +50,7 @@ impl World {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        let together = Arc::new(Barrier::new(products.len()));
-        let tasks: Vec<_> = products
-            .iter()
-            .map(|&product| {
-                let together = Arc::clone(&together);
-                let work = work(self.client.clone(), self.ada, product);
-                tokio::spawn(async move {
-                    together.wait().await;
-                    work.await
-                })
-            })
-            .collect();
-        let mut done = Vec::new();
-        for task in tasks {
-            done.push(task.await.expect("a task that ends"));
-        }
-        done
+        together(products.iter().map(|&product| work(self.client.clone(), self.ada, product))).await
     }
 }
 
