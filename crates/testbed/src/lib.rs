@@ -3,8 +3,10 @@
 //! - [`server`] is how a server is found or started, and why it never outlives its owner.
 //! - [`redis`] is a Redis of one's own, with the faults that a server can play by itself.
 //! - [`postgres`] is a PostgreSQL of one's own in the same way, or a database of a shared one.
+//! - [`place`] is a place for one test's database, on SQLite or PostgreSQL.
 //! - [`proxy`] stands between a client and its Redis and makes the faults happen: it holds a
 //!   request until another has overtaken it, drops a request or only its reply, stalls, refuses.
+//! - [`together()`] does many things at once, for what must happen once.
 //! - [`gate`] is the barrier that makes two clients meet where they would break each other.
 //! - [`origin`] is the database behind a cache, with a counter at its door.
 //! - [`load`] sends seeded requests at a constant rate, and measures them honestly.
@@ -12,9 +14,12 @@
 pub mod gate;
 pub mod load;
 pub mod origin;
+pub mod place;
 pub mod postgres;
 pub mod proxy;
 pub mod redis;
 pub mod server;
+mod together;
 
 pub use server::missing::Missing;
+pub use together::together;

@@ -7,8 +7,9 @@ use shop_contracts::users::{Customer, Role, Token};
 use shop_contracts::{Kind, Problem};
 use shop_service::token::Tokens;
 use std::time::Duration;
+use testbed::place::Place;
 
-use crate::place::{Place, sides};
+use crate::place::sides;
 use crate::shop::{Buyer, Shop};
 
 sides! {

@@ -5,8 +5,9 @@ use serde_json::json;
 use shop_contracts::Kind;
 use shop_contracts::carts::Cart;
 use shop_contracts::id::ProductId;
+use testbed::place::Place;
 
-use crate::place::{Place, sides};
+use crate::place::sides;
 use crate::shop::Shop;
 
 sides! {

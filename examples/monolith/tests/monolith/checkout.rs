@@ -1,14 +1,14 @@
 //! The eleven steps: what they do, and what they refuse.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shop_contracts::Kind;
 use shop_contracts::id::{OrderId, ProductId};
 use shop_contracts::orders::{Order, State};
-use tokio::sync::Barrier;
+use testbed::place::Place;
+use testbed::together;
 
-use crate::place::{Place, sides};
+use crate::place::sides;
 use crate::shop::Shop;
 
 sides! {
@@ -127,19 +127,14 @@ async fn of_two_clicks_one_buys(place: Place) {
 async fn twenty_buyers_of_five_get_five(place: Place) {
     let mut shop = Shop::open(place).await;
     let scarce = with_stock(&mut shop, 5).await;
-    let together = Arc::new(Barrier::new(20));
     let mut buyers = Vec::new();
     for number in 0..20 {
         let buyer = shop.buyer(&format!("buyer{number}@example.org"), scarce, 1).await;
-        let together = Arc::clone(&together);
-        buyers.push(tokio::spawn(async move {
-            together.wait().await;
-            buyer.checkout().await
-        }));
+        buyers.push(async move { buyer.checkout().await });
     }
     let mut sold = 0;
-    for buyer in buyers {
-        match buyer.await.expect("no panic") {
+    for bought in together(buyers).await {
+        match bought {
             Ok(_) => sold += 1,
             Err(refused) => assert!(refused.is(Kind::OutOfStock), "{refused}"),
         }

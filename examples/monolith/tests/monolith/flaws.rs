@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use shop_contracts::Kind;
+use testbed::place::Place;
 
-use crate::place::{Place, sides};
+use crate::place::sides;
 use crate::shop::Shop;
 
 sides! {

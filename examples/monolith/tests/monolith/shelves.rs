@@ -9,8 +9,9 @@ use shop_contracts::Kind;
 use shop_contracts::catalog::{Category, Product};
 use shop_contracts::id::ProductId;
 use shop_contracts::page::Page;
+use testbed::place::Place;
 
-use crate::place::{Place, sides};
+use crate::place::sides;
 use crate::shop::Shop;
 
 sides! {

@@ -1,6 +1,6 @@
 //! A monolith that answers, what stands around it, and customers.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,11 +18,10 @@ use shop_contracts::users::{Customer, Role};
 use shop_contracts::{Peer, Problem};
 use shop_outside::{mail, payment, supplier};
 use shop_service::token::{LIFE, Tokens};
-use shop_service::{Running, Stop, listen, serve};
+use shop_service::{Running, Stop, serve_locally};
+use testbed::place::Place;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-use crate::place::Place;
 
 /// For what must happen and takes as long as it takes.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -53,14 +52,13 @@ impl Shop {
         let provider = payment::Provider::new(payment);
         let mail = mail::Server::new(email);
         let tokens = Tokens::new(&Tokens::secret());
-        let monolith = Monolith::open(&place.url(), provider.clone(), mail.clone(), tokens.clone())
+        let monolith = Monolith::open(place.url(), provider.clone(), mail.clone(), tokens.clone())
             .await
             .expect("a database");
         let list = supplier::list(7, 60);
         monolith.seed(&list).await.expect("something to sell");
-        let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("a port");
         let stop = Stop::default();
-        let running = serve("monolith", listener, monolith.router(), &stop).expect("an address");
+        let running = serve_locally("monolith", monolith.router(), &stop).await.expect("a port");
         let peer = Peer::new("monolith", running.url()).patience(DEADLINE);
         Shop { monolith, provider, mail, tokens, list, peer, running, _stop: stop, place }
     }

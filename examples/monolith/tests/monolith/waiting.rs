@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::place::{Place, sides};
+use testbed::place::Place;
+
+use crate::place::{sides, waiting};
 use crate::shop::{ENDLESS, Shop, until};
 
 const PAYMENT: Duration = Duration::from_millis(200);
@@ -59,8 +61,8 @@ async fn of_ten_buyers_one_is_charged_and_nine_wait(place: Place) {
         held.push(buyer.checkout_on_a_line_of_its_own().await);
     }
     shop.charged(1).await;
-    if shop.place.waiting().await.is_some() {
-        until("nine waiting locks", async || shop.place.waiting().await == Some(9)).await;
+    if waiting(&shop.place).await.is_some() {
+        until("nine waiting locks", async || waiting(&shop.place).await == Some(9)).await;
     } else {
         // SQLite has no such table. Long enough that another nine could have been charged.
         tokio::time::sleep(3 * PAYMENT).await;
@@ -72,7 +74,7 @@ async fn of_ten_buyers_one_is_charged_and_nine_wait(place: Place) {
 /// One writer: to open an account, too, has to wait for a stranger's mail.
 #[tokio::test]
 async fn on_sqlite_everybody_who_writes_waits() {
-    let shop = Shop::with(Place::sqlite().await, PAYMENT, EMAIL).await;
+    let shop = Shop::with(Place::folder(), PAYMENT, EMAIL).await;
     let buyer = shop.buyer("ada@example.org", shop.product(0), 1).await;
     let begun = tokio::spawn(async move { buyer.checkout().await });
     shop.charged(1).await;
@@ -92,7 +94,7 @@ async fn on_postgresql_buyers_of_different_products_do_not_wait() {
     let _second = second.checkout_on_a_line_of_its_own().await;
     shop.charged(2).await;
     shop.customer("eve@example.org").await;
-    assert_eq!(shop.place.waiting().await, Some(0));
+    assert_eq!(waiting(&shop.place).await, Some(0));
     assert_eq!((shop.books().await.orders, shop.mail.sent().len()), (0, 0), "both are under way");
 }
 
@@ -110,9 +112,9 @@ async fn on_postgresql_stock_is_locked_in_the_order_of_the_ids() {
     let _holder = holder.checkout_on_a_line_of_its_own().await;
     shop.charged(1).await;
     let _both = both.checkout_on_a_line_of_its_own().await;
-    until("a waiting lock", async || shop.place.waiting().await == Some(1)).await;
+    until("a waiting lock", async || waiting(&shop.place).await == Some(1)).await;
     // Who waits for the low one has not taken the high one yet.
     let _other = other.checkout_on_a_line_of_its_own().await;
     shop.charged(2).await;
-    assert_eq!(shop.place.waiting().await, Some(1));
+    assert_eq!(waiting(&shop.place).await, Some(1));
 }

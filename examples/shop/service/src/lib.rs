@@ -4,6 +4,7 @@
 //! - [`input`]: what comes in is checked before a handler sees it.
 //! - [`failure`]: what goes wrong goes out as a problem, and into the log where it is our fault.
 //! - [`token`], [`password`]: who is asking.
+//! - [`turns`]: one at a time for each order.
 //! - [`operate`]: the routes that all services have.
 
 pub mod failure;
@@ -12,7 +13,8 @@ pub mod operate;
 pub mod password;
 pub mod serve;
 pub mod token;
+pub mod turns;
 
 pub use failure::{Answer, Failure};
 pub use input::{Body, Path, Query};
-pub use serve::{Running, Stop, here, listen, serve};
+pub use serve::{Running, Stop, here, listen, serve, serve_locally};

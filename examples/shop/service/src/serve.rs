@@ -1,7 +1,7 @@
 //! Listening, and stopping without losing what is under way.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +84,14 @@ impl Running {
 /// The port is taken, or not ours to take.
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
+}
+
+/// Serves `router` on a free port that this machine alone can reach, until `stop`.
+///
+/// # Errors
+/// No port is free.
+pub async fn serve_locally(name: &'static str, router: Router, stop: &Stop) -> io::Result<Running> {
+    serve(name, listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?, router, stop)
 }
 
 /// Serves `router` until `stop`, then for as long as that allows what is under way.

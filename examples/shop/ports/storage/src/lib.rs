@@ -152,11 +152,25 @@ impl Database {
         Ok(())
     }
 
-    /// Closes every connection, after what is under way. SQLite then folds its write-ahead log
-    /// into the file.
+    /// Closes every connection, after what is under way, however long that takes: who cannot wait
+    /// for it sets a limit. Whoever comes from now on gets [`Error::Unavailable`]. SQLite folds
+    /// its write-ahead log into the file at the end.
     pub async fn close(&self) {
-        self.writers.close().await;
-        self.readers.close().await;
+        close(&self.writers).await;
+        close(&self.readers).await;
+    }
+}
+
+/// What sqlx 0.8 promises of `Pool::close` and does not keep: where some connections are idle, it
+/// returns while others are at work, and one that comes back just then stays open until it is
+/// closed once more. <https://github.com/launchbadge/sqlx/issues/3217>
+async fn close(pool: &AnyPool) {
+    loop {
+        pool.close().await;
+        if pool.size() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::Mutex;
 use std::task::Poll;
 use std::time::Duration;
 
 use shop_storage::sqlx::{self, Row};
 use shop_storage::{Database, Error, Migration, Options};
-use tokio::sync::Barrier;
+use testbed::place::Place;
+use testbed::together;
 
 const STOCK: &[Migration] = &[Migration {
     version: 1,
@@ -23,25 +24,12 @@ const STOCK: &[Migration] = &[Migration {
           )",
 }];
 
-/// A place for one test, with whatever keeps it there.
-struct Place {
-    url: String,
-    _folder: Option<tempfile::TempDir>,
+async fn open(place: &Place) -> Database {
+    open_with(place, Options::default()).await
 }
 
-impl Place {
-    fn sqlite() -> Place {
-        let folder = tempfile::tempdir().expect("a folder");
-        Place { url: format!("sqlite://{}", folder.path().display()), _folder: Some(folder) }
-    }
-
-    async fn open(&self) -> Database {
-        self.open_with(Options::default()).await
-    }
-
-    async fn open_with(&self, options: Options) -> Database {
-        Database::open(&self.url, "inventory", STOCK, options).await.expect("a database")
-    }
+async fn open_with(place: &Place, options: Options) -> Database {
+    Database::open(place.url(), "inventory", STOCK, options).await.expect("a database")
 }
 
 /// Writes each test once for each side.
@@ -50,7 +38,13 @@ macro_rules! sides {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $test() {
-                super::$test(super::Place::sqlite()).await;
+                super::$test(super::Place::folder()).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(super::Place::postgres().await).await;
             })*
         }
     };
@@ -70,6 +64,7 @@ sides! {
     sums_and_counts_are_integers
     two_services_in_one_place_do_not_meet
     reads_are_counted
+    closing_waits_for_what_is_under_way
 }
 
 async fn put(database: &Database, product: &str, available: i64) -> Result<(), Error> {
@@ -92,15 +87,15 @@ async fn available(database: &Database, product: &str) -> Option<i64> {
 }
 
 async fn a_change_is_there_after_its_commit(place: Place) {
-    let database = place.open().await;
+    let database = open(&place).await;
     put(&database, "tea", 7).await.expect("room for tea");
     assert_eq!(available(&database, "tea").await, Some(7));
     database.close().await;
-    assert_eq!(available(&place.open().await, "tea").await, Some(7), "after opening it again");
+    assert_eq!(available(&open(&place).await, "tea").await, Some(7), "after opening it again");
 }
 
 async fn a_change_that_is_dropped_did_not_happen(place: Place) {
-    let database = place.open().await;
+    let database = open(&place).await;
     put(&database, "tea", 7).await.expect("room for tea");
     let mut change = database.begin().await.expect("a turn");
     sqlx::query("UPDATE stock SET available = 0").execute(&mut *change).await.expect("an update");
@@ -111,7 +106,7 @@ async fn a_change_that_is_dropped_did_not_happen(place: Place) {
 
 async fn a_begin_that_is_dropped_leaves_nothing_open(place: Place) {
     let one = Options { connections: 1, ..Options::default() };
-    let database = place.open_with(one).await;
+    let database = open_with(&place, one).await;
     for polls in (0..10_usize).cycle().take(500) {
         let mut begin = pin!(database.begin());
         let mut left = polls;
@@ -128,7 +123,7 @@ async fn a_begin_that_is_dropped_leaves_nothing_open(place: Place) {
 }
 
 async fn a_name_that_is_taken_is_told_apart(place: Place) {
-    let database = place.open().await;
+    let database = open(&place).await;
     put(&database, "tea", 7).await.expect("room for tea");
     let again = put(&database, "tea", 8).await.expect_err("tea is there");
     assert!(matches!(again, Error::Taken(_)), "{again:?}");
@@ -136,7 +131,7 @@ async fn a_name_that_is_taken_is_told_apart(place: Place) {
 }
 
 async fn the_database_guards_its_own_rules(place: Place) {
-    let database = place.open().await;
+    let database = open(&place).await;
     let negative = put(&database, "tea", -1).await.expect_err("a check");
     assert!(matches!(negative, Error::Rule(_)), "{negative:?}");
     let mut change = database.begin().await.expect("a turn");
@@ -149,27 +144,20 @@ async fn the_database_guards_its_own_rules(place: Place) {
 }
 
 async fn migrations_run_once_also_when_many_open_at_once(place: Place) {
-    let place = Arc::new(place);
-    let together = Arc::new(Barrier::new(4));
-    let opened: Vec<_> = (0..4)
-        .map(|_| {
-            let (place, together) = (Arc::clone(&place), Arc::clone(&together));
-            tokio::spawn(async move {
-                together.wait().await;
-                place.open().await
-            })
-        })
-        .collect();
-    for (number, database) in opened.into_iter().enumerate() {
-        let database = database.await.expect("no panic");
+    let opening = (0..4).map(|_| {
+        let url = place.url().to_owned();
+        async move { Database::open(&url, "inventory", STOCK, Options::default()).await }
+    });
+    for (number, database) in together(opening).await.into_iter().enumerate() {
+        let database = database.expect("a database");
         put(&database, &format!("tea {number}"), 1).await.expect("a table");
     }
 }
 
 async fn a_changed_migration_is_refused(place: Place) {
-    place.open().await.close().await;
+    open(&place).await.close().await;
     let changed = [Migration { sql: "CREATE TABLE other (a BIGINT)", ..STOCK[0] }];
-    let refused = Database::open(&place.url, "inventory", &changed, Options::default())
+    let refused = Database::open(place.url(), "inventory", &changed, Options::default())
         .await
         .expect_err("another schema");
     assert!(matches!(refused, Error::Migration { .. }), "{refused:?}");
@@ -177,9 +165,9 @@ async fn a_changed_migration_is_refused(place: Place) {
 
 async fn who_waits_for_a_lock_gets_an_end(place: Place) {
     let patience = Duration::from_millis(200);
-    let database = place.open_with(Options { patience, ..Options::default() }).await;
+    let database = open_with(&place, Options { patience, ..Options::default() }).await;
     put(&database, "tea", 7).await.expect("room for tea");
-    let other = place.open_with(Options { patience, ..Options::default() }).await;
+    let other = open_with(&place, Options { patience, ..Options::default() }).await;
     let mut holder = database.begin().await.expect("a turn");
     let lock =
         format!("SELECT available FROM stock WHERE product = 'tea'{}", database.for_update());
@@ -200,36 +188,29 @@ async fn who_waits_for_a_lock_gets_an_end(place: Place) {
 }
 
 async fn conditional_updates_of_one_row_never_oversell(place: Place) {
-    let database = place.open().await;
+    let database = open(&place).await;
     put(&database, "tea", 20).await.expect("room for tea");
-    let together = Arc::new(Barrier::new(40));
-    let buyers: Vec<_> = (0..40)
-        .map(|_| {
-            let (database, together) = (database.clone(), Arc::clone(&together));
-            tokio::spawn(async move {
-                together.wait().await;
-                let mut change = database.begin().await.expect("a turn");
-                let sold = sqlx::query(
-                    "UPDATE stock SET available = available - 1
-                     WHERE product = 'tea' AND available >= 1",
-                )
-                .execute(&mut *change)
-                .await
-                .expect("an update");
-                change.commit().await.expect("a commit");
-                sold.rows_affected()
-            })
-        })
-        .collect();
-    let mut sold = 0;
-    for buyer in buyers {
-        sold += buyer.await.expect("no panic");
-    }
+    let buying = (0..40).map(|_| {
+        let database = database.clone();
+        async move {
+            let mut change = database.begin().await.expect("a turn");
+            let sold = sqlx::query(
+                "UPDATE stock SET available = available - 1
+                 WHERE product = 'tea' AND available >= 1",
+            )
+            .execute(&mut *change)
+            .await
+            .expect("an update");
+            change.commit().await.expect("a commit");
+            sold.rows_affected()
+        }
+    });
+    let sold: u64 = together(buying).await.into_iter().sum();
     assert_eq!((sold, available(&database, "tea").await), (20, Some(0)));
 }
 
 async fn every_integer_and_every_text_comes_back_as_it_was(place: Place) {
-    let database = place.open().await;
+    let database = open(&place).await;
     for (text, number) in [("", 0), ("Käse 🧀 'quoted' \\ \"", i64::MAX), ("a\nb\tc", 1 << 53)] {
         put(&database, text, number).await.expect("room");
         let row = sqlx::query("SELECT product, available FROM stock WHERE product = $1")
@@ -242,7 +223,7 @@ async fn every_integer_and_every_text_comes_back_as_it_was(place: Place) {
 }
 
 async fn sums_and_counts_are_integers(place: Place) {
-    let database = place.open().await;
+    let database = open(&place).await;
     let totals = || {
         sqlx::query_as::<_, (i64, i64, i64)>(
             "SELECT COUNT(*), CAST(COALESCE(SUM(available), 0) AS BIGINT),
@@ -257,18 +238,54 @@ async fn sums_and_counts_are_integers(place: Place) {
 }
 
 async fn two_services_in_one_place_do_not_meet(place: Place) {
-    let inventory = place.open().await;
+    let inventory = open(&place).await;
     put(&inventory, "tea", 7).await.expect("room");
-    let other = Database::open(&place.url, "orders", STOCK, Options::default()).await;
+    let other = Database::open(place.url(), "orders", STOCK, Options::default()).await;
     assert_eq!(available(&other.expect("a database"), "tea").await, None);
 }
 
 async fn reads_are_counted(place: Place) {
-    let database = place.open().await;
+    let database = open(&place).await;
     for _ in 0..3 {
         available(&database, "tea").await;
     }
     assert_eq!(database.reads(), 3);
+}
+
+/// Some connections are at work and some are idle: this is where sqlx alone would not wait.
+async fn closing_waits_for_what_is_under_way(place: Place) {
+    let database = open(&place).await;
+    put(&database, "tea", 7).await.expect("room for tea");
+    let pool = database.reader();
+    let idle = [pool.acquire().await, pool.acquire().await, pool.acquire().await];
+    drop(idle);
+    while pool.num_idle() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let mut question = pool.acquire().await.expect("a connection");
+    let mut change = database.begin().await.expect("a turn");
+    sqlx::query("UPDATE stock SET available = 6").execute(&mut *change).await.expect("an update");
+
+    let order = Mutex::new(Vec::new());
+    let closing = async {
+        database.close().await;
+        order.lock().expect("whole").push("closed");
+    };
+    let working = async {
+        while database.begin().await.is_ok() {}
+        // It is closing. Long enough for one that does not wait to come to its end.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        change.commit().await.expect("a commit");
+        order.lock().expect("whole").push("changed");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        sqlx::query("SELECT 1").execute(&mut *question).await.expect("an answer");
+        order.lock().expect("whole").push("asked");
+        drop(question);
+    };
+    tokio::join!(closing, working);
+    assert_eq!(*order.lock().expect("whole"), ["changed", "asked", "closed"]);
+    assert_eq!(database.reader().size(), 0, "nobody is connected any more");
+    assert_eq!(available(&open(&place).await, "tea").await, Some(6));
 }
 
 #[tokio::test]

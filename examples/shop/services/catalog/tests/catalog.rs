@@ -1,8 +1,5 @@
 //! The catalogue, asked over HTTP by its own client, on each pair of ports.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-
 use http::Method;
 use shop_cache::Cache;
 use shop_catalog::Catalog;
@@ -11,29 +8,34 @@ use shop_contracts::id::ProductId;
 use shop_contracts::money::Price;
 use shop_contracts::{Kind, Money, Peer, Problem};
 use shop_flags::{FaultCatalogDb, Flags, PatternCache};
-use shop_service::{Running, Stop, listen, serve};
-use tokio::sync::Barrier;
+use shop_service::{Running, Stop, serve_locally};
+use testbed::place::Place;
+use testbed::redis::Redis;
+use testbed::together;
 
-/// Where a test's catalogue keeps its data, and what keeps that there.
-struct Place {
-    storage: String,
-    cache: String,
-    _held: Box<dyn std::any::Any + Send>,
+/// Where a test's catalogue keeps its rows, and where its copies.
+struct Ports {
+    storage: Place,
+    /// In memory where there is none.
+    cache: Option<Redis>,
 }
 
-impl Place {
-    async fn embedded() -> Place {
-        let folder = tempfile::tempdir().expect("a folder");
-        let storage = format!("sqlite://{}", folder.path().display());
-        Place { storage, cache: "memory:".into(), _held: Box::new(folder) }
+impl Ports {
+    async fn embedded() -> Ports {
+        Ports { storage: Place::folder(), cache: None }
     }
 
-    async fn redis() -> Place {
-        let embedded = Place::embedded().await;
-        let redis = testbed::redis::private().await.expect("a Redis");
-        let cache = redis.url().to_owned();
-        Place { cache, _held: Box::new((embedded._held, redis)), ..embedded }
+    async fn redis() -> Ports {
+        Ports { storage: Place::folder(), cache: Some(redis().await) }
     }
+
+    async fn postgres() -> Ports {
+        Ports { storage: Place::postgres().await, cache: Some(redis().await) }
+    }
+}
+
+async fn redis() -> Redis {
+    testbed::redis::private().await.unwrap_or_else(|missing| panic!("{missing}"))
 }
 
 struct Shop {
@@ -42,17 +44,18 @@ struct Shop {
     tea: Product,
     _running: Running,
     _stop: Stop,
-    _place: Place,
+    _ports: Ports,
 }
 
 impl Shop {
-    async fn open(place: Place) -> Shop {
+    async fn open(ports: Ports) -> Shop {
         let flags = Flags::default();
-        let cache = Cache::open(&place.cache, shop_cache::Options::default()).expect("a cache");
-        let catalog = Catalog::open(&place.storage, cache, flags.clone()).await.expect("opens");
+        let cache = ports.cache.as_ref().map_or("memory:", Redis::url);
+        let cache = Cache::open(cache, shop_cache::Options::default()).expect("a cache");
+        let catalog =
+            Catalog::open(ports.storage.url(), cache, flags.clone()).await.expect("opens");
         let stop = Stop::default();
-        let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("a port");
-        let running = serve("catalog", listener, catalog.router(), &stop).expect("it serves");
+        let running = serve_locally("catalog", catalog.router(), &stop).await.expect("a port");
         let client = Client(Peer::new("catalog", running.url()));
         let tea = product("Green tea", "tea", 1290);
         let list = List {
@@ -65,7 +68,7 @@ impl Shop {
             ],
         };
         client.take_in(&list).await.expect("taken in");
-        Shop { catalog: client, flags, tea, _running: running, _stop: stop, _place: place }
+        Shop { catalog: client, flags, tea, _running: running, _stop: stop, _ports: ports }
     }
 
     async fn loads(&self) -> u64 {
@@ -96,16 +99,18 @@ fn price(cents: i64) -> Price {
     Price::try_from(Money::euros(cents)).expect("a price")
 }
 
+/// Writes each test once for each pair of ports.
 macro_rules! places {
     ($($test:ident)*) => {
         places! { @place embedded $($test)* }
         places! { @place redis $($test)* }
+        places! { @place postgres $($test)* }
     };
     (@place $place:ident $($test:ident)*) => {
         mod $place {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                super::$test(super::Shop::open(super::Place::$place().await).await).await;
+                super::$test(super::Shop::open(super::Ports::$place().await).await).await;
             })*
         }
     };
@@ -161,20 +166,11 @@ async fn a_new_price_is_seen_at_once(shop: Shop) {
 
 async fn the_hot_product_is_loaded_once(shop: Shop) {
     shop.flags.set(FaultCatalogDb::Slow);
-    let together = Arc::new(Barrier::new(50));
-    let readers: Vec<_> = (0..50)
-        .map(|_| {
-            let (catalog, id, together) =
-                (shop.catalog.clone(), shop.tea.id, Arc::clone(&together));
-            tokio::spawn(async move {
-                together.wait().await;
-                catalog.product(id).await.expect("tea")
-            })
-        })
-        .collect();
-    for reader in readers {
-        reader.await.expect("no panic");
-    }
+    let readers = (0..50).map(|_| {
+        let (catalog, id) = (shop.catalog.clone(), shop.tea.id);
+        async move { catalog.product(id).await.expect("tea") }
+    });
+    together(readers).await;
     assert_eq!(shop.loads().await, 1);
 }
 

@@ -44,7 +44,6 @@
 mod routes;
 mod store;
 mod tell;
-mod turns;
 
 use std::time::Duration;
 
@@ -52,9 +51,8 @@ use axum::Router;
 use shop_contracts::users;
 use shop_flags::Flags;
 use shop_outside::mail::Server;
+use shop_service::turns::Turns;
 use shop_storage::{Database, Migration, Options};
-
-use crate::turns::Turns;
 
 const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,

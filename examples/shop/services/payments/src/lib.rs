@@ -16,7 +16,6 @@
 //! - `routes`: the HTTP API, as the contract says it.
 //! - `payment`: those steps, and what to do with an outcome that is not known.
 //! - `provider`: the provider as this service sees it: with an end to every call.
-//! - `turns`: one at a time for each order.
 //! - `store`: the rows.
 //!
 //! # When something stalls or dies
@@ -30,18 +29,17 @@ mod payment;
 mod provider;
 mod routes;
 mod store;
-mod turns;
 
 use std::time::Duration;
 
 use axum::Router;
 use shop_flags::Flags;
 use shop_outside::payment::Provider;
+use shop_service::turns::Turns;
 use shop_storage::{Database, Error, Migration, Options};
 
 use crate::provider::Counter;
 use crate::store::Store;
-use crate::turns::Turns;
 
 const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,

@@ -2,8 +2,6 @@
 
 mod catalog;
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::Method;
@@ -11,21 +9,11 @@ use shop_carts::Carts;
 use shop_contracts::carts::{Cart, Client, Line, MOST_LINES};
 use shop_contracts::id::{CustomerId, ProductId};
 use shop_contracts::{Kind, Money, Peer, Problem, Quantity};
-use shop_service::{Stop, listen, serve};
-use tokio::sync::Barrier;
+use shop_service::{Stop, serve_locally};
+use testbed::place::Place;
+use testbed::together;
 
 use crate::catalog::Catalog;
-
-/// Where a test keeps its data.
-struct Place {
-    url: String,
-    _folder: tempfile::TempDir,
-}
-
-fn place() -> Place {
-    let folder = tempfile::tempdir().expect("a folder");
-    Place { url: format!("sqlite://{}", folder.path().display()), _folder: folder }
-}
 
 struct World {
     client: Client,
@@ -37,9 +25,9 @@ struct World {
 
 impl World {
     async fn new() -> World {
-        let (stop, place, catalog) = (Stop::default(), place(), Catalog::default());
+        let (stop, place, catalog) = (Stop::default(), Place::chosen().await, Catalog::default());
         let played = start("catalog", catalog.router(), &stop).await;
-        let carts = Carts::open(&place.url, shop_contracts::catalog::Client(played)).await;
+        let carts = Carts::open(place.url(), shop_contracts::catalog::Client(played)).await;
         let carts = carts.expect("a database");
         let client = Client(start("carts", carts.router(), &stop).await);
         World { client, catalog, ada: CustomerId::new(), _stop: stop, _place: place }
@@ -62,29 +50,12 @@ impl World {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        let together = Arc::new(Barrier::new(products.len()));
-        let tasks: Vec<_> = products
-            .iter()
-            .map(|&product| {
-                let together = Arc::clone(&together);
-                let work = work(self.client.clone(), self.ada, product);
-                tokio::spawn(async move {
-                    together.wait().await;
-                    work.await
-                })
-            })
-            .collect();
-        let mut done = Vec::new();
-        for task in tasks {
-            done.push(task.await.expect("a task that ends"));
-        }
-        done
+        together(products.iter().map(|&product| work(self.client.clone(), self.ada, product))).await
     }
 }
 
 async fn start(name: &'static str, router: Router, stop: &Stop) -> Peer {
-    let listener = listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
-    let running = serve(name, listener, router, stop).expect("it listens");
+    let running = serve_locally(name, router, stop).await.expect("a port");
     Peer::new(name, running.url())
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use shop_contracts::id::{OrderId, ProductId};
 use shop_contracts::inventory::{Books, Client, State};
 use shop_contracts::{Kind, Problem};
-use tokio::sync::Barrier;
+use testbed::together;
 use tokio::task::JoinSet;
 
 use crate::world::{World, wanted};
@@ -19,21 +19,7 @@ where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    let together = Arc::new(Barrier::new(TASKS));
-    let tasks: Vec<_> = (0..TASKS)
-        .map(|task| {
-            let (together, work) = (Arc::clone(&together), work(task, client.clone()));
-            tokio::spawn(async move {
-                together.wait().await;
-                work.await
-            })
-        })
-        .collect();
-    let mut done = Vec::with_capacity(TASKS);
-    for task in tasks {
-        done.push(task.await.expect("a task that ends"));
-    }
-    done
+    together((0..TASKS).map(|task| work(task, client.clone()))).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

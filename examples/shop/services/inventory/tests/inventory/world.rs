@@ -6,18 +6,8 @@ use shop_contracts::id::ProductId;
 use shop_contracts::inventory::{Client, Delivery, Line, Wanted};
 use shop_contracts::{Peer, Problem, Quantity};
 use shop_inventory::Inventory;
-use shop_service::{Running, Stop, listen, serve};
-
-/// Where a test keeps its data.
-pub(crate) struct Place {
-    pub(crate) url: String,
-    _folder: tempfile::TempDir,
-}
-
-pub(crate) fn place() -> Place {
-    let folder = tempfile::tempdir().expect("a folder");
-    Place { url: format!("sqlite://{}", folder.path().display()), _folder: folder }
-}
+use shop_service::{Running, Stop, serve_locally};
+use testbed::place::Place;
 
 pub(crate) struct World {
     pub(crate) client: Client,
@@ -28,7 +18,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> World {
-        let (stop, place) = (Stop::default(), place());
+        let (stop, place) = (Stop::default(), Place::chosen().await);
         let (client, running) = start(&stop, &place).await;
         World { client, stop, running: Some(running), place }
     }
@@ -62,9 +52,8 @@ impl World {
 }
 
 async fn start(stop: &Stop, place: &Place) -> (Client, Running) {
-    let inventory = Inventory::open(&place.url).await.expect("a database");
-    let listener = listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
-    let running = serve("inventory", listener, inventory.router(), stop).expect("it listens");
+    let inventory = Inventory::open(place.url()).await.expect("a database");
+    let running = serve_locally("inventory", inventory.router(), stop).await.expect("a port");
     (Client(Peer::new("inventory", running.url())), running)
 }
 

@@ -3,7 +3,6 @@
 mod users;
 mod world;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -12,7 +11,7 @@ use shop_contracts::id::{CustomerId, OrderId};
 use shop_contracts::notifications::{Notification, State};
 use shop_contracts::{Kind, Money, Problem};
 use shop_flags::FaultEmail;
-use tokio::sync::Barrier;
+use testbed::together;
 
 use crate::world::{World, confirmation};
 
@@ -60,20 +59,13 @@ async fn asked_twice_it_is_sent_once() {
 async fn who_asks_while_it_is_sent_waits_for_the_outcome() {
     let world = World::new(Duration::from_millis(50)).await;
     let orders = [OrderId::new(), OrderId::new()];
-    let together = Arc::new(Barrier::new(32));
-    let tasks: Vec<_> = (0..32)
-        .map(|task| {
-            let (client, together) = (world.client.clone(), Arc::clone(&together));
-            let (order, confirmation) = (orders[task % 2], confirmation(world.ada));
-            tokio::spawn(async move {
-                together.wait().await;
-                client.confirm(order, &confirmation).await
-            })
-        })
-        .collect();
-    for task in tasks {
-        let told = task.await.expect("a task that ends").expect("told");
-        assert_eq!(told.state, State::Sent);
+    let asking = (0..32).map(|task| {
+        let (client, order) = (world.client.clone(), orders[task % 2]);
+        let confirmation = confirmation(world.ada);
+        async move { client.confirm(order, &confirmation).await }
+    });
+    for told in together(asking).await {
+        assert_eq!(told.expect("told").state, State::Sent);
     }
     assert_eq!(world.mail.sent().len(), 2, "one for each order");
 }
@@ -206,21 +198,12 @@ async fn of_many_processes_one_sends() {
     for _ in 0..5 {
         let order = OrderId::new();
         let before = world.mail.sent().len();
-        let together = Arc::new(Barrier::new(processes.len()));
-        let tasks: Vec<_> = processes
-            .iter()
-            .map(|client| {
-                let (client, together) = (client.clone(), Arc::clone(&together));
-                let confirmation = confirmation(world.ada);
-                tokio::spawn(async move {
-                    together.wait().await;
-                    client.confirm(order, &confirmation).await
-                })
-            })
-            .collect();
-        for task in tasks {
-            let told = task.await.expect("a task that ends").expect("told");
-            assert_ne!(told.state, State::Failed);
+        let asking = processes.iter().map(|client| {
+            let (client, confirmation) = (client.clone(), confirmation(world.ada));
+            async move { client.confirm(order, &confirmation).await }
+        });
+        for told in together(asking).await {
+            assert_ne!(told.expect("told").state, State::Failed);
         }
         assert_eq!(world.mail.sent().len(), before + 1);
         world.until(order, State::Sent).await;

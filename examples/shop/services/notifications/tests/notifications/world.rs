@@ -9,20 +9,10 @@ use shop_contracts::{Money, Peer, users};
 use shop_flags::Flags;
 use shop_notifications::Notifications;
 use shop_outside::mail::Server;
-use shop_service::{Stop, listen, serve};
+use shop_service::{Stop, serve_locally};
+use testbed::place::Place;
 
 use crate::users::Users;
-
-/// Where a test keeps its data.
-pub(crate) struct Place {
-    pub(crate) url: String,
-    _folder: tempfile::TempDir,
-}
-
-pub(crate) fn place() -> Place {
-    let folder = tempfile::tempdir().expect("a folder");
-    Place { url: format!("sqlite://{}", folder.path().display()), _folder: folder }
-}
 
 pub(crate) struct World {
     pub(crate) client: Client,
@@ -51,7 +41,7 @@ impl World {
             flags: Flags::default(),
             patience,
             stop,
-            place: place(),
+            place: Place::chosen().await,
         };
         world.client = world.another().await;
         world
@@ -62,7 +52,7 @@ impl World {
     pub(crate) async fn another(&self) -> Client {
         let users = users::Client(start("users", self.users.router(), &self.stop).await);
         let (mail, flags) = (self.mail.clone(), self.flags.clone());
-        let opened = Notifications::open(&self.place.url, users, mail, flags).await;
+        let opened = Notifications::open(self.place.url(), users, mail, flags).await;
         let service = opened.expect("a database").patience(self.patience);
         let peer = start("notifications", service.router(), &self.stop).await;
         Client(peer.patience(Duration::from_secs(60)))
@@ -81,8 +71,7 @@ impl World {
 }
 
 async fn start(name: &'static str, router: Router, stop: &Stop) -> Peer {
-    let listener = listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
-    let running = serve(name, listener, router, stop).expect("it listens");
+    let running = serve_locally(name, router, stop).await.expect("a port");
     Peer::new(name, running.url())
 }
 

@@ -1,34 +1,32 @@
 //! The same key is the same wish, however often and however much at once it is said.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use shop_contracts::Kind;
-use shop_contracts::orders::State;
-use tokio::sync::Barrier;
+use shop_contracts::orders::{Order, State};
+use shop_contracts::{Kind, Problem};
+use testbed::together;
 
 use crate::peers::{Gate, Step, Trouble};
 use crate::world::{LONG, World, address};
+
+/// Sixteen who say the same wish at once.
+async fn many(world: &World, key: &str, card: &str) -> Vec<Result<Order, Problem>> {
+    let saying = (0..16).map(|_| {
+        let (client, wish) = (world.client.clone(), world.wish(key, card));
+        async move { client.place(&wish).await }
+    });
+    together(saying).await
+}
 
 #[tokio::test]
 async fn many_who_say_it_at_once_get_one_order() {
     let world = World::new().await;
     for round in 0..10 {
         world.fill(world.tea, "tea", 1, 400);
-        let (key, barrier) = (format!("round-{round}"), Arc::new(Barrier::new(16)));
-        let saying: Vec<_> = (0..16)
-            .map(|_| {
-                let (client, barrier) = (world.client.clone(), barrier.clone());
-                let wish = world.wish(&key, "tok_ok");
-                tokio::spawn(async move {
-                    barrier.wait().await;
-                    client.place(&wish).await
-                })
-            })
-            .collect();
+        let key = format!("round-{round}");
         let mut orders = Vec::new();
-        for said in saying {
-            let order = said.await.expect("no panic").expect("confirmed");
+        for said in many(&world, &key, "tok_ok").await {
+            let order = said.expect("confirmed");
             assert_eq!(order.state, State::Confirmed);
             orders.push(order.id);
         }
@@ -43,20 +41,9 @@ async fn many_who_say_it_at_once_get_one_order() {
 #[tokio::test]
 async fn many_who_say_it_at_once_are_refused_alike() {
     let world = World::new().await;
-    let barrier = Arc::new(Barrier::new(16));
-    let saying: Vec<_> = (0..16)
-        .map(|_| {
-            let (client, barrier) = (world.client.clone(), barrier.clone());
-            let wish = world.wish("one", "tok_declined");
-            tokio::spawn(async move {
-                barrier.wait().await;
-                client.place(&wish).await
-            })
-        })
-        .collect();
     let mut problems = Vec::new();
-    for said in saying {
-        problems.push(said.await.expect("no panic").expect_err("declined"));
+    for said in many(&world, "one", "tok_declined").await {
+        problems.push(said.expect_err("declined"));
     }
     problems.dedup();
     assert_eq!(problems.len(), 1, "{problems:?}");

@@ -8,24 +8,14 @@ use shop_contracts::orders::{self, Order, Place as Wish, State};
 use shop_contracts::{Money, Peer, Problem, Quantity};
 use shop_contracts::{carts, inventory, notifications, payments};
 use shop_orders::{Orders, Pace};
-use shop_service::{Stop, listen, serve};
+use shop_service::{Stop, serve_locally};
+use testbed::place::Place;
 use tokio::time::{sleep, timeout};
 
 use crate::peers::Peers;
 
 /// Longer than anything takes on a busy machine.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
-
-/// Where a test keeps its database.
-pub(crate) struct Place {
-    pub(crate) url: String,
-    _folder: tempfile::TempDir,
-}
-
-pub(crate) fn place() -> Place {
-    let folder = tempfile::tempdir().expect("a folder");
-    Place { url: format!("sqlite://{}", folder.path().display()), _folder: folder }
-}
 
 /// The service under test. It stops when this is dropped.
 pub(crate) struct World {
@@ -49,9 +39,8 @@ impl World {
 
     /// Others are given up after `patience`, and a wish that is said again waits for `wait`.
     pub(crate) async fn with(patience: Duration, wait: Duration) -> World {
-        let (peers, place, stop) = (Peers::default(), place(), Stop::default());
-        let listener = listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
-        let played = serve("played", listener, peers.router(), &stop).expect("an address");
+        let (peers, place, stop) = (Peers::default(), Place::chosen().await, Stop::default());
+        let played = serve_locally("played", peers.router(), &stop).await.expect("a port");
         let mut world = World {
             peers,
             // Nobody answers there; the line after the next puts that right.
@@ -75,7 +64,7 @@ impl World {
     pub(crate) async fn orders(&self) -> Orders {
         let peer = |name| Peer::new(name, &*self.played).patience(self.patience);
         let orders = Orders::open(
-            &self.place.url,
+            self.place.url(),
             carts::Client(peer("carts")),
             inventory::Client(peer("inventory")),
             payments::Client(peer("payments")),
@@ -86,8 +75,7 @@ impl World {
     }
 
     async fn serve(&self, orders: Orders) -> orders::Client {
-        let listener = listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
-        let running = serve("orders", listener, orders.router(), &self.stop).expect("an address");
+        let running = serve_locally("orders", orders.router(), &self.stop).await.expect("a port");
         orders::Client(Peer::new("orders", running.url()).patience(LONG))
     }
 

@@ -8,6 +8,7 @@ use crate::world::{World, charge, instance, order};
 use shop_contracts::payments::{Books, Client, State};
 use shop_contracts::{Kind, Peer};
 use shop_flags::FaultPayment;
+use testbed::together;
 use tokio::sync::Barrier;
 use tokio::time::{sleep, timeout};
 
@@ -173,20 +174,12 @@ async fn many_who_ask_for_the_same_at_once_are_one_charge() {
     let world = World::new(QUICK, LONG).await;
     for round in 0..10 {
         let (order, charge) = (order(), charge(100, "tok_ok"));
-        let barrier = Arc::new(Barrier::new(16));
-        let asking: Vec<_> = (0..16)
-            .map(|_| {
-                let (client, barrier) = (world.client.clone(), barrier.clone());
-                let charge = charge.clone();
-                tokio::spawn(async move {
-                    barrier.wait().await;
-                    client.charge(order, &charge).await
-                })
-            })
-            .collect();
-        for asked in asking {
-            let payment = asked.await.expect("no panic").expect("charged");
-            assert_eq!(payment.state, State::Charged);
+        let asking = (0..16).map(|_| {
+            let (client, charge) = (world.client.clone(), charge.clone());
+            async move { client.charge(order, &charge).await }
+        });
+        for payment in together(asking).await {
+            assert_eq!(payment.expect("charged").state, State::Charged);
         }
         assert_eq!(world.provider.books().entries.len(), round + 1);
     }

@@ -9,18 +9,8 @@ use shop_contracts::{Money, Peer};
 use shop_flags::Flags;
 use shop_outside::payment::Provider;
 use shop_payments::Payments;
-use shop_service::{Stop, listen, serve};
-
-/// Where a test keeps its database.
-pub(crate) struct Place {
-    pub(crate) url: String,
-    _folder: tempfile::TempDir,
-}
-
-pub(crate) fn place() -> Place {
-    let folder = tempfile::tempdir().expect("a folder");
-    Place { url: format!("sqlite://{}", folder.path().display()), _folder: folder }
-}
+use shop_service::{Stop, serve_locally};
+use testbed::place::Place;
 
 /// The service under test. It stops when this is dropped.
 pub(crate) struct World {
@@ -34,7 +24,8 @@ pub(crate) struct World {
 impl World {
     /// A provider that takes `latency`, and is given up after `patience`.
     pub(crate) async fn new(latency: Duration, patience: Duration) -> World {
-        let (place, provider, flags) = (place(), Provider::new(latency), Flags::default());
+        let place = Place::chosen().await;
+        let (provider, flags) = (Provider::new(latency), Flags::default());
         let (client, stop) = instance(&place, &provider, &flags, patience).await;
         World { client, provider, flags, place, _stop: stop }
     }
@@ -47,11 +38,10 @@ pub(crate) async fn instance(
     flags: &Flags,
     patience: Duration,
 ) -> (Client, Stop) {
-    let payments = Payments::open(&place.url, provider.clone(), flags.clone()).await;
+    let payments = Payments::open(place.url(), provider.clone(), flags.clone()).await;
     let payments = payments.expect("a database").patience(patience);
     let stop = Stop::default();
-    let listener = listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
-    let running = serve("payments", listener, payments.router(), &stop).expect("an address");
+    let running = serve_locally("payments", payments.router(), &stop).await.expect("a port");
     let peer = Peer::new("payments", running.url()).patience(Duration::from_secs(60));
     (Client(peer), stop)
 }

@@ -1,4 +1,9 @@
 //! One at a time for each order, within this process.
+//!
+//! A refund that overtakes a charge still under way would find nothing to give back; of two who
+//! ask for the same mail, the second would hear nothing of what comes of the first. Here they wait
+//! for each other. Between processes nobody waits: there the conditional updates of a service's
+//! store decide, and must do so by themselves.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,13 +13,15 @@ use tokio::sync::OwnedMutexGuard;
 
 type Turn = Arc<tokio::sync::Mutex<()>>;
 
-/// Whose turn it is, by order.
+/// Whose turn it is, by order. Clones know of each other.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Turns(Arc<Mutex<HashMap<OrderId, Turn>>>);
+pub struct Turns(Arc<Mutex<HashMap<OrderId, Turn>>>);
 
 impl Turns {
-    /// Waits for the order's turn, which ends when what is returned is dropped.
-    pub(crate) async fn take(&self, order: OrderId) -> OwnedMutexGuard<()> {
+    /// Waits for the order's turn, first come, first served, however long the one before takes:
+    /// who has it should not wait for others without a time limit. It ends when what is returned
+    /// is dropped.
+    pub async fn take(&self, order: OrderId) -> OwnedMutexGuard<()> {
         self.of(order).lock_owned().await
     }
 
@@ -38,6 +45,7 @@ mod tests {
         let (ours, others) = (OrderId::new(), OrderId::new());
         let turn = turns.take(ours).await;
         assert!(turns.of(ours).try_lock().is_err());
+        assert!(turns.clone().of(ours).try_lock().is_err(), "a clone knows of it");
         let other = turns.take(others).await;
         drop(turn);
         assert!(turns.of(ours).try_lock().is_ok());
