@@ -122,7 +122,7 @@ async fn main() -> Result<()> {
     page::title("catalogue hits · the gateway, and Express + ioredis + opossum");
     page::note(redis.origin());
     page::note(format_args!(
-        "{CONNECTIONS} connections, {ROUNDS} rounds of {} s each, alternating; Zipf 1.0 over {} products",
+        "{CONNECTIONS} connections; {ROUNDS} rounds of {} s, alternating; Zipf 1.0, {} products",
         ROUND.as_secs(),
         page::count(PRODUCTS as u64)
     ));

@@ -21,17 +21,22 @@ use tokio::sync::Semaphore;
 #[derive(Clone)]
 pub struct Passwords {
     turn: Arc<Semaphore>,
-    room: Arc<Mutex<Vec<Block>>>,
+    room: Arc<Mutex<Room>>,
+    hashes: Arc<AtomicU64>,
+}
+
+/// Where a hash is made.
+#[derive(Default)]
+struct Room {
+    blocks: Vec<Block>,
     hashes: Arc<AtomicU64>,
 }
 
 impl Default for Passwords {
     fn default() -> Passwords {
-        Passwords {
-            turn: Arc::new(Semaphore::new(1)),
-            room: Arc::default(),
-            hashes: Arc::default(),
-        }
+        let room = Room::default();
+        let hashes = Arc::clone(&room.hashes);
+        Passwords { turn: Arc::new(Semaphore::new(1)), room: Arc::new(Mutex::new(room)), hashes }
     }
 }
 
@@ -88,15 +93,13 @@ impl Passwords {
         self.hashes.load(Ordering::Relaxed)
     }
 
-    /// For one hash.
     async fn at_turn<T, F>(&self, work: F) -> T
     where
         T: Send + 'static,
-        F: FnOnce(&mut Vec<Block>) -> T + Send + 'static,
+        F: FnOnce(&mut Room) -> T + Send + 'static,
     {
         let _turn = self.turn.acquire().await.expect("the semaphore is never closed");
         let room = Arc::clone(&self.room);
-        self.hashes.fetch_add(1, Ordering::Relaxed);
         let done = tokio::task::spawn_blocking(move || {
             work(&mut room.lock().unwrap_or_else(PoisonError::into_inner))
         });
@@ -108,19 +111,16 @@ impl Passwords {
 }
 
 /// Nothing for parameters that are out of Argon2's bounds.
-fn output(
-    password: &[u8],
-    salt: &SaltString,
-    params: &Params,
-    room: &mut Vec<Block>,
-) -> Option<Output> {
+fn output(password: &[u8], salt: &SaltString, params: &Params, room: &mut Room) -> Option<Output> {
     let argon2 = Argon2::new(argon2::Algorithm::Argon2id, Version::default(), params.clone());
     let mut bytes = [0; 64];
     let salt = salt.as_salt().decode_b64(&mut bytes).ok()?;
-    room.resize(params.block_count().max(room.len()), Block::default());
+    let needed = params.block_count().max(room.blocks.len());
+    room.blocks.resize(needed, Block::default());
     let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
     Output::init_with(length, |output| {
-        Ok(argon2.hash_password_into_with_memory(password, salt, output, &mut room[..])?)
+        room.hashes.fetch_add(1, Ordering::Relaxed);
+        Ok(argon2.hash_password_into_with_memory(password, salt, output, &mut room.blocks[..])?)
     })
     .ok()
 }

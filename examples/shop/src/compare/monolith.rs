@@ -2,7 +2,6 @@
 //! the shop now. Both meet the same payment provider, which takes 1 s, and the same mail server,
 //! which takes 2 s; both answer when the customer has been told.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use shop_contracts::orders::{Order, State};
 use shop_contracts::{Peer, Problem};
 use shop_outside::{mail, payment, supplier};
 use shop_service::token::Tokens;
-use shop_service::{Running, Stop, listen, serve};
+use shop_service::{Running, Stop, serve_locally};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -86,6 +85,7 @@ pub async fn compare(run: &Run) -> Result<()> {
     )?;
     let mut invariants = books::audit(&shop.peers).await?;
     invariants.push(before.audit().await?);
+    before.monolith.close().await;
     before.stop.now();
     before.running.stopped().await;
     shop.close().await;
@@ -114,9 +114,8 @@ impl Before {
         let mail = mail::Server::default();
         let monolith = Monolith::open(&place.storage, provider.clone(), mail, tokens).await?;
         monolith.seed(&supplier::list(seed, PRODUCTS)).await?;
-        let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let stop = Stop::default();
-        let running = serve("monolith", listener, monolith.router(), &stop)?;
+        let running = serve_locally("monolith", monolith.router(), &stop).await?;
         Ok(Before { monolith, provider, running, stop })
     }
 
