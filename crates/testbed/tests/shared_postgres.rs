@@ -72,7 +72,7 @@ async fn lesson() {
     }
 
     let origin = postgres.origin().to_string();
-    assert!(origin.ends_with("· shared, from DATABASE_URL · a database of its own"), "{origin}");
+    assert!(origin.ends_with("· shared, from DATABASE_URL · own database"), "{origin}");
     assert!((postgres.pid(), postgres.room()) == (None, None));
     for refused in [postgres.kill().await, postgres.restart().await, postgres.stop_process().await]
     {

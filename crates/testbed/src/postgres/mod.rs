@@ -175,7 +175,7 @@ impl Postgres {
         })?;
         let target = database.target();
         let origin = match shared {
-            true => format!("{} · a database of its own", server.origin),
+            true => format!("{} · own database", server.origin),
             false => server.origin.clone(),
         };
         let url = target.render();

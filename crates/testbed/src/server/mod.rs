@@ -304,7 +304,7 @@ fn from_kept(recipe: &Recipe) -> Result<Provided, Refusal> {
     })?;
     let version = kept.version;
     let kept::Record { url, pid, .. } = kept.record;
-    let origin = format!("{version} · kept by `{}` · process {pid}", recipe.order("up"));
+    let origin = format!("{version} · kept by `cargo lab up` · process {pid}");
     Ok(Provided { step: Step::Kept, url, origin, holder: Holder::Others })
 }
 
