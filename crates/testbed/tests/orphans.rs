@@ -207,19 +207,32 @@ fn no_process_of_a_frozen_postgres_is_left_after_its_owner_was_killed() {
 #[test]
 fn nothing_is_left_of_a_postgres_whenever_its_owner_was_killed() {
     let rooms = rooms();
-    let kept = tempfile::tempdir().unwrap();
-    for round in 0..2 * ROUNDS_OF_POSTGRES {
-        // With the copy of a data directory, and without one, when it has to be made first.
-        let fresh = tempfile::tempdir().unwrap();
-        let state = if round % 2 == 0 { kept.path() } else { fresh.path() };
+    let killed_after = |time: Duration, state: &Path| {
         let mut owner = act("postgres", rooms.path()).env("TESTBED_STATE", state).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(20) * round);
+        std::thread::sleep(time);
         owner.kill().unwrap();
         owner.wait().unwrap();
         let nothing = || workers(rooms.path()) == 0 && empty(rooms.path());
         eventually("nothing is left", nothing);
         std::thread::sleep(Duration::from_millis(20));
         eventually("nothing has come back", nothing);
+    };
+
+    // When a data directory has to be made first, which takes about a second.
+    for round in 0..ROUNDS_OF_POSTGRES {
+        let fresh = tempfile::tempdir().unwrap();
+        killed_after(Duration::from_millis(50) * round, fresh.path());
+    }
+    // When it is copied, which is most of a tenth of a second.
+    let kept = tempfile::tempdir().unwrap();
+    let mut owner =
+        act("postgres", rooms.path()).env("TESTBED_STATE", kept.path()).spawn().unwrap();
+    let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("ready ")));
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    for round in 0..3 * ROUNDS_OF_POSTGRES {
+        killed_after(Duration::from_millis(2) * round, kept.path());
     }
 }
 

@@ -160,6 +160,9 @@ fn secret(room: &Room<'_>, password: &str) -> io::Result<PathBuf> {
 /// which would go on for a moment after our death, in a room that is being removed.
 fn copy(from: &Path, to: &Path, owner: Option<&Account>) -> io::Result<u64> {
     fs::DirBuilder::new().mode(0o700).create(to)?;
+    // Before there is anything in it: from a folder of root's, the supervisor, which is the
+    // owner and not root, could remove nothing if we died now.
+    give(to, owner)?;
     let mut size = 0;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -171,7 +174,6 @@ fn copy(from: &Path, to: &Path, owner: Option<&Account>) -> io::Result<u64> {
             give(&to, owner)?;
         }
     }
-    give(to, owner)?;
     Ok(size)
 }
 
