@@ -8,9 +8,10 @@ use shop_catalog::Catalog;
 use shop_contracts::Peers;
 use shop_inventory::Inventory;
 use shop_notifications::Notifications;
-use shop_orders::{Orders, Recovered};
+use shop_orders::Orders;
 use shop_payments::Payments;
 use shop_users::Users;
+use tokio::task::JoinHandle;
 
 use crate::place::Place;
 use crate::whole::Setup;
@@ -38,24 +39,10 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Whether there may be something that an earlier run left under way.
-    pub fn recovers(&self) -> bool {
-        self.orders.is_some()
-    }
-
-    /// Brings to its end what an earlier run left under way. Before it is served, and when those
-    /// whom it asks can be asked.
-    ///
-    /// # Errors
-    /// Its database does not answer.
-    pub async fn recover(&self) -> Result<()> {
-        if let Some(orders) = &self.orders {
-            let done = orders.recover().await?;
-            if done != Recovered::default() {
-                tracing::warn!(?done, "went on with the orders of an earlier run");
-            }
-        }
-        Ok(())
+    /// Brings to its end what an earlier run left under way, and what is left later, until the task
+    /// is aborted. To be called before the service is served.
+    pub fn tend(&self) -> Option<JoinHandle<()>> {
+        self.orders.as_ref().map(|orders| tokio::spawn(orders.tend()))
     }
 }
 
@@ -98,7 +85,7 @@ impl Part<'_> {
         match opened.await.with_context(|| format!("the service `{name}` cannot open"))? {
             Some(opened) => Ok(opened),
             None => bail!(
-                "there is no service `{name}`\nnext: shop run gateway, or one of {}",
+                "there is no service `{name}`\nnext: cargo run -p shop -- run gateway, or one of {}",
                 Peers::NAMES.join(", ")
             ),
         }

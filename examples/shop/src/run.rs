@@ -37,13 +37,17 @@ impl Run {
             .find(|name| **name == self.service)
             .with_context(|| {
                 format!(
-                    "there is no service `{}`; next: shop run gateway, or {}",
+                    "there is no service `{}`; next: cargo run -p shop -- run gateway, or {}",
                     self.service,
                     Peers::NAMES.join(", ")
                 )
             })?;
+        let _alone = self.stores.alone(name)?;
         let place = self.stores.open().await?;
-        let setup = self.stores.setup(&place, self.port)?;
+        let mut setup = self.stores.setup(self.port)?;
+        if *name == *"payments" {
+            setup.provider = self.stores.provider(&place)?;
+        }
         let peers = peers(self.port);
         let router = if name == "gateway" {
             Gateway::new(peers, setup.tokens.clone(), setup.flags.clone()).router()
@@ -51,14 +55,14 @@ impl Run {
             let cache = Cache::open(&place.cache, setup.cache)?;
             let part = Part { place: &place, setup: &setup, cache: &cache, peers: &peers };
             let opened = part.open(name).await?;
-            opened.recover().await?;
+            opened.tend();
             opened.router.merge(operate::switches(&setup.flags))
         };
         let offset = Peers::NAMES.iter().position(|peer| *peer == name).map_or(0, |at| at + 1);
         let port = self.port.saturating_add(u16::try_from(offset)?);
         let address = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], port)));
         let listener = listen(address).await.with_context(|| {
-            format!("{address} cannot be had\nnext: shop run {name} --listen 127.0.0.1:0")
+            format!("{address} cannot be had\nnext: cargo run -p shop -- run {name} --listen 127.0.0.1:0")
         })?;
         let stop = Stop::default();
         let running = serve(name, listener, router, &stop)?;

@@ -1,7 +1,9 @@
 //! `shop up`: the whole shop, until Ctrl-C.
 
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -19,12 +21,21 @@ pub(crate) async fn up(Up { port, stores }: Up) -> Result<()> {
     let begun = Instant::now();
     // From the first moment, so that a Ctrl-C while the shop opens is not lost.
     let asked = asked_to_stop()?;
+    let _alone = stores.alone("shop")?;
+    let mut asked = pin!(asked);
     let place = stores.open().await?;
-    let shop = Shop::open(&place, stores.setup(&place, port)?).await?;
-    let products = shop.peers.catalog.counters().await?.products;
-    if products == 0 {
-        goods::take_in(&shop.peers, 1, PRODUCTS as usize).await?;
-    }
+    let setup = Setup { provider: stores.provider(&place)?, ..stores.setup(port)? };
+    let opening = async {
+        let shop = Shop::open(&place, setup).await?;
+        if shop.peers.catalog.counters().await?.products == 0 {
+            goods::take_in(&shop.peers, 1, PRODUCTS as usize).await?;
+        }
+        anyhow::Ok(shop)
+    };
+    let shop = tokio::select! {
+        shop = opening => shop?,
+        () = &mut asked => return Ok(()),
+    };
     tell(&shop, &place, begun.elapsed());
     asked.await;
     page::note("closing: what is under way comes to its end");
@@ -61,21 +72,48 @@ impl Stores {
         Ok(place.with_storage(self.storage.clone()).with_cache(self.cache.clone()))
     }
 
-    /// How a shop there is set up. The secret of the tokens and the payment provider's books are
-    /// files in the folder; the books only where the shop's own data last as long.
-    pub(crate) fn setup(&self, place: &Place, port: u16) -> Result<Setup> {
-        let folder = self.folder();
-        let tokens = Tokens::new(&place::secret(&folder)?);
-        let mut provider = payment::Provider::default();
-        if place.lasts() {
-            let mut name = DefaultHasher::new();
-            place.storage.hash(&mut name);
-            let file = folder.join(format!("provider-{:016x}.books", name.finish()));
-            provider = provider.with_books(&file).with_context(|| {
-                format!("cannot use the provider's books in {}", file.display())
-            })?;
+    /// How a shop there is set up. The secret of the tokens is a file in the folder.
+    pub(crate) fn setup(&self, port: u16) -> Result<Setup> {
+        let tokens = Tokens::new(&place::secret(&self.folder())?);
+        Ok(Setup { port, tokens, ..Setup::default() })
+    }
+
+    /// The payment provider, whose books are a file in the folder where the shop's own data last as
+    /// long: one for what is embedded there, one for each server.
+    pub(crate) fn provider(&self, place: &Place) -> Result<payment::Provider> {
+        let provider = payment::Provider::default();
+        if !place.lasts() {
+            return Ok(provider);
         }
-        Ok(Setup { port, tokens, provider, ..Setup::default() })
+        let name = match &self.storage {
+            None => "provider.books".into(),
+            Some(url) => {
+                let mut hasher = DefaultHasher::new();
+                url.hash(&mut hasher);
+                format!("provider-{:016x}.books", hasher.finish())
+            }
+        };
+        let file = self.folder().join(name);
+        provider.with_books(&file).with_context(|| {
+            let file = file.display();
+            format!("the payment provider's books cannot be used; next: look at {file}")
+        })
+    }
+
+    /// Keeps others off the folder: a second shop would take the first one's orders for abandoned.
+    /// Until it is dropped, or the process ends.
+    pub(crate) fn alone(&self, what: &str) -> Result<File> {
+        let folder = self.folder();
+        let context = || format!("{} cannot be used; next: --data FOLDER", folder.display());
+        fs::create_dir_all(&folder).with_context(context)?;
+        let lock = File::create(folder.join(format!("{what}.open"))).with_context(context)?;
+        lock.try_lock().with_context(|| {
+            format!(
+                "{what} is open already on {}; next: stop it, or --data FOLDER",
+                folder.display()
+            )
+        })?;
+        Ok(lock)
     }
 
     fn folder(&self) -> PathBuf {

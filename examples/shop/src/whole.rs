@@ -14,6 +14,7 @@ use shop_outside::{mail, payment};
 use shop_service::token::Tokens;
 use shop_service::{Running, Stop, here, operate, serve};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use crate::part::Part;
 use crate::place::Place;
@@ -63,6 +64,7 @@ pub struct Shop {
     pub peers: Peers,
     gateway: Running,
     services: Vec<Running>,
+    tending: Option<JoinHandle<()>>,
     close: Stop,
     stop: Stop,
 }
@@ -94,11 +96,9 @@ impl Shop {
         for (name, listener) in listeners {
             opened.push((name, listener, parts.open(name).await?));
         }
-        // Who goes on where an earlier run stopped asks the others, so it comes last.
-        opened.sort_by_key(|(_, _, service)| service.recovers());
-        let mut services = Vec::new();
+        let (mut services, mut tending) = (Vec::new(), None);
         for (name, listener, service) in opened {
-            service.recover().await?;
+            tending = tending.or(service.tend());
             let router = service.router.merge(operate::switches(&setup.flags));
             if let Some(peer) = peers.all().into_iter().find(|peer| peer.name() == name) {
                 peer.is_here(here(router.clone()));
@@ -107,7 +107,7 @@ impl Shop {
         }
         let gateway = Gateway::new(peers.clone(), setup.tokens.clone(), setup.flags.clone());
         let gateway = serve("gateway", door, gateway.router(), &close)?;
-        Ok(Shop { setup, peers, gateway, services, close, stop })
+        Ok(Shop { setup, peers, gateway, services, tending, close, stop })
     }
 
     /// The door.
@@ -124,6 +124,9 @@ impl Shop {
     /// its end; what did not is finished when the shop opens again.
     pub async fn close(self) -> bool {
         self.close.now();
+        if let Some(tending) = &self.tending {
+            tending.abort();
+        }
         let mut whole = self.gateway.stopped().await;
         self.stop.now();
         for service in self.services {
@@ -144,6 +147,9 @@ pub(crate) async fn bind(port: u16, offset: u16) -> Result<TcpListener> {
     };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     shop_service::listen(address).await.with_context(|| {
-        format!("port {port} cannot be had; next: shop up --port {}", port.saturating_add(100))
+        format!(
+            "port {port} cannot be had; next: cargo run -p shop -- up --port {}",
+            port.saturating_add(100)
+        )
     })
 }

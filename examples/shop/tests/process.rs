@@ -222,6 +222,19 @@ async fn a_day_can_be_had_as_json() {
 }
 
 #[test]
+fn a_folder_belongs_to_one_shop() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = Program::open(folder.path(), &["up"]);
+    let data = folder.path().to_str().expect("text");
+    let second = run(&["up", "--port", &ports().to_string(), "--data", data]);
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(!second.status.success() && said.contains("next: stop it, or --data"), "{said}");
+    first.signal("TERM");
+    assert!(first.ends().0.success());
+    Program::open(folder.path(), &["up"]);
+}
+
+#[test]
 fn what_goes_wrong_names_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -232,7 +245,7 @@ fn what_goes_wrong_names_what_to_do() {
     let below = file.join("below");
     let free = ports().to_string();
     for (args, said) in [
-        (vec!["up", "--port", &port, "--data", data], "next: shop up --port"),
+        (vec!["up", "--port", &port, "--data", data], "next: cargo run -p shop -- up --port"),
         (vec!["up", "--port", "65530", "--data", data], "65535"),
         (vec!["up", "--port", &free, "--data", below.to_str().expect("text")], "below"),
         (

@@ -29,7 +29,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::future;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -245,15 +245,23 @@ impl Ledger {
     /// First in the file: what is not there is not booked.
     fn write(&mut self, line: fmt::Arguments<'_>) -> Result<(), Refusal> {
         let Some(file) = &mut self.file else { return Ok(()) };
-        // In one piece, so that a process that is killed leaves a whole line or none.
-        file.write_all(format!("{line}\n").as_bytes()).map_err(|_| Refusal::OutOfOrder)
+        // In one piece, so that a process that is killed leaves a whole line or none. A full disk
+        // may take half a line, which is taken back.
+        let before = file.metadata().map_err(|_| Refusal::OutOfOrder)?.len();
+        file.write_all(format!("{line}\n").as_bytes()).map_err(|_| {
+            let _ = file.set_len(before);
+            Refusal::OutOfOrder
+        })
     }
 
     fn open(path: &Path) -> io::Result<Self> {
         let file = File::options().create(true).append(true).read(true).open(path)?;
         let mut ledger = Ledger::default();
-        for line in BufReader::new(&file).lines() {
-            let line = line?;
+        let text = io::read_to_string(&file)?;
+        // A last line that does not end was never booked: who wrote it was told so, or is dead.
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        file.set_len(whole as u64)?;
+        for line in text[..whole].lines() {
             let garbled = || io::Error::other(format!("`{line}` is no booking"));
             let mut words = line.split(' ');
             let (what, key) = (words.next(), words.next().and_then(|key| key.parse().ok()));

@@ -35,6 +35,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
+/// The request's body as it came, whatever it calls itself.
+#[derive(Clone, Debug)]
+pub struct Document(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Document {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Document, Problem> {
+        let bytes = Bytes::from_request(request, state).await;
+        bytes.map(Document).map_err(|rejection| unreadable(&rejection))
+    }
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
     let told = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = told.split(';').next().unwrap_or_default().trim();

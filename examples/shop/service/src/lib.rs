@@ -16,5 +16,5 @@ pub mod token;
 pub mod turns;
 
 pub use failure::{Answer, Failure};
-pub use input::{Body, Path, Query};
+pub use input::{Body, Document, Path, Query};
 pub use serve::{Running, Stop, here, listen, serve, serve_locally};

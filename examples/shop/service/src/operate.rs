@@ -8,11 +8,12 @@
 
 use axum::routing::get;
 use axum::{Json, Router};
-use bytes::Bytes;
 use serde_json::Value;
 use shop_contracts::{Kind, Problem};
 use shop_flags::Flags;
 use shop_storage::Database;
+
+use crate::input::Document;
 
 /// The routes for the service that keeps its data in `database`.
 pub fn routes(database: Database) -> Router {
@@ -32,7 +33,7 @@ pub fn routes(database: Database) -> Router {
 pub fn switches(flags: &Flags) -> Router {
     let (read, write) = (flags.clone(), flags.clone());
     let show = async move || Json(read.to_json());
-    let set = async move |body: Bytes| -> Result<Json<Value>, Problem> {
+    let set = async move |Document(body): Document| -> Result<Json<Value>, Problem> {
         write.merge(&body).map_err(|invalid| Problem::new(Kind::Invalid, invalid.to_string()))?;
         Ok(Json(write.to_json()))
     };

@@ -122,7 +122,7 @@ pub struct Evening {
 /// # Errors
 /// The customers could not open their accounts.
 pub async fn walk(url: &str, products: Vec<ProductId>, day: &Day) -> Result<Evening> {
-    anyhow::ensure!(!products.is_empty(), "the shop is empty\nnext: shop seed");
+    anyhow::ensure!(!products.is_empty(), "the shop is empty\nnext: cargo run -p shop -- seed");
     let customers = Customer::crowd(url, day.seed).await.context("no customers")?;
     let (customers, products) = (Arc::new(customers), Arc::new(products));
     let ended = Arc::new(Mutex::new([(); 4].map(|()| Ended::none())));

@@ -153,6 +153,13 @@ async fn books_in_a_file_outlive_the_process() {
     let new = provider.charge(&charge(4, 7, "tok_ok"), Weather::Fine).await.unwrap();
     assert_eq!(new.reference, "ch_00000003");
 
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{text}charge {} 97", Uuid::from_u128(9))).unwrap();
+    let torn = open().unwrap();
+    assert_eq!(torn.books().charged(), 1307, "half a line is no booking");
+    torn.charge(&charge(5, 11, "tok_ok"), Weather::Fine).await.unwrap();
+    assert_eq!(open().unwrap().books().charged(), 1318);
+
     std::fs::write(&file, "nonsense\n").unwrap();
     assert!(open().unwrap_err().to_string().contains("nonsense"));
 }

@@ -98,7 +98,7 @@ impl Cache {
         let side = if url == "memory:" {
             Side::Memory(Memory::new(options))
         } else {
-            let place = |_| Error::Place(url.to_owned());
+            let place = |_| Error::Place(without_password(url));
             Side::Redis {
                 aside: LeasedCache::open(url, aside(options)).map_err(place)?,
                 coalesced: Box::new(CoalescingCache::open(url, coalesced(options)).map_err(place)?),
@@ -153,6 +153,13 @@ impl Cache {
             }
         }
         Ok(())
+    }
+}
+
+fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => format!("{}://…{}", &url[..scheme], &url[at..]),
+        _ => url.to_owned(),
     }
 }
 

@@ -125,9 +125,17 @@ impl Database {
         // within a transaction that nobody ends: https://github.com/launchbadge/sqlx/issues/2054.
         let (side, writers) = (self.side, self.writers.clone());
         let begun = tokio::spawn(async move {
-            match side {
-                Side::Sqlite => writers.begin_with("BEGIN IMMEDIATE").await,
-                Side::Postgres => writers.begin().await,
+            if side == Side::Postgres {
+                return writers.begin().await;
+            }
+            match writers.begin_with("BEGIN IMMEDIATE").await {
+                // A full disk makes SQLite roll back by itself, and sqlx, whose own rollback then
+                // fails, believes in a transaction for ever. The one writer is made anew.
+                Err(sqlx::Error::InvalidSavePointStatement) => {
+                    writers.acquire().await?.close().await?;
+                    writers.begin_with("BEGIN IMMEDIATE").await
+                }
+                begun => begun,
             }
         });
         // The task does not panic; it ends early where its runtime does.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool, Executor};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 
 use crate::{Error, Options, Side};
 
@@ -86,6 +86,9 @@ async fn connect(
             let greeting = greeting.clone();
             Box::pin(async move { connection.execute(greeting.as_str()).await.map(|_| ()) })
         });
+    // A pool tries again until its patience ends, and then tells only that. One try of its own
+    // tells what is wrong.
+    AnyConnection::connect(address).await?.close().await?;
     Ok(pool.connect(address).await?)
 }
 

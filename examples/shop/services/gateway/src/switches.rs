@@ -7,10 +7,10 @@
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
-use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
 use shop_contracts::{Kind, Problem};
+use shop_service::Document;
 
 use crate::Gateway;
 
@@ -22,7 +22,10 @@ async fn show(State(gateway): State<Gateway>) -> Json<Value> {
     Json(gateway.flags.to_json())
 }
 
-async fn set(State(gateway): State<Gateway>, body: Bytes) -> Result<Json<Value>, Problem> {
+async fn set(
+    State(gateway): State<Gateway>,
+    Document(body): Document,
+) -> Result<Json<Value>, Problem> {
     // Here first: what is wrong with it is wrong everywhere.
     let refused = |invalid: shop_flags::Invalid| Problem::new(Kind::Invalid, invalid.to_string());
     gateway.flags.merge(&body).map_err(refused)?;

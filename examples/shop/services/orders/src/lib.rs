@@ -14,7 +14,7 @@
 //! A checkout runs in a task of its own: a customer who hangs up does not leave it half done. What
 //! another service did or did not do is asked, never guessed, and what cannot be learned is undone
 //! ([`Pace`] says how often). An order that could not be brought to its end keeps the state that it
-//! reached, and [`Orders::recover`] goes on from there. A stop of the process in the middle of a
+//! reached, and [`Orders::tend`] goes on from there. A stop of the process in the middle of a
 //! checkout is such a case: what is under way when a drain ends is cut.
 
 mod checkout;
@@ -23,9 +23,12 @@ mod routes;
 mod state;
 mod store;
 
+use std::time::Duration;
+
 use axum::Router;
 use shop_contracts::{carts, inventory, notifications, payments};
-use shop_storage::{Database, Error, Migration, Options};
+use shop_storage::{Database, Error, Migration, Options, now};
+use tokio::time::sleep;
 
 use crate::checkout::{Checkout, Services};
 pub use crate::checkout::{Pace, Recovered};
@@ -36,6 +39,13 @@ const MIGRATIONS: &[Migration] = &[Migration {
     description: "orders and their lines",
     sql: include_str!("../migrations/0001_orders.sql"),
 }];
+
+/// How often orders are looked after.
+const TENDING: Duration = Duration::from_secs(15);
+
+/// After how many microseconds an order that is under way has been left: a checkout that asks
+/// everybody as often as it may takes less.
+const ABANDONED: i64 = 90_000_000;
 
 /// The orders service. Clones are handles to the same.
 #[derive(Clone, Debug)]
@@ -81,16 +91,34 @@ impl Orders {
     /// It takes every order that is under way for abandoned. That is true while there is one
     /// instance, before it serves. A second instance that starts would cancel what the first is
     /// working on; the conditional updates keep each order's row whole, but the customer would
-    /// be refused for nothing. It does not run while the service does, so what is left open by a
-    /// service that was away for long waits for the next start. And it does not look at orders that
-    /// are confirmed: a crash just after may leave a customer without a mail and with a cart that
-    /// is still full. Leases, a durable queue of what is to be done, and a saga that remembers how
-    /// far it is are the answers to these; they are lessons of their own.
+    /// be refused for nothing. And it does not look at orders that are confirmed: a crash just
+    /// after may leave a customer without a mail. Leases, a durable queue of what is to be done,
+    /// and a saga that remembers how far it is are the answers to these; they are lessons of their
+    /// own.
     ///
     /// # Errors
     /// The database does not say which orders there are.
     pub async fn recover(&self) -> Result<Recovered, Error> {
-        self.checkout.recover().await
+        self.checkout.recover(i64::MAX).await
+    }
+
+    /// Recovers while the service serves: at once what an earlier run left, and from then on, again
+    /// and again, what has been under way for longer than any checkout takes, because a service or
+    /// the database was away. Until it is dropped; to be called before the service serves.
+    pub fn tend(&self) -> impl Future<Output = ()> + Send + 'static {
+        let checkout = self.checkout.clone();
+        let mut before = now();
+        async move {
+            loop {
+                match checkout.recover(before).await {
+                    Ok(done) if done == Recovered::default() => {}
+                    Ok(done) => tracing::warn!(?done, "went on with orders that were left"),
+                    Err(error) => tracing::error!(%error, "the orders cannot be looked after"),
+                }
+                sleep(TENDING).await;
+                before = now() - ABANDONED;
+            }
+        }
     }
 
     /// Its whole HTTP API; the table stands in `shop_contracts::orders`.

@@ -153,11 +153,11 @@ impl Store {
         Ok(read(&found.fetch_all(self.0.reader()).await?)?)
     }
 
-    /// Those that are under way.
-    pub(crate) async fn open(&self) -> Result<Vec<Kept>, Error> {
+    /// Those that are under way and were placed before.
+    pub(crate) async fn open(&self, before: i64) -> Result<Vec<Kept>, Error> {
         let states: Vec<_> = state::open().map(state::name).collect();
-        let found = sqlx::query(orders!("o.state IN ($1, $2, $3, $4)"));
-        let found = states.into_iter().fold(found, sqlx::query::Query::bind);
+        let found = sqlx::query(orders!("o.state IN ($1, $2, $3, $4) AND o.placed_at < $5"));
+        let found = states.into_iter().fold(found, sqlx::query::Query::bind).bind(before);
         Ok(read(&found.fetch_all(self.0.reader()).await?)?)
     }
 

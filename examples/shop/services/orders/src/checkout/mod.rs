@@ -140,8 +140,8 @@ impl Checkout {
     }
 
     /// See [`Orders::recover`](crate::Orders::recover).
-    pub(crate) async fn recover(&self) -> Result<Recovered, Error> {
-        self.way.recover().await
+    pub(crate) async fn recover(&self, before: i64) -> Result<Recovered, Error> {
+        self.way.recover(before).await
     }
 }
 

@@ -4,9 +4,14 @@ use shop_contracts::orders::{State, Took};
 use shop_service::Failure;
 use shop_storage::Error;
 
+use tokio::task::JoinSet;
+
 use super::synchronous::Synchronous;
 use crate::refusal::Refusal;
 use crate::store::Kept;
+
+/// Orders that are brought to their end at the same time.
+const AT_ONCE: usize = 8;
 
 /// What became of the orders that an earlier run left under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,20 +25,35 @@ pub struct Recovered {
 }
 
 impl Synchronous {
-    pub(super) async fn recover(&self) -> Result<Recovered, Error> {
+    /// Those that were placed before, in microseconds since 1970.
+    pub(super) async fn recover(&self, before: i64) -> Result<Recovered, Error> {
+        let mut under_way = JoinSet::new();
         let mut recovered = Recovered::default();
-        for kept in self.store.open().await? {
-            let order = kept.order.id;
-            if let Err(failure) = self.go_on(kept).await {
-                tracing::warn!(%order, %failure, "an order was not simply confirmed");
+        let mut left = self.store.open(before).await?.into_iter();
+        loop {
+            // Some at a time: most of it is waiting for others.
+            while under_way.len() < AT_ONCE
+                && let Some(kept) = left.next()
+            {
+                let this = self.clone();
+                under_way.spawn(async move { this.bring_to_its_end(kept).await });
             }
-            match self.store.order(order).await?.map(|kept| kept.order.state) {
-                Some(State::Confirmed) => recovered.confirmed += 1,
-                Some(State::Cancelled) => recovered.cancelled += 1,
+            let Some(ended) = under_way.join_next().await else { return Ok(recovered) };
+            match ended {
+                Ok(Ok(Some(State::Confirmed))) => recovered.confirmed += 1,
+                Ok(Ok(Some(State::Cancelled))) => recovered.cancelled += 1,
+                Ok(Err(error)) => return Err(error),
                 _ => recovered.open += 1,
             }
         }
-        Ok(recovered)
+    }
+
+    async fn bring_to_its_end(&self, kept: Kept) -> Result<Option<State>, Error> {
+        let order = kept.order.id;
+        if let Err(failure) = self.go_on(kept).await {
+            tracing::warn!(%order, %failure, "an order was not simply confirmed");
+        }
+        Ok(self.store.order(order).await?.map(|kept| kept.order.state))
     }
 
     async fn go_on(&self, kept: Kept) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! The synchronous checkout: one service is asked after the other, while the customer waits.
 //!
 //! ```text
-//! reserve -> charge -> commit -> tell the customer -> take it out of the cart
+//! reserve -> charge -> commit -> take it out of the cart -> tell the customer
 //! ```
 //!
 //! Each service has its own database, so no transaction holds these together. What holds them
@@ -24,7 +24,7 @@ use shop_contracts::payments::{self, Charge};
 use shop_contracts::text::Card;
 use shop_contracts::{Kind, Problem, Quantity, carts};
 use shop_service::Failure;
-use shop_storage::now;
+use shop_storage::{Error, now};
 use tokio::time::{Instant, sleep};
 
 use super::Services;
@@ -99,7 +99,9 @@ impl Synchronous {
             }
         }
         let took = Took { paying: Some(since(started)), ..Took::default() };
-        self.advance(order.id, State::StockReserved, State::Paid, took.into()).await
+        let paid = self.advance(order.id, State::StockReserved, State::Paid, took.into()).await;
+        // From here on the customer has paid, whatever becomes of us.
+        paid.map_err(|failure| will_be_confirmed(order.id, &failure.0))
     }
 
     /// Asks until it is known, or often enough. False is no promise that nothing will be charged;
@@ -124,13 +126,10 @@ impl Synchronous {
         match self.persist(|| self.services.inventory.commit(order.id)).await {
             Ok(_) => {
                 let took = Took { confirmed: Some(now() - order.placed_at), ..Took::default() };
-                self.advance(order.id, State::Paid, State::Confirmed, took.into()).await
+                let done = self.advance(order.id, State::Paid, State::Confirmed, took.into()).await;
+                done.map_err(|failure| will_be_confirmed(order.id, &failure.0))
             }
-            Err(problem) if may_pass(&problem) => {
-                tracing::error!(order = %order.id, %problem, "a paid order is not confirmed yet");
-                let detail = "it is paid, and will be confirmed: do not order it again";
-                Err(Failure::new(Kind::Unavailable, detail))
-            }
+            Err(problem) if may_pass(&problem) => Err(will_be_confirmed(order.id, &problem)),
             Err(problem) => {
                 let why = format!("the stock could not be kept: {}", said(&problem));
                 Err(self.cancel(order, State::Paid, Refusal::Unavailable, why).await)
@@ -140,6 +139,11 @@ impl Synchronous {
 
     /// What follows from a confirmed order. Whatever fails here, the order stands.
     pub(super) async fn afterwards(&self, order: &Order) {
+        // The cart first: until it is empty, it can be bought once more under another key, and
+        // telling takes its time.
+        if let Err(problem) = self.empty_cart(order).await {
+            tracing::warn!(order = %order.id, %problem, "what was bought is still in the cart");
+        }
         let started = Instant::now();
         let confirmation = Confirmation { customer: order.customer, total: order.total };
         match self.services.notifications.confirm(order.id, &confirmation).await {
@@ -149,9 +153,6 @@ impl Synchronous {
                 }
             }
             told => tracing::warn!(order = %order.id, ?told, "the customer was not told"),
-        }
-        if let Err(problem) = self.empty_cart(order).await {
-            tracing::warn!(order = %order.id, %problem, "what was bought is still in the cart");
         }
     }
 
@@ -234,9 +235,20 @@ impl Synchronous {
         to: State,
         learned: Learned,
     ) -> Result<(), Failure> {
-        match self.store.advance(order, from, to, learned).await? {
-            true => Ok(()),
-            false => Err(Failure(elsewhere())),
+        let mut pauses = self.pauses.into_iter();
+        let mut again = false;
+        loop {
+            let error = match self.store.advance(order, from, to, learned.clone()).await {
+                Ok(true) => return Ok(()),
+                // It may have been ourselves, and only its answer was lost.
+                Ok(false) if again && self.kept(order).await?.order.state == to => return Ok(()),
+                Ok(false) => return Err(Failure(elsewhere())),
+                Err(error @ (Error::Busy(_) | Error::Unavailable(_))) => error,
+                Err(error) => return Err(error.into()),
+            };
+            let Some(pause) = pauses.next() else { return Err(error.into()) };
+            again = true;
+            sleep(pause).await;
         }
     }
 
@@ -270,6 +282,16 @@ impl From<(Refusal, String)> for Learned {
 /// Whether the same may have another answer in a moment.
 fn may_pass(problem: &Problem) -> bool {
     [Kind::TimedOut, Kind::Unavailable, Kind::Internal].into_iter().any(|kind| problem.is(kind))
+}
+
+/// A paid order that is not confirmed yet: the next recovery does it.
+fn will_be_confirmed(order: OrderId, problem: &Problem) -> Failure {
+    tracing::error!(%order, %problem, "a paid order is not confirmed yet");
+    if problem.is(Kind::Conflict) {
+        return Failure(problem.clone());
+    }
+    let detail = "it is paid, and will be confirmed: do not order it again";
+    Failure::new(Kind::Unavailable, detail)
 }
 
 fn elsewhere() -> Problem {

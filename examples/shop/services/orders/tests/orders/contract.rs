@@ -30,10 +30,10 @@ async fn a_cart_becomes_a_confirmed_order() {
         Step::Reserve,
         Step::Charge,
         Step::Commit,
-        Step::Notify,
         Step::Cart,
         Step::Remove,
         Step::Remove,
+        Step::Notify,
     ];
     assert_eq!(world.peers.look().calls, calls);
     assert_eq!(world.cart(), []);
