@@ -1,10 +1,11 @@
 //! Whether it all adds up: what must be true of the shop after any load, asked of each service's
 //! own books.
 
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use shop_contracts::{Peers, Problem};
+use shop_contracts::{Money, Peers, Problem};
 
 /// One thing that must be true.
 #[derive(Clone, Debug, Serialize)]
@@ -34,10 +35,7 @@ pub async fn audit(peers: &Peers) -> Result<Vec<Invariant>, Problem> {
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     let (stock, payments) = (peers.inventory.books().await?, peers.payments.books().await?);
-    let equal = |what, named: [(&str, i64); 2]| {
-        let [(left, a), (right, b)] = named;
-        Invariant { what, figures: format!("{left} {a}, {right} {b}"), holds: a == b }
-    };
+    let euros = Money::euros;
     let counted = stock.available + stock.reserved + stock.sold;
     Ok(vec![
         equal("every order came to an end", [("open", orders.open), ("should be", 0)]),
@@ -54,11 +52,16 @@ pub async fn audit(peers: &Peers) -> Result<Vec<Invariant>, Problem> {
         equal("sold is what was ordered", [("sold", stock.sold), ("ordered", orders.units)]),
         equal(
             "charged is what was ordered",
-            [("charged", payments.charged), ("ordered", orders.revenue)],
+            [("charged", euros(payments.charged)), ("ordered", euros(orders.revenue))],
         ),
         equal(
             "the payment provider agrees",
-            [("charged", payments.charged), ("provider", payments.at_provider)],
+            [("charged", euros(payments.charged)), ("provider", euros(payments.at_provider))],
         ),
     ])
+}
+
+fn equal<T: PartialEq + Display>(what: &'static str, named: [(&str, T); 2]) -> Invariant {
+    let [(left, a), (right, b)] = named;
+    Invariant { what, figures: format!("{left} {a}, {right} {b}"), holds: a == b }
 }

@@ -5,7 +5,7 @@ use shop_contracts::catalog::{Category, List, Product};
 use shop_contracts::id::ProductId;
 use shop_contracts::inventory::Delivery;
 use shop_contracts::text::{Email, Name, Password};
-use shop_contracts::users::{NewCustomer, Registered, Role};
+use shop_contracts::users::{NewCustomer, Registration, Role};
 use shop_contracts::{Kind, Money, Peers};
 use shop_outside::supplier;
 
@@ -63,7 +63,7 @@ fn product(listing: supplier::Listing) -> Product {
 pub async fn account(peers: &Peers, email: &str, password: &str, role: Role) -> Result<()> {
     let read = |text: &str| anyhow::anyhow!("`{text}` cannot be an account's");
     let name = email.split('@').next().unwrap_or(email);
-    let registration = Registered {
+    let registration = Registration {
         email: Email::try_from(email.to_owned()).map_err(|_| read(email))?,
         password: Password::try_from(password.to_owned()).map_err(|_| read("that password"))?,
         name: Name::try_from(name.to_owned()).map_err(|_| read(name))?,

@@ -71,6 +71,10 @@ fn print(evening: &Evening, invariants: &[Invariant]) {
     for invariant in invariants {
         page::judged(invariant.what, invariant.holds, &invariant.figures);
     }
+    page::next(&[
+        ("cargo run -p shop -- compare cache", "what the cache is worth"),
+        ("cargo run -p shop -- compare monolith", "what the architecture is worth"),
+    ]);
 }
 
 fn report(day: &Day, evening: &Evening, invariants: &[Invariant]) -> serde_json::Value {

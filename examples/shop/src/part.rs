@@ -82,7 +82,9 @@ impl Part<'_> {
                 _ => return Ok(None),
             }))
         };
-        match opened.await.with_context(|| format!("the service `{name}` cannot open"))? {
+        match opened.await.with_context(|| {
+            format!("the service `{name}` cannot open; next: --data FOLDER, or --storage URL")
+        })? {
             Some(opened) => Ok(opened),
             None => bail!(
                 "there is no service `{name}`\nnext: cargo run -p shop -- run gateway, or one of {}",

@@ -5,6 +5,7 @@ use std::{fs, io};
 
 use anyhow::{Context, Result};
 use shop_service::token::Tokens;
+use shop_storage::without_password;
 use testbed::postgres::Postgres;
 use testbed::redis::Redis;
 
@@ -98,13 +99,6 @@ impl Place {
     }
 }
 
-pub(crate) fn without_password(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => format!("{}://…{}", &url[..scheme], &url[at..]),
-        _ => url.to_owned(),
-    }
-}
-
 /// The folder of the embedded shop, where none is named.
 pub fn folder() -> PathBuf {
     testbed::server::state().join("shop")
@@ -132,7 +126,8 @@ pub fn secret(folder: &Path) -> Result<Vec<u8>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     };
-    let context = || format!("cannot use the secret in {}", file.display());
+    let context =
+        || format!("cannot use the secret in {0}; next: rm {0}, and log in again", file.display());
     if let Some(secret) = read().with_context(context)? {
         return Ok(secret);
     }

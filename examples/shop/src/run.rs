@@ -45,7 +45,7 @@ impl Run {
         let _alone = self.stores.alone(name)?;
         let place = self.stores.open().await?;
         let mut setup = self.stores.setup(self.port)?;
-        if *name == *"payments" {
+        if name == "payments" {
             setup.provider = self.stores.provider(&place)?;
         }
         let peers = peers(self.port);

@@ -20,7 +20,6 @@ pub enum Kind {
     Forbidden,
     NotFound,
     MethodNotAllowed,
-    NotAcceptable,
     Taken,
     OutOfStock,
     EmptyCart,
@@ -46,9 +45,6 @@ impl Kind {
             Kind::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
             Kind::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Not in this way")
-            }
-            Kind::NotAcceptable => {
-                (StatusCode::NOT_ACCEPTABLE, "not-acceptable", "Not in this form")
             }
             Kind::Taken => (StatusCode::CONFLICT, "taken", "This is taken"),
             Kind::OutOfStock => (StatusCode::CONFLICT, "out-of-stock", "Not enough in stock"),

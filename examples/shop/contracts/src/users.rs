@@ -53,27 +53,12 @@ pub struct Registration {
 
 /// A new account, with what it may do. The public way in knows customers only.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NewCustomer {
     /// Who.
-    #[serde(flatten)]
-    pub registration: Registered,
+    pub registration: Registration,
     /// What they may do.
     pub role: Role,
-}
-
-/// [`Registration`] without its refusal of unknown fields, which serde cannot flatten.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub struct Registered {
-    pub email: Email,
-    pub password: Password,
-    pub name: Name,
-}
-
-impl From<Registration> for Registered {
-    fn from(Registration { email, password, name }: Registration) -> Registered {
-        Registered { email, password, name }
-    }
 }
 
 /// A proof of who one is.

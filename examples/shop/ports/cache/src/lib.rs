@@ -68,9 +68,9 @@ impl Default for Options {
 /// Why there is no cache, or why it did not forget.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The place is none.
-    #[error("{0} is no place for a cache; it should be memory: or redis://HOST:PORT")]
-    Place(String),
+    /// The place is none. It is not named: it may hold a password.
+    #[error("this is no place for a cache; it should be memory: or redis://HOST:PORT")]
+    Place,
     /// Redis could not be told.
     #[error("Redis did not take it: {0}")]
     Redis(#[from] redis::RedisError),
@@ -98,7 +98,7 @@ impl Cache {
         let side = if url == "memory:" {
             Side::Memory(Memory::new(options))
         } else {
-            let place = |_| Error::Place(without_password(url));
+            let place = |_| Error::Place;
             Side::Redis {
                 aside: LeasedCache::open(url, aside(options)).map_err(place)?,
                 coalesced: Box::new(CoalescingCache::open(url, coalesced(options)).map_err(place)?),
@@ -153,13 +153,6 @@ impl Cache {
             }
         }
         Ok(())
-    }
-}
-
-fn without_password(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => format!("{}://…{}", &url[..scheme], &url[at..]),
-        _ => url.to_owned(),
     }
 }
 

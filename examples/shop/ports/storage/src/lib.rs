@@ -39,6 +39,7 @@ use sqlx::{Any, AnyPool, Transaction};
 
 pub use error::Error;
 pub use migrate::Migration;
+pub use open::without_password;
 pub use sqlx;
 
 /// How a database is held.

@@ -96,13 +96,16 @@ fn escape(path: &str) -> String {
     path.replace('%', "%25").replace('?', "%3f").replace('#', "%23")
 }
 
-/// Names the place without the password that a URL may hold.
 fn place(url: &str, why: &str) -> Error {
-    let shown = match (url.find("://"), url.rfind('@')) {
+    Error::Place { url: without_password(url), why: why.to_owned() }
+}
+
+/// An address as it may be shown: without the password that it may hold.
+pub fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if scheme < at => format!("{}://…{}", &url[..scheme], &url[at..]),
         _ => url.to_owned(),
-    };
-    Error::Place { url: shown, why: why.to_owned() }
+    }
 }
 
 /// Waits for the lock beside the database; it is free again when the file is closed, also by

@@ -26,7 +26,7 @@ async fn register(
     Body(registration): Body<Registration>,
 ) -> Result<(StatusCode, Json<Customer>), Problem> {
     // Nobody becomes staff by asking for it.
-    let new = NewCustomer { registration: registration.into(), role: Role::Customer };
+    let new = NewCustomer { registration, role: Role::Customer };
     Ok((StatusCode::CREATED, Json(gateway.peers.users.register(&new).await?)))
 }
 

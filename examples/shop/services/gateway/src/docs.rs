@@ -60,13 +60,6 @@ pub(crate) fn router() -> OpenApiRouter<Gateway> {
     OpenApiRouter::with_openapi(Description::openapi())
 }
 
-/// The routes, and what they say of themselves.
-pub(crate) fn describe(
-    routes: OpenApiRouter<Gateway>,
-) -> (Router<Gateway>, utoipa::openapi::OpenApi) {
-    routes.split_for_parts()
-}
-
 /// The description at `/openapi.json`, and a page to read and try it at `/docs`.
 pub(crate) fn pages(description: utoipa::openapi::OpenApi) -> Router {
     SwaggerUi::new("/docs").url("/openapi.json", description).into()

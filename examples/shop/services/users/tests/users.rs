@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::http::Method;
 use shop_contracts::id::CustomerId;
-use shop_contracts::users::{Client, Login, NewCustomer, Registered, Role};
+use shop_contracts::users::{Client, Login, NewCustomer, Registration, Role};
 use shop_contracts::{Kind, Peer, Problem};
 use shop_service::token::{LIFE, Tokens};
 use shop_service::{Stop, serve_locally};
@@ -36,7 +36,7 @@ impl World {
 fn new_customer(email: &str, role: Role) -> NewCustomer {
     let Login { email, password } = login(email, "correct horse");
     let name = String::from("Ada Lovelace").try_into().expect("a name");
-    NewCustomer { registration: Registered { email, password, name }, role }
+    NewCustomer { registration: Registration { email, password, name }, role }
 }
 
 fn login(email: &str, password: &str) -> Login {
@@ -134,7 +134,8 @@ async fn what_is_not_allowed_says_where() {
     let world = World::new().await;
     let registration = |email: &str, password: &str, name: &str, role: &str| {
         format!(
-            r#"{{"email": "{email}", "password": "{password}", "name": "{name}", "role": "{role}"}}"#
+            r#"{{"registration": {{"email": "{email}", "password": "{password}", "name": "{name}"}},
+                "role": "{role}"}}"#
         )
     };
     let good = registration("ada@example.org", "correct horse", "Ada", "customer");
