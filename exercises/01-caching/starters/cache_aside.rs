@@ -14,7 +14,7 @@
 //! The contract with all its details is the trait `CacheAside`:
 //! sandbox/01-caching/src/cache_aside.rs. Write `get` and `invalidate`; `open` is done, unless you
 //! want more fields. The connection that it opens reconnects by itself and times out: see
-//! sandbox/01-caching/src/connection.rs.
+//! crates/connection/src/lib.rs.
 //!
 //! A first step: GET; on nothing, `load.await`, SET with EX; return the value. Then run the checks
 //! and read the first timeline.

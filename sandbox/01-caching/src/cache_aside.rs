@@ -20,7 +20,6 @@
 //!   of them fills. That is the next lesson, [stampede](crate::stampede).
 
 use crate::Value;
-use crate::connection;
 use crate::lease::{self, Lease};
 use crate::metrics::{Metrics, Snapshot};
 use redis::aio::ConnectionManager;

@@ -15,8 +15,9 @@
 //! - [`early`]: when to refresh before the end, without asking anybody.
 //! - [`metrics`]: hits, misses, loads, latency.
 
+pub use connection;
+
 pub mod cache_aside;
-pub mod connection;
 pub mod early;
 pub mod lease;
 pub mod metrics;

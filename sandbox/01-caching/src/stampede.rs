@@ -28,7 +28,6 @@
 //! - **A bound on the load.** Give `load` a timeout of its own.
 
 use crate::Value;
-use crate::connection;
 use crate::early;
 use crate::lease::{self, Found, Lease};
 use crate::metrics::{Metrics, Snapshot};

@@ -8,6 +8,8 @@ use std::process::Command;
 /// but for a topic, which may build on an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Floor {
+    /// How the patterns reach Redis.
+    Connection,
     /// The patterns, by topic number.
     Sandbox(u8),
     Page,
@@ -32,6 +34,7 @@ fn floor(manifest: &str) -> Floor {
         path if path.contains("/sandbox/") => Floor::Sandbox(topic("/sandbox").unwrap_or(99)),
         path if path.contains("/exercises/") => Floor::Exercises,
         path if path.contains("/examples/") => storey(path),
+        path if path.ends_with("/crates/connection/Cargo.toml") => Floor::Connection,
         path if path.ends_with("/crates/page/Cargo.toml") => Floor::Page,
         path if path.ends_with("/crates/testbed/Cargo.toml") => Floor::Testbed,
         path if path.ends_with("/crates/grading/Cargo.toml") => Floor::Grading,

@@ -1,14 +1,16 @@
 //! A connection to Redis that may be lost without anybody waiting for it.
 //!
 //! The defaults of the redis crate suit a program that cannot work without Redis: they retry a
-//! lost connection six times, each later than the last, while every command waits. A cache can be
-//! done without, so here a command fails fast and the connection comes back behind its back:
+//! lost connection six times, each later than the last, while every command waits. The patterns of
+//! this house know better what to do meanwhile: a cache asks the database, a limiter opens or
+//! closes as it was told to, a lock waits in its own way. So here a command fails fast, and the
+//! connection comes back behind its back:
 //!
 //! - No connection is made before the first command, so the program starts while Redis is down.
 //! - A lost connection is tried again by the next command, once, with no pause in between.
 //! - RESP3 lets the manager see a closed connection at once. With RESP2 it learns of it by the
 //!   failure of the next command. So this asks for Redis 6 or later; an older one refuses every
-//!   command, which a cache takes for "out of reach" and says in a warning.
+//!   command, which its caller takes for "out of reach".
 //!
 //! Source: the documentation of [`redis::aio::ConnectionManager`].
 

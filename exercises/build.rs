@@ -1,4 +1,5 @@
-//! Lays each starter on the learner's desk, unless something of that name lies there already.
+//! Lays each starter on the learner's desk, unless something of that name lies there already. The
+//! build script of every exercise package here.
 //!
 //! `desk/` is the learner's: git ignores it, and nothing here ever overwrites it. So `cargo test
 //! --test cache_aside` works in a fresh clone, and `git pull` has nothing to merge.
@@ -7,21 +8,24 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
-const DESK: &str = "../../desk/01-caching";
-
 fn main() {
+    // Cargo runs it in the package's folder, whose name is the topic's.
+    let topic = std::env::current_dir().ok();
+    let topic = topic.as_deref().and_then(Path::file_name).expect("a package lies in a folder");
+    let desk = Path::new("../../desk").join(topic);
     println!("cargo::rerun-if-changed=starters");
-    println!("cargo::rerun-if-changed={DESK}");
-    if let Err(error) = lay_out() {
-        println!("cargo::error=cannot lay the starters on {DESK}: {error}; next: cargo lab doctor");
+    println!("cargo::rerun-if-changed={}", desk.display());
+    if let Err(error) = lay_out(&desk) {
+        let desk = desk.display();
+        println!("cargo::error=cannot lay the starters on {desk}: {error}; next: cargo lab doctor");
     }
 }
 
-fn lay_out() -> io::Result<()> {
-    fs::create_dir_all(DESK)?;
+fn lay_out(desk: &Path) -> io::Result<()> {
+    fs::create_dir_all(desk)?;
     for starter in fs::read_dir("starters")? {
         let starter = starter?;
-        let mine = Path::new(DESK).join(starter.file_name());
+        let mine = desk.join(starter.file_name());
         // An empty file holds nothing of the learner's; an older version left one on a full disk.
         let there = fs::metadata(&mine).is_ok_and(|file| file.len() > 0);
         if !there {

@@ -1,0 +1,7 @@
+//! Distributed locks on Redis and PostgreSQL, and the ways to need none.
+//!
+//! A tour, one lesson a module:
+//!
+//! - [`lease`] (02.2): a lock that ends by itself, and what it does not promise.
+
+pub mod lease;
