@@ -32,10 +32,16 @@
 //!   clock is where it was, or until its own debt is over; forwards, it has its burst early.
 //! - **Fairness.** Who asks for less gets it earlier: a large cost may wait while small ones pass.
 //!
+//! [`Local`] and [`Single`] are the same in the memory of one process.
+//!
 //! Sources: ATM Forum, *Traffic Management Specification 4.0*, 1996, section 4.4.3 (the virtual
 //! scheduling algorithm); B. Leach, *Rate limiting, cells, and GCRA*, 2015.
 //!
 //! [`Options::outage`]: crate::limiter::Options::outage
+
+mod local;
+
+pub use local::{Local, Single};
 
 use crate::limiter::{Decision, Limiter, Options, Quota};
 use crate::metrics::Snapshot;

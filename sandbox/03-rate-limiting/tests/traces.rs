@@ -9,7 +9,7 @@ use oracle::{Backwards, Oracle, Saying};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rate_limiting::connection;
-use rate_limiting::gcra::Gcra;
+use rate_limiting::gcra::{Gcra, Local};
 use rate_limiting::limiter::{By, Clock, Decision, GivenClock, Limiter, Options, Quota};
 use rate_limiting::token_bucket::TokenBucket;
 use redis::aio::ConnectionManager;
@@ -128,6 +128,23 @@ fn check<L: Limiter>(backwards: Backwards, on: impl Fn(ConnectionManager, Quota,
         proptest::test_runner::TestError::Fail(reason, _) => panic!("{reason}"),
         other => panic!("{other}"),
     });
+}
+
+/// The same as in Redis, without a round trip: one at a time will do.
+#[test]
+fn gcra_in_memory() {
+    let config = Config { cases: TRACES, failure_persistence: None, ..Config::default() };
+    let checked = TestRunner::new(config).run(&traces(), |trace| {
+        let clock = GivenClock::default();
+        let local = Local::with_clock(trace.quota, 64, clock.clone());
+        let mut oracle = Oracle::new(trace.quota, Backwards::AsShown);
+        for (now, cost) in trace.requests {
+            clock.set(now);
+            prop_assert_eq!(said(local.decide("a key", cost)), oracle.decide(now, cost));
+        }
+        Ok(())
+    });
+    checked.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 #[test]
