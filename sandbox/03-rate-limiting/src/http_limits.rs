@@ -71,9 +71,9 @@ pub trait HttpLimits: Send + Sync + 'static {
     /// earlier than the end of `t`. A request that will never be allowed has no `Retry-After`.
     ///
     /// In an outage ([`By::Outage`]) nothing is known, and nothing is told: what is allowed is
-    /// passed on without either field. What is not is 503 with a problem of the type
-    /// [`REDUCED_CAPACITY`] and a `Retry-After`: the server is short of something, while a 429
-    /// would accuse the client.
+    /// passed on without either field. What is not, and might be later, is 503 with a problem of
+    /// the type [`REDUCED_CAPACITY`] and a `Retry-After`: the server is short of something, while
+    /// a 429 would accuse the client.
     ///
     /// What the service answers otherwise, errors included, is not changed. `inner` is called only
     /// where it has said that it is ready, and a refusal gives back the place that it had.

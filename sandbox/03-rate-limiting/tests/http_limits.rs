@@ -187,7 +187,7 @@ async fn what_is_not_limited_is_left_alone() {
 #[tokio::test]
 async fn an_outage_shows_no_quota_that_nobody_counts() {
     let quota = Quota::new(10, Duration::from_millis(1_500)).unwrap();
-    let outage = |outage| Decision::in_outage(outage, quota);
+    let outage = |outage| Decision::in_outage(outage, quota, 1);
     let limits = limits([outage(Outage::Open), outage(Outage::Closed)]);
     let mut service = TowerLimits::limit(OnePlace::open(), limits);
 

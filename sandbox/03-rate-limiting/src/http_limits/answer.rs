@@ -35,22 +35,23 @@ impl Policy {
     /// The answer to a request of this `cost` that `decision` refuses.
     pub(super) fn refuse<O: From<String>>(&self, decision: &Decision, cost: u32) -> Response<O> {
         let wait = decision.retry_after.map(whole_seconds);
-        let outage = decision.by == By::Outage;
+        let known = decision.by == By::State;
+        // What never fits is refused for that, whether anybody counts or not.
+        let sent_too_much = known || wait.is_none();
         // 429 says "you sent too much" (RFC 6585, section 4), which nobody knows in an outage.
         // 503 says "not at the moment" (RFC 9110, section 15.6.4), which is the truth.
         // The titles are those under which the draft registers the types.
-        let (status, kind, title) = match outage {
-            false => (StatusCode::TOO_MANY_REQUESTS, QUOTA_EXCEEDED, "Quota Exceeded"),
-            true => {
-                (StatusCode::SERVICE_UNAVAILABLE, REDUCED_CAPACITY, "Temporary Reduced Capacity")
-            }
+        let (status, kind, title) = if sent_too_much {
+            (StatusCode::TOO_MANY_REQUESTS, QUOTA_EXCEEDED, "Quota Exceeded")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, REDUCED_CAPACITY, "Temporary Reduced Capacity")
         };
         let (violated, burst) = (self.name, self.quota.burst());
         let detail = match wait {
             Some(wait) => format!("try again in {wait} s"),
             None => format!("this costs {cost}, and the quota holds {burst}: it never fits"),
         };
-        let violated = if outage { String::new() } else { format!("\"{violated}\"") };
+        let violated = if sent_too_much { format!("\"{violated}\"") } else { String::new() };
         // Nothing in it needs to be escaped: a policy's name is plain, the rest is ours.
         let problem = format!(
             r#"{{"type":"{kind}","title":"{title}","status":{},"detail":"{detail}","violated-policies":[{violated}]}}"#,
@@ -63,7 +64,7 @@ impl Policy {
         if let Some(wait) = wait {
             headers.insert(RETRY_AFTER, HeaderValue::from(wait));
         }
-        if !outage {
+        if known {
             self.tell(decision, headers);
         }
         response
