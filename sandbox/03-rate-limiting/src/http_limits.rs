@@ -82,7 +82,7 @@ pub trait HttpLimits: Send + Sync + 'static {
         L: Limiter,
         S: Handler<I, O>,
         I: Send + 'static,
-        O: From<String> + 'static;
+        O: From<String> + Send + 'static;
 }
 
 /// Any tower service that answers HTTP: requests with bodies of type `I`, answers with `O`.
@@ -191,7 +191,7 @@ impl HttpLimits for TowerLimits {
         L: Limiter,
         S: Handler<I, O>,
         I: Send + 'static,
-        O: From<String> + 'static,
+        O: From<String> + Send + 'static,
     {
         LimitLayer::new(limits).layer(inner)
     }
@@ -245,7 +245,7 @@ where
     L: Limiter,
     S: Service<Request<I>, Response = Response<O>, Future: Send> + Clone + Send + 'static,
     I: Send + 'static,
-    O: From<String>,
+    O: From<String> + Send + 'static,
 {
     type Response = Response<O>;
     type Error = S::Error;
