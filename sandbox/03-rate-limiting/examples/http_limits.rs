@@ -4,7 +4,7 @@
 //! $ cargo run --example http_limits
 //! ```
 //!
-//! Ends by itself after some eight seconds.
+//! Ends by itself after some seven seconds.
 
 use anyhow::Context as _;
 use http::request::Parts;
@@ -32,7 +32,7 @@ use tower_service::Service;
 const WORK: Duration = Duration::from_millis(5);
 const BOT: f64 = 300.0;
 const CUSTOMER: f64 = 6.0;
-const TIME: Duration = Duration::from_millis(1_500);
+const TIME: Duration = Duration::from_millis(1_200);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -236,9 +236,9 @@ enum Manner {
 
 /// Part 3: three clients with the same work.
 async fn obedience(redis: &Redis) -> anyhow::Result<()> {
-    const WANTED: u64 = 6;
+    const WANTED: u64 = 4;
     page::part(3, "Three ways to take a no");
-    page::note("Each wants six answers, where two may be had at once and one more each 0.6 s.");
+    page::note("Each wants four answers, where two may be had at once and one more each 0.6 s.");
     let quota = Quota::new(2, Duration::from_millis(600))?;
     let server = Server::serve(limited(redis, Shop::default(), quota)?).await?;
     let client = async |manner, address| {
@@ -268,7 +268,7 @@ async fn obedience(redis: &Redis) -> anyhow::Result<()> {
     };
     row("refused", &|(refused, _, _)| page::count(*refused));
     row("refused again at a retry", &|(_, again, _)| page::count(*again));
-    row("had all six after", &|(_, _, took)| format!("{:.1} s", took.as_secs_f64()));
+    row("had all four after", &|(_, _, took)| format!("{:.1} s", took.as_secs_f64()));
     page::note("Hammering gains a moment, and costs the server every answer of it. Who obeys");
     page::note("is never refused twice; who reads RateLimit is not refused at all.");
     Ok(())

@@ -185,11 +185,13 @@ impl Quota {
         Duration::from_micros(self.window_micros())
     }
 
+    #[inline]
     pub(crate) fn window_micros(&self) -> u64 {
         u64::from(self.burst) * self.every_micros
     }
 
     /// The time in which `cost` comes back, in microseconds; `None` where it is above the burst.
+    #[inline]
     pub(crate) fn price(&self, cost: u32) -> Option<u64> {
         (cost <= self.burst).then(|| u64::from(cost) * self.every_micros)
     }
@@ -228,6 +230,7 @@ impl Decision {
 
     /// What follows from a state. `level` is what could be spent now, and `full_in` how long it
     /// takes to be full, both in microseconds of refill.
+    #[inline]
     pub(crate) fn in_state(
         quota: Quota,
         cost: u32,

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
-use std::time::Instant;
 
 /// One limit for the whole process, such as on calls to somebody else's API.
 #[derive(Debug)]
@@ -19,13 +18,15 @@ pub struct Single {
 }
 
 impl Single {
-    /// A limit with its whole burst.
+    /// A limit with its whole burst. The first in a process measures how fast the processor's
+    /// counter runs, for up to a fifth of a second.
     pub fn new(quota: Quota) -> Single {
         Single { quota, clock: Ticks::since_now(), tat: Tat::default() }
     }
 
     /// Whether `cost` units may be spent now, and spends them if so; as
     /// [`Limiter::decide`](crate::limiter::Limiter::decide), at once.
+    #[inline]
     pub fn decide(&self, cost: u32) -> Decision {
         self.tat.decide(self.quota, cost, self.clock.micros())
     }
@@ -59,7 +60,8 @@ const FEW: usize = 32;
 const PAUSE_MICROS: u64 = 10_000;
 
 impl Local {
-    /// A limit for each of up to `most_keys` keys at a time, rounded up to a multiple of 64.
+    /// A limit for each of up to `most_keys` keys at a time, rounded up to a multiple of 64. The
+    /// first in a process measures its counter, as [`Single::new`] does.
     pub fn new(quota: Quota, most_keys: usize) -> Local {
         Local::by(Ticks::since_now(), quota, most_keys)
     }
@@ -78,6 +80,7 @@ impl Local {
 
     /// Whether `key` may spend `cost` units now, and spends them if so; as
     /// [`Limiter::decide`](crate::limiter::Limiter::decide), at once.
+    #[inline]
     pub fn decide(&self, key: &str, cost: u32) -> Decision {
         let hash = self.hashes.hash_one(key);
         // The map takes the lowest and the highest bits, so the shard is chosen by others.
@@ -88,6 +91,11 @@ impl Local {
                 return tat.decide(self.quota, cost, shard.time(&self.clock));
             }
         }
+        self.decide_on_new(shard, hash, cost)
+    }
+
+    #[cold]
+    fn decide_on_new(&self, shard: &RwLock<Shard>, hash: u64, cost: u32) -> Decision {
         if cost == 0 || cost > self.quota.burst() {
             // Only a look, which leaves nothing behind.
             return Tat::default().decide(self.quota, cost, self.clock.micros());
@@ -126,6 +134,7 @@ impl Default for Shard {
 impl Shard {
     /// The time. Never before the last sweep: what was past then and is forgotten must not lie in
     /// the future for a caller whose clock is behind.
+    #[inline]
     fn time(&self, clock: &Ticks) -> u64 {
         clock.micros().max(self.swept)
     }
@@ -163,6 +172,7 @@ impl Shard {
 struct Tat(AtomicU64);
 
 impl Tat {
+    #[inline]
     fn decide(&self, quota: Quota, cost: u32, now: u64) -> Decision {
         let window = quota.window_micros();
         let price = quota.price(cost);
@@ -190,6 +200,7 @@ impl Tat {
 }
 // ANCHOR_END: cas
 
+#[inline]
 fn decision(quota: Quota, cost: u32, allowed: bool, ahead: u64) -> Decision {
     let level = quota.window_micros().saturating_sub(ahead);
     Decision::in_state(quota, cost, allowed, level, ahead)
@@ -198,20 +209,23 @@ fn decision(quota: Quota, cost: u32, allowed: bool, ahead: u64) -> Decision {
 /// A process's own time, in microseconds.
 #[derive(Debug)]
 enum Ticks {
-    /// Since then, by a clock that never goes backwards.
-    Since(Instant),
+    /// Since a count of the processor's own counter, which costs a third of asking the kernel; with
+    /// `std::time::Instant` half of a decision would be looking at the clock.
+    Since(quanta::Clock, u64),
     Given(GivenClock),
 }
 
 impl Ticks {
     fn since_now() -> Ticks {
-        Ticks::Since(Instant::now())
+        let clock = quanta::Clock::new();
+        let began = clock.raw();
+        Ticks::Since(clock, began)
     }
 
+    #[inline]
     fn micros(&self) -> u64 {
         match self {
-            // 2^64 microseconds are 580,000 years.
-            Ticks::Since(began) => began.elapsed().as_micros() as u64,
+            Ticks::Since(clock, began) => clock.delta_as_nanos(*began, clock.raw()) / 1_000,
             Ticks::Given(clock) => clock.micros(),
         }
     }
