@@ -60,6 +60,8 @@ async fn run() -> anyhow::Result<()> {
 struct Shop {
     turn: Arc<Mutex<()>>,
     work: Duration,
+    /// In microseconds.
+    worked: Arc<AtomicU64>,
 }
 
 impl Service<Request<String>> for Shop {
@@ -75,7 +77,9 @@ impl Service<Request<String>> for Shop {
         let shop = self.clone();
         Box::pin(async move {
             let _turn = shop.turn.lock().await;
+            let began = Instant::now();
             tokio::time::sleep(shop.work).await;
+            shop.worked.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
             Ok(Response::new("a product\n".to_owned()))
         })
     }
@@ -150,10 +154,12 @@ async fn flood(redis: &Redis, seed: u64) -> anyhow::Result<()> {
     page::part(2, "A bot and a customer");
     page::note("The bot asks 300 times a second, each time from another address, as it says.");
     page::note("The customer asks six times a second. Limited: 20 a second for each address.");
-    let shop = Shop { work: WORK, ..Shop::default() };
-    let without = both(Server::serve(shop.clone()).await?, seed).await;
-    let quota = Quota::per_second(20, 20)?;
-    let with = both(Server::serve(limited(redis, shop, quota)?).await?, seed).await;
+    let shop = || Shop { work: WORK, ..Shop::default() };
+    let open = shop();
+    let without = both(Server::serve(open.clone()).await?, open, seed).await;
+    let (quota, closed) = (Quota::per_second(20, 20)?, shop());
+    let server = Server::serve(limited(redis, closed.clone(), quota)?).await?;
+    let with = both(server, closed, seed).await;
 
     page::heads(&["no limit", "limited"]);
     let row = |what: &str, told: &dyn Fn(&Both) -> String, ratio: &str| {
@@ -167,7 +173,7 @@ async fn flood(redis: &Redis, seed: u64) -> anyhow::Result<()> {
     row("bot: asked", &|both| page::count(both.bot.offered), "");
     row("bot: served", &|both| page::count(both.bot.offered - both.refused), "");
     row("bot: refused", &|both| page::count(both.refused), "");
-    row("bot: share of the work", &|both| format!("{:.0} %", 100.0 * both.share()), "");
+    row("server: at work", &|both| format!("{:.0} %", 100.0 * both.at_work), "");
     page::note("A made-up address in X-Forwarded-For stands left of the one that the proxy");
     page::note("has seen. It is read from the right, so the bot is one client.");
     let late = without.late().max(with.late());
@@ -182,21 +188,18 @@ struct Both {
     customer: Report,
     bot: Report,
     refused: u64,
+    /// The part of the time in which the server worked.
+    at_work: f64,
 }
 
 impl Both {
-    fn share(&self) -> f64 {
-        let served = self.bot.offered - self.refused;
-        served as f64 / (served + self.customer.ok).max(1) as f64
-    }
-
     fn late(&self) -> Duration {
         self.bot.late.max(self.customer.late)
     }
 }
 
 /// Both at once, by the clock.
-async fn both(server: Server, seed: u64) -> Both {
+async fn both(server: Server, shop: Shop, seed: u64) -> Both {
     let server = Arc::new(server);
     let refused = Arc::new(AtomicU64::new(0));
     let load = |rate| Load { rate, duration: TIME, seed, keys: Zipf::new(250, 0.0) };
@@ -220,7 +223,9 @@ async fn both(server: Server, seed: u64) -> Both {
         }
     });
     let (bot, customer) = tokio::join!(bot, customer);
-    Both { customer, bot, refused: refused.load(Ordering::Relaxed) }
+    let worked = Duration::from_micros(shop.worked.load(Ordering::Relaxed));
+    let at_work = worked.as_secs_f64() / bot.elapsed.as_secs_f64();
+    Both { customer, bot, refused: refused.load(Ordering::Relaxed), at_work }
 }
 
 /// What a client makes of what it is told.
@@ -238,7 +243,7 @@ enum Manner {
 async fn obedience(redis: &Redis) -> anyhow::Result<()> {
     const WANTED: u64 = 4;
     page::part(3, "Three ways to take a no");
-    page::note("Each wants four answers, where two may be had at once and one more each 0.6 s.");
+    page::note("Each wants four answers. Two may be had at once, and one more each 0.6 s.");
     let quota = Quota::new(2, Duration::from_millis(600))?;
     let server = Server::serve(limited(redis, Shop::default(), quota)?).await?;
     let client = async |manner, address| {

@@ -31,7 +31,7 @@ pub(super) async fn asked_first<S: HttpLimits>(world: World) -> Result<(), Findi
     if scene.shop.served() != 1 {
         return Err(answer.saw("one request", format!("{} were served", scene.shop.served())));
     }
-    let asks = scene.world.history().last("limiter", "cost");
+    let asks = scene.world.history().last("limiter", "→");
     let serves = scene.world.history().last("shop", "serves");
     match asks < serves {
         true => Ok(()),

@@ -221,7 +221,7 @@ impl Limiter for Script {
             (true, By::Outage) => "yes, blindly".to_owned(),
             (false, By::Outage) => "no, blindly".to_owned(),
         };
-        self.history.note("limiter", format!("{key}, cost {cost} → {word}"));
+        self.history.note("limiter", format!("{key} · {cost} → {word}"));
         // It is a server elsewhere: whoever does not wait for the answer has none.
         tokio::task::yield_now().await;
         decision
@@ -239,10 +239,10 @@ pub(super) struct Ask {
 }
 
 impl Ask {
-    /// For `/products` from `203.0.113.7`, at a cost of 1.
+    /// For `/shelf` from `203.0.113.7`, at a cost of 1.
     pub(super) fn plain() -> Ask {
         let from = Some(IpAddr::from([203, 0, 113, 7]));
-        Ask { path: "/products".into(), from, who: None, cost: Some(1), headers: Vec::new() }
+        Ask { path: "/shelf".into(), from, who: None, cost: Some(1), headers: Vec::new() }
     }
 
     pub(super) fn from(from: impl Into<IpAddr>) -> Ask {
@@ -265,7 +265,7 @@ impl Ask {
     }
 
     fn told(&self) -> String {
-        let mut told = format!("GET {}", self.path);
+        let mut told = self.path.clone();
         if let Some(who) = &self.who {
             told.push_str(&format!(" as {who}"));
         }
@@ -273,7 +273,8 @@ impl Ask {
             told.push_str(&format!(" from {from}"));
         }
         for (name, value) in &self.headers {
-            told.push_str(&format!(", {name}: {value}"));
+            let name = if *name == "x-forwarded-for" { "XFF" } else { name };
+            told.push_str(&format!(", {name} {value}"));
         }
         told
     }

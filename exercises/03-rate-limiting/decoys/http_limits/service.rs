@@ -61,35 +61,6 @@ where
     }
 }
 
-/// What a decoy of this file needs to be one.
-macro_rules! limits_of {
-    ($($decoy:ident),+) => {$(
-        impl HttpLimits for $decoy {
-            fn limit<L, S, I, O>(
-                inner: S,
-                limits: Arc<Limits<L>>,
-            ) -> impl Handler<I, O, Error = S::Error>
-            where
-                L: Limiter,
-                S: Handler<I, O>,
-                I: Send + 'static,
-                O: From<String> + Send + 'static,
-            {
-                Limited::<$decoy, L, S> { inner, limits, calling: PhantomData }
-            }
-        }
-    )+};
-}
-
-limits_of!(
-    AsksAfterwards,
-    LooksFirst,
-    CallsAClone,
-    WaitsForAClone,
-    MakesTheRequestAnew,
-    HidesErrors
-);
-
 struct Plain;
 
 impl Usual for Plain {}
@@ -125,6 +96,7 @@ fn taken<S: Clone>(inner: &mut S) -> S {
     std::mem::replace(inner, clone)
 }
 
+/// A decoy, by how it calls the service.
 macro_rules! calling {
     ($decoy:ident: |$inner:ident, $limits:ident, $request:ident| $body:expr) => {
         impl Calling for $decoy {
@@ -143,6 +115,21 @@ macro_rules! calling {
                 O: From<String> + Send + 'static,
             {
                 $body
+            }
+        }
+
+        impl HttpLimits for $decoy {
+            fn limit<L, S, I, O>(
+                inner: S,
+                limits: Arc<Limits<L>>,
+            ) -> impl Handler<I, O, Error = S::Error>
+            where
+                L: Limiter,
+                S: Handler<I, O>,
+                I: Send + 'static,
+                O: From<String> + Send + 'static,
+            {
+                Limited::<$decoy, L, S> { inner, limits, calling: PhantomData }
             }
         }
     };

@@ -26,8 +26,8 @@ pub(super) trait Usual: Send + Sync + Sized + 'static {
 
     fn key<L>(limits: &Limits<L>, head: &Parts) -> String {
         match limits.rules.who(head) {
-            Some(who) => format!("name {who}"),
-            None => format!("address {}", Self::network(Self::address(limits, head))),
+            Some(who) => format!("who {who}"),
+            None => format!("at {}", Self::network(Self::address(limits, head))),
         }
     }
 
