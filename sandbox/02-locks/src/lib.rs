@@ -3,5 +3,7 @@
 //! A tour, one lesson a module:
 //!
 //! - [`lease`] (02.2): a lock that ends by itself, and what it does not promise.
+//! - [`lock_free`] (02.6): nothing oversold and nothing lost, by one atomic step.
 
 pub mod lease;
+pub mod lock_free;
