@@ -5,5 +5,7 @@
 //! - [`lease`] (02.2): a lock that ends by itself, and what it does not promise.
 //! - [`lock_free`] (02.6): nothing oversold and nothing lost, by one atomic step.
 
+pub use connection;
+
 pub mod lease;
 pub mod lock_free;
