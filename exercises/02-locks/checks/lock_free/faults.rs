@@ -212,7 +212,10 @@ async fn outrun<S: Stock>(
     for lost in 0..times {
         tokio::select! {
             came = gate.arrived(1, SOON) => came?,
-            ended = &mut taking => return Ok((ended?, lost)),
+            ended = &mut taking => {
+                slow.proxy().clear_rules();
+                return Ok((ended?, lost));
+            }
         }
         let rivals = Wish::new(scene, &wish.product, 1);
         fast.must(&rivals, Answer::Taken(1)).await?;
