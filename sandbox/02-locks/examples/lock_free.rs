@@ -158,7 +158,7 @@ struct Sale {
 /// Part 2: the same five hundred orders, in each of the three ways.
 async fn sale(redis: &Redis, postgres: &Postgres, seed: u64) -> anyhow::Result<()> {
     page::part(2, "The same sale, three ways");
-    page::note("500 buyers want 1 to 3 units each, and there are 100; 8 ask at the same moment.");
+    page::note("500 buyers want 1 to 3 units each, there are 100, and 8 ask at a time.");
     let mut draw = StdRng::seed_from_u64(seed);
     let wishes: Vec<u32> = (0..BUYERS).map(|_| draw.random_range(1..=3)).collect();
 
