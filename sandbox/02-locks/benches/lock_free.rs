@@ -158,11 +158,11 @@ fn crowd<S: Stock>(
     runtime: &Runtime,
     url: &str,
     redis: &Redis,
-    name: &str,
+    name: &'static str,
 ) -> anyhow::Result<Rate> {
     runtime.block_on(async {
         let stock = Arc::new(S::open(url, Options { attempts: 16, ..OPTIONS })?);
-        stock.put("hot", u32::MAX).await?;
+        stock.put(name, u32::MAX).await?;
         let before = commits(redis).await?;
         let began = Instant::now();
         let mut callers = JoinSet::new();
@@ -171,7 +171,7 @@ fn crowd<S: Stock>(
             callers.spawn(async move {
                 let (mut taken, mut gave_up) = (0_u64, 0_u64);
                 while began.elapsed() < WINDOW {
-                    match stock.take("hot", &order(), 1).await {
+                    match stock.take(name, &order(), 1).await {
                         Ok(_) => taken += 1,
                         Err(Error::Contended { .. }) => gave_up += 1,
                         Err(error) => return Err(error),
