@@ -1,7 +1,7 @@
 //! One client's connection: two pumps, and the faults between them.
 
-use super::resp::{self, frame_length};
 use super::rule::{Fate, Request};
+use super::wire::{Client, Place, Server, Wire};
 use super::{Observation, Shared, Traffic};
 use std::collections::VecDeque;
 use std::io;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// A request on its way, waiting for its reply.
 struct Pending {
-    request: Request,
+    silent: bool,
     cut_reply: bool,
     id: u64,
 }
@@ -26,21 +26,22 @@ enum Closed {
 }
 
 /// Carries frames between `client` and `server` until one of them closes or a rule cuts.
-pub(super) async fn carry(
+pub(super) async fn carry<W: Wire>(
     shared: Arc<Shared>,
     client: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
     server: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
 ) {
     let in_flight = InFlight::default();
-    let up = requests(&shared, client.0, server.1, &in_flight);
-    let down = replies(&shared, server.0, client.1, &in_flight);
+    let (asks, answers) = W::fresh();
+    let up = requests(&shared, asks, client.0, server.1, &in_flight);
+    let down = replies(&shared, answers, server.0, client.1, &in_flight);
     // Whichever pump ends first drops the other, and with it both sockets.
     let _ = tokio::select! {
         ended = up => ended,
         ended = down => ended,
     };
     for lost in lock(&in_flight).drain(..) {
-        if !lost.request.is_handshake() {
+        if !lost.silent {
             shared.tell(Observation::Lost { id: lost.id });
         }
     }
@@ -48,6 +49,7 @@ pub(super) async fn carry(
 
 async fn requests(
     shared: &Shared,
+    mut asks: impl Client,
     mut client: impl AsyncRead + Unpin,
     mut server: impl AsyncWrite + Unpin,
     in_flight: &InFlight,
@@ -59,38 +61,55 @@ async fn requests(
         }
         // All frames of one read that finds nothing in flight are one round trip: a pipeline.
         let mut round_trip_begins = lock(in_flight).is_empty();
-        while let Some(length) = frame_length(&buffer).map_err(io::Error::other)? {
-            let frame: Vec<u8> = buffer.drain(..length).collect();
-            let mut request = Request::parse(&frame, 0);
-            let mut cut_reply = false;
-            let mut id = 0;
-            if !request.is_handshake() {
-                (request.nth, id) = shared.count(&request, &mut round_trip_begins);
-                shared.tell(Observation::Request { id, request: request.clone() });
-                match shared.rules.fate_of(&request) {
-                    None => {}
-                    Some(Fate::Hold(gate)) => {
-                        shared.tell(Observation::Held { id });
-                        gate.pass().await;
-                        shared.tell(Observation::Released { id });
-                    }
-                    Some(Fate::CutRequest) => {
-                        shared.tell(Observation::RequestCut { id });
-                        return Ok(Closed::Cut);
-                    }
-                    Some(Fate::CutReply) => cut_reply = true,
-                }
+        while let Some(asked) = asks.request(&mut buffer)? {
+            if let Some(request) = asked.request {
+                let pending = match asked.silent {
+                    true => Pending { silent: true, cut_reply: false, id: 0 },
+                    false => match judge(shared, request, &mut round_trip_begins).await {
+                        Some(pending) => pending,
+                        None => return Ok(Closed::Cut),
+                    },
+                };
+                shared.flows().await;
+                shared.delay().await;
+                lock(in_flight).push_back(pending);
+            } else {
+                shared.flows().await;
             }
-            shared.flows().await;
-            shared.delay().await;
-            lock(in_flight).push_back(Pending { request, cut_reply, id });
-            server.write_all(&frame).await?;
+            server.write_all(&asked.bytes).await?;
         }
     }
 }
 
+/// Lets the request meet its fate. `None` if it is cut.
+async fn judge(
+    shared: &Shared,
+    mut request: Request,
+    round_trip_begins: &mut bool,
+) -> Option<Pending> {
+    let (nth, id) = shared.count(&request, round_trip_begins);
+    request.nth = nth;
+    shared.tell(Observation::Request { id, request: request.clone() });
+    let mut cut_reply = false;
+    match shared.rules.fate_of(&request) {
+        None => {}
+        Some(Fate::Hold(gate)) => {
+            shared.tell(Observation::Held { id });
+            gate.pass().await;
+            shared.tell(Observation::Released { id });
+        }
+        Some(Fate::CutRequest) => {
+            shared.tell(Observation::RequestCut { id });
+            return None;
+        }
+        Some(Fate::CutReply) => cut_reply = true,
+    }
+    Some(Pending { silent: false, cut_reply, id })
+}
+
 async fn replies(
     shared: &Shared,
+    mut answers: impl Server,
     mut server: impl AsyncRead + Unpin,
     mut client: impl AsyncWrite + Unpin,
     in_flight: &InFlight,
@@ -100,21 +119,25 @@ async fn replies(
         if server.read_buf(&mut buffer).await? == 0 {
             return Ok(Closed::Ended);
         }
-        while let Some(length) = frame_length(&buffer).map_err(io::Error::other)? {
-            let frame: Vec<u8> = buffer.drain(..length).collect();
+        while let Some(answer) = answers.frame(&mut buffer)? {
             shared.flows().await;
-            if !resp::is_push(&frame) {
-                let answered = lock(in_flight).pop_front();
-                if let Some(pending) = answered.filter(|pending| !pending.request.is_handshake()) {
-                    let summary = resp::summary(&frame);
-                    if pending.cut_reply {
-                        shared.tell(Observation::ReplyCut { id: pending.id, reply: summary });
-                        return Ok(Closed::Cut);
+            let cut = lock(in_flight).front().is_some_and(|pending| pending.cut_reply);
+            match answer.place {
+                Place::Within if cut => continue,
+                Place::Aside | Place::Within => {}
+                Place::End(reply) => {
+                    let answered = lock(in_flight).pop_front();
+                    if let Some(pending) = answered.filter(|pending| !pending.silent) {
+                        let id = pending.id;
+                        if cut {
+                            shared.tell(Observation::ReplyCut { id, reply });
+                            return Ok(Closed::Cut);
+                        }
+                        shared.tell(Observation::Reply { id, reply });
                     }
-                    shared.tell(Observation::Reply { id: pending.id, reply: summary });
                 }
             }
-            client.write_all(&frame).await?;
+            client.write_all(&answer.bytes).await?;
         }
     }
 }
