@@ -75,6 +75,19 @@ impl History {
         Call { history: self.clone(), lane: lane.to_owned(), told: false }
     }
 
+    /// Makes a call on the subject and writes it, and how it ended, into `lane`.
+    pub async fn call<T: std::fmt::Debug, E: std::fmt::Display>(
+        &self,
+        lane: &str,
+        call: impl Into<String>,
+        answer: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let call = self.invoke(lane, call);
+        let answer = answer.await;
+        call.end_with(&answer);
+        answer
+    }
+
     /// A fault begins, and lasts until the returned band is dropped.
     pub fn fault(&self, text: impl Into<String>) -> FaultBand {
         let text = text.into();

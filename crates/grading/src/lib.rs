@@ -13,12 +13,15 @@
 //!   inconclusive. Inconclusive never passes.
 //! - A failure is shown as a [`timeline`]: a lane for each client, the steps that clash marked,
 //!   then expected, saw, and what to read.
+//! - [`checks!`] and [`decoys!`] are how a lesson writes them down, a line each.
 //! - [`suite`] lists the checks as single tests, so filters and editors work, and grades the
 //!   graders: the starter must fail, the reference must pass, each decoy must be rejected by the
 //!   check that it names.
 
 pub mod check;
 pub mod history;
+pub mod list;
+pub mod meeting;
 pub mod process;
 pub mod report;
 pub mod runner;
@@ -29,6 +32,7 @@ pub mod world;
 
 pub use check::Check;
 pub use history::History;
+pub use meeting::{SOON, comes_to};
 pub use process::{Child, Process};
 pub use suite::{Decoy, Lesson, audit, explain, grade};
 pub use verdict::{Evidence, Finding, Verdict};

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use std::io::{BufRead, Write};
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
+use testbed::process::Disobeyed;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
@@ -85,6 +86,33 @@ impl Process {
     pub async fn expect(&mut self, what: &str, patience: Duration) -> Result<String, Finding> {
         let expected = || format!("{what} from the other process within {patience:?}");
         self.hear(patience).await?.ok_or_else(|| Evidence::new(expected(), "nothing").into())
+    }
+
+    /// F5: stops it with SIGSTOP; all of its threads stand still when this returns. What it holds
+    /// it still holds, and its clock goes on. The fault is over with [`Process::resume`].
+    ///
+    /// # Errors
+    /// Inconclusive if it does not stop.
+    pub fn stop(&self) -> Result<(), Finding> {
+        self.order("stop", testbed::process::freeze)
+    }
+
+    /// Wakes it with SIGCONT, where and as it was stopped.
+    ///
+    /// # Errors
+    /// Inconclusive if it does not go on.
+    pub fn resume(&self) -> Result<(), Finding> {
+        self.order("continue", testbed::process::thaw)
+    }
+
+    fn order(&self, what: &str, order: fn(u32) -> Result<(), Disobeyed>) -> Result<(), Finding> {
+        let landed = self.child.id().map(order);
+        let why = match landed {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(disobeyed)) => disobeyed.to_string(),
+            None => "it has ended".to_owned(),
+        };
+        Err(Finding::inconclusive(format!("the {what} did not land: {why}")))
     }
 
     /// F6: kills it with SIGKILL and waits until it is dead.

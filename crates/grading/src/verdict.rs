@@ -75,6 +75,27 @@ impl From<NobodyCame> for Finding {
     }
 }
 
+/// No server: nothing can be proved, and the message names what to do.
+impl From<testbed::Missing> for Finding {
+    fn from(missing: testbed::Missing) -> Finding {
+        Finding::Inconclusive(missing.to_string())
+    }
+}
+
+/// A fault that the server refused did not land.
+impl From<testbed::redis::Error> for Finding {
+    fn from(error: testbed::redis::Error) -> Finding {
+        Finding::Inconclusive(format!("the fault did not land: {error}"))
+    }
+}
+
+/// A fault that the server refused did not land.
+impl From<testbed::postgres::Error> for Finding {
+    fn from(error: testbed::postgres::Error) -> Finding {
+        Finding::Inconclusive(format!("the fault did not land: {error}"))
+    }
+}
+
 impl From<ProxyError> for Finding {
     fn from(error: ProxyError) -> Finding {
         Finding::Inconclusive(error.to_string())

@@ -7,24 +7,25 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::fmt::Debug;
 use testbed::origin::Origin;
+use testbed::postgres::Postgres;
 use testbed::proxy::Proxy;
 use testbed::redis::Redis;
+use tokio::sync::OnceCell;
 
-/// A private server, a proxy before each client, a database that counts, a seed. All of it ends
+/// Private servers, a proxy before each client, a database that counts, a seed. All of it ends
 /// with the check.
 pub struct World {
     seed: u64,
     role: String,
     history: History,
     redis: Redis,
+    postgres: OnceCell<Postgres>,
 }
 
 impl World {
     pub(crate) async fn begin(seed: u64, role: String, history: History) -> Result<World, Finding> {
-        let redis = testbed::redis::private()
-            .await
-            .map_err(|missing| Finding::inconclusive(missing.to_string()))?;
-        Ok(World { seed, role, history, redis })
+        let redis = testbed::redis::private().await?;
+        Ok(World { seed, role, history, redis, postgres: OnceCell::new() })
     }
 
     /// Random numbers of this world's seed. The same seed makes the same schedule.
@@ -40,6 +41,15 @@ impl World {
     /// The server itself, for faults that no proxy can make.
     pub fn redis(&self) -> &Redis {
         &self.redis
+    }
+
+    /// A PostgreSQL database of this world's own, empty at first. It is made when it is first asked
+    /// for: most lessons need none.
+    ///
+    /// # Errors
+    /// Inconclusive where no server is to be had.
+    pub async fn postgres(&self) -> Result<&Postgres, Finding> {
+        Ok(self.postgres.get_or_try_init(testbed::postgres::private).await?)
     }
 
     /// A proxy for the client `lane`. What passes it stands in the client's lane of the timeline.

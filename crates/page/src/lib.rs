@@ -2,6 +2,8 @@
 //!
 //! `anstream` leaves colours out in a pipe and where `NO_COLOR` is set.
 
+pub mod printed;
+
 use anstyle::{AnsiColor, Style};
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};

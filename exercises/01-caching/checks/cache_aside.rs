@@ -4,13 +4,13 @@ mod entries;
 mod outages;
 mod refills;
 
-use crate::scene::{Client, Price, SOON, Scene, comes_to};
+use crate::scene::{Client, Price, Scene};
 use caching::cache_aside::{CacheAside, Error, Options};
 use entries::{
     error_is_not_cached, hit_is_one_round_trip, no_entry_without_ttl, only_its_key, short_ttl,
     ttl_is_spread, unreadable_entry,
 };
-use grading::{Check, Evidence, Finding, World};
+use grading::{Check, Evidence, Finding, SOON, World, comes_to};
 use outages::{invalidate_tells, redis_down, redis_stalls};
 use redis::AsyncCommands;
 use refills::{
@@ -36,92 +36,26 @@ const PATIENT: Options = Options {
 
 /// The checks, on any cache that fulfils the contract.
 pub fn checks<S: CacheAside>() -> Vec<Check> {
-    vec![
-        Check::new(
-            "hit_is_one_round_trip",
-            "a hit costs one round trip and no load",
-            hit_is_one_round_trip::<S>,
-        ),
-        Check::new(
-            "ttl_is_spread",
-            "every entry has a TTL, and entries written together expire apart",
-            ttl_is_spread::<S>,
-        ),
-        Check::new("short_ttl", "a TTL below a second is kept to the millisecond", short_ttl::<S>),
-        Check::new(
-            "no_entry_without_ttl",
+    grading::checks![S, PAGE;
+        hit_is_one_round_trip: "a hit costs one round trip and no load",
+        ttl_is_spread: "every entry has a TTL, and entries written together expire apart",
+        short_ttl: "a TTL below a second is kept to the millisecond",
+        no_entry_without_ttl:
             "wherever the connection breaks, the caller is served and every key expires",
-            no_entry_without_ttl::<S>,
-        ),
-        Check::new(
-            "redis_down",
-            "with Redis down the database answers, and the cache comes back by itself",
-            redis_down::<S>,
-        ),
-        Check::new(
-            "redis_stalls",
-            "a Redis that hangs delays a read and does not stop it",
-            redis_stalls::<S>,
-        ),
-        Check::new(
-            "slow_reader",
-            "a reader whose load is slow does not put the old value back",
-            slow_reader::<S>,
-        ),
-        Check::new(
-            "late_refill",
-            "a refill that is held up on its way does not put the old value back",
-            late_refill::<S>,
-        ),
-        Check::new(
-            "two_readers",
-            "a late reader does not store under the next reader's lease",
-            two_readers::<S>,
-        ),
-        Check::new(
-            "lost_lookup",
-            "a reader whose question to Redis was lost does not put the old value back",
-            lost_lookup::<S>,
-        ),
-        Check::new(
-            "redis_forgets",
-            "a Redis that lost its memory lets no late reader put the old value back",
-            redis_forgets::<S>,
-        ),
-        Check::new(
-            "after_a_write",
-            "after a write every reader gets the new value, and it is cached again",
-            after_a_write::<S>,
-        ),
-        Check::new(
-            "only_its_key",
-            "an invalidation forgets its own key and no other",
-            only_its_key::<S>,
-        ),
-        Check::new(
-            "invalidate_tells",
-            "an invalidation that never reached Redis is not reported as done",
-            invalidate_tells::<S>,
-        ),
-        Check::new(
-            "error_is_not_cached",
-            "a failed load is reported, forgotten, and keeps nobody from caching",
-            error_is_not_cached::<S>,
-        ),
-        Check::new(
-            "unreadable_entry",
-            "an entry that cannot be read is a miss, and is replaced",
-            unreadable_entry::<S>,
-        ),
-        Check::new(
-            "cancelled_reader",
-            "a reader that goes away in the middle keeps nobody from caching",
-            cancelled_reader::<S>,
-        ),
+        redis_down: "with Redis down the database answers, and the cache comes back by itself",
+        redis_stalls: "a Redis that hangs delays a read and does not stop it",
+        slow_reader: "a reader whose load is slow does not put the old value back",
+        late_refill: "a refill that is held up on its way does not put the old value back",
+        two_readers: "a late reader does not store under the next reader's lease",
+        lost_lookup: "a reader whose question to Redis was lost does not put the old value back",
+        redis_forgets: "a Redis that lost its memory lets no late reader put the old value back",
+        after_a_write: "after a write every reader gets the new value, and it is cached again",
+        only_its_key: "an invalidation forgets its own key and no other",
+        invalidate_tells: "an invalidation that never reached Redis is not reported as done",
+        error_is_not_cached: "a failed load is reported, forgotten, and keeps nobody from caching",
+        unreadable_entry: "an entry that cannot be read is a miss, and is replaced",
+        cancelled_reader: "a reader that goes away in the middle keeps nobody from caching",
     ]
-    .into_iter()
-    .map(|check| check.read(PAGE))
-    .collect()
 }
 
 impl Scene {

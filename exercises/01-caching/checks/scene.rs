@@ -1,20 +1,15 @@
 //! What the caching checks have in common: a product, its prices, clients that read it.
 
 use grading::history::Step;
-use grading::{Evidence, Finding, World};
+use grading::{Evidence, Finding, SOON, World};
 use rand::RngExt;
 use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use testbed::gate::Gate;
 use testbed::origin::{Origin, OriginDown};
 use testbed::proxy::Proxy;
-use tokio::task::JoinHandle;
-
-/// How soon something that "comes back by itself" has to be back.
-pub(crate) const SOON: Duration = Duration::from_secs(3);
 
 /// What is cached. Its Debug form is what the timeline shows.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,10 +112,7 @@ impl<C> Client<C> {
         call: impl Into<String>,
         answer: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let call = self.history.invoke(self.lane, call);
-        let answer = answer.await;
-        call.end_with(&answer);
-        answer
+        self.history.call(self.lane, call, answer).await
     }
 
     /// The last answer that this client got.
@@ -171,18 +163,6 @@ impl<C> Client<C> {
                 return Err(Evidence::new(expected, saw).at(load).into());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-/// Waits until a task has come to the gate. One that ends without coming has panicked, or has
-/// answered without doing what was to be held: then nothing was proved.
-pub(crate) async fn comes_to<T>(gate: &Gate, task: &mut JoinHandle<T>) -> Result<(), Finding> {
-    tokio::select! {
-        came = gate.arrived(1, SOON) => Ok(came?),
-        ended = task => {
-            ended?;
-            Err(Finding::inconclusive("the call ended before the step that was to be held"))
         }
     }
 }

@@ -13,31 +13,27 @@ use std::time::Duration;
 
 /// Every decoy with the check that must reject it.
 pub fn all() -> Vec<Decoy> {
-    let mut all = vec![
-        decoy::<NeverCaches>("never_caches", "hit_is_one_round_trip"),
-        decoy::<ExistsThenGet>("exists_then_get", "hit_is_one_round_trip"),
-        decoy::<SameTtl>("same_ttl", "ttl_is_spread"),
-        decoy::<SetThenExpire>("set_then_expire", "no_entry_without_ttl"),
-        decoy::<RedisErrorReturned>("redis_error_returned", "redis_down"),
-        decoy::<ConnectsOnce>("connects_once", "redis_down"),
-        decoy::<NoTimeout>("no_timeout", "redis_stalls"),
-        decoy::<PlainDelete>("plain_delete", "slow_reader"),
-        decoy::<DelayedDoubleDelete>("delayed_double_delete", "slow_reader"),
-        decoy::<VersionComparedInClient>("version_compared_in_client", "late_refill"),
-        decoy::<TombstoneExpires>("tombstone_expires", "slow_reader"),
-        decoy::<WatchOnSharedConnection>("watch_on_shared_connection", "slow_reader"),
-        decoy::<FlushesEverything>("flushes_everything", "only_its_key"),
-        decoy::<ErrorCached>("error_cached", "error_is_not_cached"),
-        decoy::<InvalidationShrugged>("invalidation_shrugged", "invalidate_tells"),
-        decoy::<UnreadableReturned>("unreadable_returned", "unreadable_entry"),
-        decoy::<LockWithoutTtl>("lock_without_ttl", "cancelled_reader"),
+    let mut all = grading::decoys![checks;
+        NeverCaches: hit_is_one_round_trip,
+        ExistsThenGet: hit_is_one_round_trip,
+        SameTtl: ttl_is_spread,
+        SetThenExpire: no_entry_without_ttl,
+        RedisErrorReturned: redis_down,
+        ConnectsOnce: redis_down,
+        NoTimeout: redis_stalls,
+        PlainDelete: slow_reader,
+        DelayedDoubleDelete: slow_reader,
+        VersionComparedInClient: late_refill,
+        TombstoneExpires: slow_reader,
+        WatchOnSharedConnection: slow_reader,
+        FlushesEverything: only_its_key,
+        ErrorCached: error_is_not_cached,
+        InvalidationShrugged: invalidate_tells,
+        UnreadableReturned: unreadable_entry,
+        LockWithoutTtl: cancelled_reader,
     ];
     all.extend(nearly::all());
     all
-}
-
-fn decoy<S: CacheAside>(name: &'static str, rejected_by: &'static str) -> Decoy {
-    Decoy { name, rejected_by, checks: checks::<S>() }
 }
 
 /// What the decoys have in common: a connection, and the steps that everybody knows.

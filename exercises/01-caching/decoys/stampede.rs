@@ -18,27 +18,23 @@ use tokio::sync::Notify;
 
 /// Every decoy with the check that must reject it.
 pub fn all() -> Vec<Decoy> {
-    let mut all = vec![
-        decoy::<Unprotected>("unprotected", "one_load_in_process"),
-        decoy::<OneProcessOnly>("one_process_only", "one_load_in_fleet"),
-        decoy::<BlindWithoutRedis>("blind_without_redis", "redis_down"),
-        decoy::<GhostLeader>("ghost_leader", "cancelled_leader"),
-        decoy::<LockNeverReleased>("lock_never_released", "killed_leader"),
-        decoy::<ErrorRemembered>("error_remembered", "failed_load"),
-        decoy::<FollowersRetry>("followers_retry", "failed_load"),
-        decoy::<JoinsOldFlight>("joins_old_flight", "write_during_load"),
-        decoy::<EveryoneRefreshes>("everyone_refreshes", "stale_while_revalidate"),
-        decoy::<WaitsForTheRefresh>("waits_for_the_refresh", "stale_while_revalidate"),
-        decoy::<StaleForEver>("stale_for_ever", "hard_end"),
-        decoy::<RefreshesAtThreshold>("refreshes_at_threshold", "early_formula"),
-        decoy::<NeverEarly>("never_early", "early_refresh"),
+    let mut all = grading::decoys![checks;
+        Unprotected: one_load_in_process,
+        OneProcessOnly: one_load_in_fleet,
+        BlindWithoutRedis: redis_down,
+        GhostLeader: cancelled_leader,
+        LockNeverReleased: killed_leader,
+        ErrorRemembered: failed_load,
+        FollowersRetry: failed_load,
+        JoinsOldFlight: write_during_load,
+        EveryoneRefreshes: stale_while_revalidate,
+        WaitsForTheRefresh: stale_while_revalidate,
+        StaleForEver: hard_end,
+        RefreshesAtThreshold: early_formula,
+        NeverEarly: early_refresh,
     ];
     all.extend(nearly::all());
     all
-}
-
-fn decoy<S: ProtectedCache>(name: &'static str, rejected_by: &'static str) -> Decoy {
-    Decoy { name, rejected_by, checks: checks::<S>() }
 }
 
 /// What the decoys have in common: plain cache-aside, without any protection.

@@ -7,8 +7,6 @@
 //! One thread, one operation at a time: the times are those of a round trip. After criterion's own
 //! figures come the ratios and counts of this run. It fails if a hit costs more than 1.10 raw GETs.
 
-mod pairs;
-
 use cached::macros::cached;
 use caching::cache_aside::{CacheAside, LeasedCache, Options};
 use caching::connection;
@@ -19,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use std::time::Duration;
 use testbed::proxy::Proxy;
+use testbed::ratios::{self, Ratios};
 use testbed::redis::Redis;
 use tokio::runtime::Runtime;
 
@@ -127,41 +126,31 @@ fn main() -> anyhow::Result<()> {
     group.finish();
     criterion.final_summary();
 
-    if pairs::wanted() {
+    if ratios::wanted() {
         summary(&runtime, &redis, &subjects)?;
     }
     Ok(())
 }
 
 fn summary(runtime: &Runtime, redis: &Redis, subjects: &Subjects) -> anyhow::Result<()> {
-    println!("\ncache_aside, ratios of this run (median of 200 pairs of blocks of 40)\n");
-    println!("  {:<40}{:>12}{:>12}{:>10}", "", "takes", "beside", "ratio");
-    let (hit, holds) = runtime.block_on(pairs::hit_against_get(
-        async || subjects.get().await,
-        async || subjects.hit().await,
-    ));
-    pairs::line("hit / raw GET", &hit);
-    let miss = runtime.block_on(pairs::compare(
-        async || subjects.naive_miss().await,
-        async || subjects.miss().await,
-    ));
-    pairs::line("DEL and miss / naive DEL and miss", &miss);
-    let local = runtime
-        .block_on(pairs::compare(async || subjects.moka().await, async || subjects.hit().await));
-    pairs::line("hit / moka get_with, in memory", &local);
-    let local = runtime.block_on(pairs::compare(
-        async || {
-            cached_product(KEY).await;
-        },
-        async || subjects.hit().await,
-    ));
-    pairs::line("hit / cached, in memory", &local);
+    runtime.block_on(async {
+        let mut ratios = Ratios::of("cache_aside");
+        let get = async || subjects.get().await;
+        let hit = async || subjects.hit().await;
+        let (naive, miss) = (async || subjects.naive_miss().await, async || subjects.miss().await);
+        ratios.at_most(1.10, "hit / raw GET", get, hit).await;
+        ratios.compare("DEL and miss / naive DEL and miss", naive, miss).await;
+        let moka = async || subjects.moka().await;
+        ratios.compare("hit / moka get_with, in memory", moka, hit).await;
+        let cached = async || drop(cached_product(KEY).await);
+        ratios.compare("hit / cached, in memory", cached, hit).await;
 
-    let (hit, miss) = runtime.block_on(round_trips(redis))?;
-    println!("\n  {:<40}{hit:>12}", "round trips of a hit");
-    println!("  {:<40}{miss:>12}", "round trips of a miss");
-    pairs::end(holds);
-    Ok(())
+        let (hit, miss) = round_trips(redis).await?;
+        println!("\n  {:<40}{hit:>12}", "round trips of a hit");
+        println!("  {:<40}{miss:>12}", "round trips of a miss");
+        ratios.end();
+        Ok(())
+    })
 }
 
 /// Round trips of a hit and of a miss, counted by a proxy.

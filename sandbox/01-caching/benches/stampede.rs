@@ -8,7 +8,6 @@
 //! 5 ms. After criterion's own figures come the ratios and counts of this run. It fails if a hit
 //! costs more than 1.10 raw GETs, or if 200 callers cause more than one load.
 
-mod pairs;
 #[path = "../examples/second_process.rs"]
 #[allow(unreachable_pub)]
 mod second_process;
@@ -25,6 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use testbed::origin::{Origin, OriginDown};
 use testbed::proxy::Proxy;
+use testbed::ratios::{self, Ratios};
 use testbed::redis::Redis;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -148,12 +148,10 @@ fn main() -> anyhow::Result<()> {
     group.finish();
     criterion.final_summary();
 
-    if pairs::wanted() {
-        println!("\nstampede, ratios of this run (median of 200 pairs of blocks of 40)\n");
-        println!("  {:<40}{:>12}{:>12}{:>10}", "", "takes", "beside", "ratio");
-        let compared = pairs::hit_against_get(async || hot.get().await, async || hot.hit().await);
-        let (hit, holds) = one.block_on(compared);
-        pairs::line("hit / raw GET", &hit);
+    if ratios::wanted() {
+        let mut ratios = Ratios::of("stampede");
+        let (get, hit) = (async || hot.get().await, async || hot.hit().await);
+        one.block_on(ratios.at_most(1.10, "hit / raw GET", get, hit));
         let trips = one.block_on(round_trips(&redis))?;
         println!("\n  {:<40}{trips:>12}", "round trips of a hit");
         println!("\n  loads for 200 callers of a cold key (the most of 20 keys)\n");
@@ -173,7 +171,7 @@ fn main() -> anyhow::Result<()> {
             anyhow::Ok(redis_most.max(with))
         })?;
         anyhow::ensure!(most == 1, "200 callers of a cold key caused {most} loads");
-        pairs::end(holds);
+        ratios.end();
     }
     Ok(())
 }

@@ -66,8 +66,8 @@ fn may_depend(on_floor: Floor, kind: &str, below: Floor) -> bool {
         (Floor::Lab, _) => false,
         // Nothing builds on what a learner changes.
         (_, Floor::Exercises) => false,
-        // A test of a topic starts a server; its library knows of none.
-        (Floor::Sandbox(_), Floor::Testbed) => kind == "dev",
+        // A test of a topic starts a server and reads what its examples print; its library does not.
+        (Floor::Sandbox(_), Floor::Testbed | Floor::Page) => kind == "dev",
         // The monolith is a program as well as a part: `--real` asks for a server.
         (Floor::Shop(4), Floor::Testbed) => true,
         // The shop runs on servers; only its tests, and the program that asks for them, start one.

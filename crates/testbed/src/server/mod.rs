@@ -27,7 +27,6 @@ pub mod doctor;
 pub mod install;
 pub mod kept;
 pub mod missing;
-mod process;
 pub mod program;
 pub mod supervised;
 

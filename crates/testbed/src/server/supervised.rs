@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::statvfs;
 use rustix::process::Signal;
 
-use super::process::{children, running, signal};
 use super::{Account, Own, account};
+use crate::process::{Disobeyed, children, freeze, running, signal, thaw};
 
 const SCRIPT: &str = include_str!("supervise.sh");
 
@@ -117,6 +117,9 @@ pub enum Trouble {
         /// The last lines of its log.
         log: String,
     },
+    /// It was to stop or to go on, and did not.
+    #[error(transparent)]
+    Disobeyed(#[from] Disobeyed),
 }
 
 impl Own for Supervised {
@@ -155,11 +158,11 @@ impl Own for Supervised {
     }
 
     fn stop(&self) -> Result<(), Trouble> {
-        self.signal(Signal::STOP)
+        self.each(freeze)
     }
 
     fn resume(&self) -> Result<(), Trouble> {
-        self.signal(Signal::CONT)
+        self.each(thaw)
     }
 }
 
@@ -256,15 +259,19 @@ impl Supervised {
     }
 
     /// To the server and to the processes that it has started.
-    fn signal(&self, to_all: Signal) -> Result<(), Trouble> {
+    fn each(&self, order: fn(u32) -> Result<(), Disobeyed>) -> Result<(), Trouble> {
         let state = self.seen.lock();
         let Some(pid) = state.pid else {
             return Err(self.trouble(&state));
         };
         // First the server: frozen, it starts no process behind our back.
-        signal(pid, to_all);
+        order(pid)?;
         for child in children(pid) {
-            signal(child, to_all);
+            // One that has ended meanwhile does nothing any more, as was wanted.
+            match order(child) {
+                Err(disobeyed) if running(child) => return Err(disobeyed.into()),
+                _ => {}
+            }
         }
         Ok(())
     }

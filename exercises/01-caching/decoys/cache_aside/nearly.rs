@@ -1,7 +1,7 @@
 //! Wrong answers to cache-aside that know about late readers, and forget one thing. The head of
 //! each says what, and which check finds out.
 
-use super::decoy;
+use crate::cache_aside::checks;
 use caching::Value;
 use caching::cache_aside::{CacheAside, Error, Options};
 use grading::Decoy;
@@ -12,15 +12,15 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 pub(super) fn all() -> Vec<Decoy> {
-    vec![
-        decoy::<LeaseWithoutName>("lease_without_name", "two_readers"),
-        decoy::<SetThenVerify>("set_then_verify", "late_refill"),
-        decoy::<VersionForgotten>("version_forgotten", "redis_forgets"),
-        decoy::<TombstoneForTheTtl>("tombstone_for_the_ttl", "after_a_write"),
-        decoy::<CopyInProcess>("copy_in_process", "after_a_write"),
-        decoy::<StoresWithoutLease>("stores_without_lease", "lost_lookup"),
-        decoy::<WholeSeconds>("whole_seconds", "short_ttl"),
-        decoy::<TimeoutIsDone>("timeout_is_done", "invalidate_tells"),
+    grading::decoys![checks;
+        LeaseWithoutName: two_readers,
+        SetThenVerify: late_refill,
+        VersionForgotten: redis_forgets,
+        TombstoneForTheTtl: after_a_write,
+        CopyInProcess: after_a_write,
+        StoresWithoutLease: lost_lookup,
+        WholeSeconds: short_ttl,
+        TimeoutIsDone: invalidate_tells,
     ]
 }
 

@@ -1,7 +1,7 @@
 //! Wrong answers to the stampede that share and refresh, and forget one thing. The head of each
 //! says what, and which check finds out.
 
-use super::decoy;
+use crate::stampede::checks;
 use caching::Value;
 use caching::stampede::{CoalescingCache, Error, Options, ProtectedCache};
 use grading::Decoy;
@@ -12,15 +12,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 pub(super) fn all() -> Vec<Decoy> {
-    vec![
-        decoy::<LeaseWithoutName>("lease_without_name", "two_readers"),
-        decoy::<RefreshWithoutLease>("refresh_without_lease", "write_during_refresh"),
-        decoy::<RefreshInEachProcess>("refresh_in_each_process", "stale_while_revalidate"),
-        decoy::<RefreshFlagStuck>("refresh_flag_stuck", "failed_refresh"),
-        decoy::<LoadNeverTimed>("load_never_timed", "early_refresh"),
-        decoy::<EndOnlyInValue>("end_only_in_value", "hard_end"),
-        decoy::<NoTimeout>("no_timeout", "redis_stalls"),
-        decoy::<InvalidationShrugged>("invalidation_shrugged", "invalidate_tells"),
+    grading::decoys![checks;
+        LeaseWithoutName: two_readers,
+        RefreshWithoutLease: write_during_refresh,
+        RefreshInEachProcess: stale_while_revalidate,
+        RefreshFlagStuck: failed_refresh,
+        LoadNeverTimed: early_refresh,
+        EndOnlyInValue: hard_end,
+        NoTimeout: redis_stalls,
+        InvalidationShrugged: invalidate_tells,
     ]
 }
 

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::process::{running, signal};
 use super::{Account, Address, Recipe, Room, program};
+use crate::process::{running, signal};
 
 mod record;
 
