@@ -77,6 +77,21 @@ async fn a_request_that_is_cut_is_not_done_and_one_whose_reply_is_cut_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_is_held_is_of_what_was_done() {
+    let postgres = stock().await;
+    let proxy = Proxy::before_postgres(postgres.url()).await.unwrap();
+    let gate = proxy.hold_reply(|request| request.is("UPDATE"));
+    let mut writing =
+        tokio::spawn(say(connect(&proxy).await, "UPDATE stock SET units = 2 RETURNING units"));
+    gate.arrived(1, PATIENCE).await.unwrap();
+    assert_eq!(units(&postgres).await, "2");
+    let early = tokio::time::timeout(Duration::from_millis(20), &mut writing).await;
+    assert!(early.is_err(), "the reply came through a gate that is shut");
+    gate.open();
+    assert!(writing.await.unwrap().1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_passes_is_told_and_what_is_killed_is_lost() {
     let postgres = stock().await;
     let told = Arc::new(Mutex::new(Vec::new()));

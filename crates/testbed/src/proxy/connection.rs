@@ -3,16 +3,25 @@
 use super::rule::{Fate, Request};
 use super::wire::{Client, Place, Server, Wire};
 use super::{Observation, Shared, Traffic};
+use crate::gate::Gate;
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// A request on its way, waiting for its reply.
 struct Pending {
     silent: bool,
-    cut_reply: bool,
+    reply: Reply,
     id: u64,
+}
+
+/// What happens to the reply.
+enum Reply {
+    Passes,
+    Cut,
+    Waits(Gate),
 }
 
 type InFlight = Arc<Mutex<VecDeque<Pending>>>;
@@ -64,7 +73,7 @@ async fn requests(
         while let Some(asked) = asks.request(&mut buffer)? {
             if let Some(request) = asked.request {
                 let pending = match asked.silent {
-                    true => Pending { silent: true, cut_reply: false, id: 0 },
+                    true => Pending { silent: true, reply: Reply::Passes, id: 0 },
                     false => match judge(shared, request, &mut round_trip_begins).await {
                         Some(pending) => pending,
                         None => return Ok(Closed::Cut),
@@ -90,7 +99,7 @@ async fn judge(
     let (nth, id) = shared.count(&request, round_trip_begins);
     request.nth = nth;
     shared.tell(Observation::Request { id, request: request.clone() });
-    let mut cut_reply = false;
+    let mut reply = Reply::Passes;
     match shared.rules.fate_of(&request) {
         None => {}
         Some(Fate::Hold(gate)) => {
@@ -102,9 +111,10 @@ async fn judge(
             shared.tell(Observation::RequestCut { id });
             return None;
         }
-        Some(Fate::CutReply) => cut_reply = true,
+        Some(Fate::CutReply) => reply = Reply::Cut,
+        Some(Fate::HoldReply(gate)) => reply = Reply::Waits(gate),
     }
-    Some(Pending { silent: false, cut_reply, id })
+    Some(Pending { silent: false, reply, id })
 }
 
 async fn replies(
@@ -115,28 +125,43 @@ async fn replies(
     in_flight: &InFlight,
 ) -> io::Result<Closed> {
     let mut buffer = Vec::new();
+    // What has come of a reply that waits, or is not to pass.
+    let mut begun = Vec::new();
     loop {
         if server.read_buf(&mut buffer).await? == 0 {
             return Ok(Closed::Ended);
         }
         while let Some(answer) = answers.frame(&mut buffer)? {
             shared.flows().await;
-            let cut = lock(in_flight).front().is_some_and(|pending| pending.cut_reply);
-            match answer.place {
-                Place::Within if cut => continue,
-                Place::Aside | Place::Within => {}
-                Place::End(reply) => {
-                    let answered = lock(in_flight).pop_front();
-                    if let Some(pending) = answered.filter(|pending| !pending.silent) {
-                        let id = pending.id;
-                        if cut {
-                            shared.tell(Observation::ReplyCut { id, reply });
-                            return Ok(Closed::Cut);
-                        }
-                        shared.tell(Observation::Reply { id, reply });
+            let Place::End(reply) = answer.place else {
+                // A reply that is not to pass does not begin to.
+                let passes = |pending: &Pending| matches!(pending.reply, Reply::Passes);
+                let is_kept = lock(in_flight).front().is_some_and(|pending| !passes(pending));
+                match answer.place {
+                    Place::Within if is_kept => begun.extend(answer.bytes),
+                    _ => client.write_all(&answer.bytes).await?,
+                }
+                continue;
+            };
+            let answered = lock(in_flight).pop_front();
+            if let Some(Pending { id, reply: fate, .. }) =
+                answered.filter(|pending| !pending.silent)
+            {
+                match fate {
+                    Reply::Passes => {}
+                    Reply::Cut => {
+                        shared.tell(Observation::ReplyCut { id, reply });
+                        return Ok(Closed::Cut);
+                    }
+                    Reply::Waits(gate) => {
+                        shared.tell(Observation::ReplyHeld { id, reply: reply.clone() });
+                        gate.pass().await;
+                        shared.tell(Observation::ReplyReleased { id });
                     }
                 }
+                shared.tell(Observation::Reply { id, reply });
             }
+            client.write_all(&std::mem::take(&mut begun)).await?;
             client.write_all(&answer.bytes).await?;
         }
     }
@@ -145,14 +170,15 @@ async fn replies(
 impl Shared {
     fn count(&self, request: &Request, round_trip_begins: &mut bool) -> (usize, u64) {
         let mut traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
-        let Traffic { requests, round_trips, commands, last_id } = &mut *traffic;
+        let Traffic { requests, round_trips, commands } = &mut *traffic;
         *requests += 1;
-        *last_id += 1;
         *commands.entry(request.command.clone()).or_default() += 1;
         if std::mem::take(round_trip_begins) {
             *round_trips += 1;
         }
-        (*requests, *last_id)
+        // A client may have two proxies, before two servers, and one lane in a timeline.
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        (*requests, IDS.fetch_add(1, Ordering::Relaxed))
     }
 
     async fn flows(&self) {

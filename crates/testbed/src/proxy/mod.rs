@@ -5,7 +5,7 @@
 //!
 //! | fault | method |
 //! | --- | --- |
-//! | F1 hold requests at a gate until others have passed | [`Proxy::hold`] |
+//! | F1 hold requests, or replies, at a gate until others have passed | [`Proxy::hold`], [`Proxy::hold_reply`] |
 //! | F2 drop a request, or let it through and drop its reply | [`Proxy::cut_request`], [`Proxy::cut_reply`] |
 //! | F4 close the connections | [`Proxy::kill_connections`] |
 //! | latency | [`Proxy::set_delay`] |
@@ -64,7 +64,7 @@ use tokio::task::JoinHandle;
 pub enum Observation {
     /// The client sent a request.
     Request {
-        /// Names the request in later observations.
+        /// Names the request in later observations; no other of this process has it.
         id: u64,
         /// The request itself.
         request: Request,
@@ -83,6 +83,18 @@ pub enum Observation {
     },
     /// The gate let it pass.
     Released {
+        /// The request's id.
+        id: u64,
+    },
+    /// The server answered, and the reply is held at a gate.
+    ReplyHeld {
+        /// The request's id.
+        id: u64,
+        /// The reply that the client will get.
+        reply: String,
+    },
+    /// The gate let the reply pass.
+    ReplyReleased {
         /// The request's id.
         id: u64,
     },
@@ -161,7 +173,6 @@ struct Traffic {
     requests: usize,
     round_trips: usize,
     commands: BTreeMap<String, usize>,
-    last_id: u64,
 }
 
 /// What has passed through a proxy since it began or since [`Proxy::reset_count`].
@@ -278,6 +289,14 @@ impl Proxy {
         self.shared.rules.add(1, matches, Fate::Hold(gate.clone()))
     }
 
+    /// F1: each request that `matches` is carried out, and its reply waits at the returned gate, and
+    /// with it whatever its connection is sent after it.
+    pub fn hold_reply(&self, matches: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Gate {
+        let gate = Gate::shut();
+        self.shared.rules.add(usize::MAX, matches, Fate::HoldReply(gate.clone()));
+        gate
+    }
+
     /// F2: the first request that `matches` never reaches the server; its connection closes.
     pub fn cut_request(
         &self,
@@ -348,8 +367,7 @@ impl Proxy {
 
     /// Counts from zero again; [`Request::nth`] too.
     pub fn reset_count(&self) {
-        let mut traffic = self.shared.traffic.lock().unwrap_or_else(PoisonError::into_inner);
-        *traffic = Traffic { last_id: traffic.last_id, ..Traffic::default() };
+        *self.shared.traffic.lock().unwrap_or_else(PoisonError::into_inner) = Traffic::default();
     }
 
     fn socket(&self) -> PathBuf {

@@ -40,6 +40,8 @@ pub(crate) enum Fate {
     /// The server carries it out, the reply is dropped and the connection closed: the client
     /// cannot know. This is the ambiguous case.
     CutReply,
+    /// The server carries it out; the reply waits at the gate before it goes on to the client.
+    HoldReply(Gate),
 }
 
 type Matcher = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
