@@ -101,6 +101,8 @@ struct Load {
 enum Compare {
     /// Catalogue reads with the cache off and on, then a hot key that expires
     Cache(Run),
+    /// A flash sale with the stock guarded by nothing, a lease, fencing, Lua, or the database
+    Lock(shop::compare::lock::Runs),
     /// Checkout in the monolith and in the shop: one buyer, then ten of one product
     Monolith(Run),
 }
@@ -141,6 +143,7 @@ async fn main() -> ExitCode {
         Command::Seed(seed) => seed::seed(&seed).await,
         Command::Load(load) => load::load(&load).await,
         Command::Compare { what: Compare::Cache(run) } => shop::compare::cache::compare(&run).await,
+        Command::Compare { what: Compare::Lock(runs) } => shop::compare::lock::compare(&runs).await,
         Command::Compare { what: Compare::Monolith(run) } => {
             shop::compare::monolith::compare(&run).await
         }
