@@ -40,6 +40,8 @@ pub struct Setup {
     pub mail: mail::Server,
     /// How the catalogue's cache behaves.
     pub cache: shop_cache::Options,
+    /// How the stock is guarded.
+    pub stock: shop_inventory::Options,
 }
 
 impl Default for Setup {
@@ -51,6 +53,7 @@ impl Default for Setup {
             provider: payment::Provider::default(),
             mail: mail::Server::default(),
             cache: shop_cache::Options::default(),
+            stock: shop_inventory::Options::default(),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 pub mod cache;
+pub mod lock;
 pub mod monolith;
 
 /// How a comparison is run.
