@@ -187,8 +187,15 @@ fn number(variable: &str) -> Result<Option<u64>, Failed> {
     }
 }
 
+/// A check waits most of its time: for a server to start, a lease to end, a decoy to hang. So more
+/// of them run at once than there are processors, unless `--test-threads` says otherwise.
+const CHECKS_A_PROCESSOR: usize = 4;
+
 fn conclude(trials: Vec<Trial>) -> ExitCode {
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let mut arguments = Arguments::from_args();
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    arguments.test_threads.get_or_insert(processors * CHECKS_A_PROCESSOR);
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// A process grades once; its checks may live as long as it does.

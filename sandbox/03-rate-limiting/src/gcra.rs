@@ -54,10 +54,10 @@ use std::sync::LazyLock;
 static GCRA: LazyLock<Program> = LazyLock::new(|| {
     Program::new(
         r"local window, cost = tonumber(ARGV[1]), tonumber(ARGV[2])
-          local now, spare = tonumber(ARGV[3]), 3600000
+          local now, spare = tonumber(ARGV[3]), tonumber(ARGV[4])
           if not now then
             local time = redis.call('TIME')
-            now, spare = time[1] * 1000000 + time[2], 0
+            now = time[1] * 1000000 + time[2]
           end
           local tat = tonumber(redis.call('GET', KEYS[1])) or 0
           -- A TAT that is past saves nothing up.

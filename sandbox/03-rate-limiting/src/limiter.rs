@@ -25,6 +25,9 @@ pub trait Limiter: Send + Sync + Sized + 'static {
     /// It always answers: where Redis is gone, stalls, or answers what nobody understands,
     /// [`Options::outage`] decides, within twice [`Options::timeout`]. A request that timed out may
     /// still be carried out, so an outage can cost a key what it did not use.
+    ///
+    /// A key is kept in Redis until its burst is whole again, at most a second longer, and longer
+    /// by [`Clock::spare`].
     fn decide(&self, key: &str, cost: u32) -> impl Future<Output = Decision> + Send;
 }
 
@@ -92,8 +95,7 @@ impl Default for Options {
 pub enum Clock {
     /// Redis's own (`TIME`), the only one that all processes share.
     Server,
-    /// One that is set by hand, to replay a trace of requests in no time. Keys live an hour longer
-    /// than they need to, as Redis counts their TTL by its own clock, which goes on.
+    /// One that is set by hand, to replay a trace of requests in no time.
     Given(GivenClock),
 }
 
@@ -104,6 +106,15 @@ impl Clock {
         match self {
             Clock::Server => None,
             Clock::Given(clock) => Some(clock.micros()),
+        }
+    }
+
+    /// How much longer a key lives than this clock has it. Redis counts a TTL by its own clock,
+    /// which goes on while a given one stands: an hour is enough for any trace.
+    pub fn spare(&self) -> Duration {
+        match self {
+            Clock::Server => Duration::ZERO,
+            Clock::Given(_) => Duration::from_secs(3_600),
         }
     }
 }

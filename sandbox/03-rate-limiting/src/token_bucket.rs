@@ -36,10 +36,10 @@ use std::sync::LazyLock;
 static TOKEN_BUCKET: LazyLock<Program> = LazyLock::new(|| {
     Program::new(
         r"local window, cost = tonumber(ARGV[1]), tonumber(ARGV[2])
-          local now, spare = tonumber(ARGV[3]), 3600000
+          local now, spare = tonumber(ARGV[3]), tonumber(ARGV[4])
           if not now then
             local time = redis.call('TIME')
-            now, spare = time[1] * 1000000 + time[2], 0
+            now = time[1] * 1000000 + time[2]
           end
           local bucket = redis.call('HMGET', KEYS[1], 'level', 'at')
           local level, last = tonumber(bucket[1]) or window, tonumber(bucket[2]) or now

@@ -29,8 +29,8 @@ struct Trace {
 }
 
 fn quotas() -> impl Strategy<Value = Quota> {
-    let every = prop_oneof![1..10_u64, 1..1_000_000_u64, Just(1_000_000), Just(333_334)];
-    // Small bursts, as the oracle tries each unit; a large one that stays below a year in any case.
+    // Up to eight days for a unit. The bursts are small, as the oracle tries each unit.
+    let every = prop_oneof![1..10_u64, 1..1_000_000_u64, Just(333_334), 1..700_000_000_000_u64];
     (1..40_u32, every).prop_map(|(burst, every)| {
         Quota::new(burst, Duration::from_micros(every)).expect("less than a year")
     })

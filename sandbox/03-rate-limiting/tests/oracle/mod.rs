@@ -54,13 +54,11 @@ impl Oracle {
     /// Whether every run that ends with a spend of `cost` at `at` keeps the quota.
     fn keeps(&self, at: i128, cost: i128) -> bool {
         let mut units = cost;
-        let mut runs = vec![(at, units)];
-        for (since, spent) in self.spends.iter().rev() {
+        let mut keeps = |since, spent| {
             units += spent;
-            runs.push((*since, units));
-        }
-        runs.into_iter()
-            .all(|(since, units)| units * self.every <= self.burst * self.every + at - since)
+            units * self.every <= self.burst * self.every + at - since
+        };
+        keeps(at, 0) && self.spends.iter().rev().all(|(since, spent)| keeps(*since, *spent))
     }
 
     /// The first wait after which `holds`, which then does for ever; `None` beyond the end of time.
