@@ -75,6 +75,8 @@ macro_rules! switches {
 switches! {
     "pattern.cache" => PatternCache { "off" Off, "cache_aside" CacheAside, "stampede" Stampede } = Stampede,
         "How the catalogue is read: from the database each time, through a cache, or through a cache that lets one reader refill it.";
+    "pattern.limiter" => PatternLimiter { "off" Off, "gcra" Gcra } = Gcra,
+        "How much one client may ask of the gateway: without end, or a quota for each user, API key or address.";
     "fault.payment" => FaultPayment { "off" Off, "slow" Slow, "decline" Decline, "error" Error, "hang" Hang } = Off,
         "What is wrong with the payment provider: it takes longer, says no, is out of order, or charges and never answers.";
     "fault.email" => FaultEmail { "off" Off, "slow" Slow, "error" Error } = Off,

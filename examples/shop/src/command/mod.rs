@@ -102,6 +102,8 @@ struct Load {
 enum Compare {
     /// Catalogue reads with the cache off and on, then a hot key that expires
     Cache(Run),
+    /// Bots that guess passwords beside customers who log in, with the limiter off and on
+    Limiter(Run),
     /// Checkout in the monolith and in the shop: one buyer, then ten of one product
     Monolith(Run),
 }
@@ -142,6 +144,7 @@ pub async fn main() -> ExitCode {
         Command::Seed(seed) => seed::seed(&seed).await,
         Command::Load(load) => load::load(&load).await,
         Command::Compare { what: Compare::Cache(run) } => compare::cache::compare(&run).await,
+        Command::Compare { what: Compare::Limiter(run) } => compare::limiter::compare(&run).await,
         Command::Compare { what: Compare::Monolith(run) } => compare::monolith::compare(&run).await,
     })
 }

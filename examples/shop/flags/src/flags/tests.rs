@@ -123,6 +123,7 @@ fn the_document_shows_definition_and_effect() {
         document["effective"],
         json!({
             "pattern.cache": "off",
+            "pattern.limiter": "gcra",
             "fault.payment": {"error": 30, "off": 70},
             "fault.email": "off",
             "fault.catalog_db": "off",
@@ -162,7 +163,7 @@ fn a_refusal_says_where_and_what_is_allowed() {
         (
             json!({"flags": {"fault.paymnt": {}}}),
             "/flags/fault.paymnt: there is no flag `fault.paymnt`; did you mean `fault.payment`? allowed: \
-             `pattern.cache`, `fault.payment`, `fault.email`, `fault.catalog_db`, `fault.cache`",
+             `pattern.cache`, `pattern.limiter`, `fault.payment`, `fault.email`, `fault.catalog_db`, `fault.cache`",
         ),
         (
             flag(json!("hang")),
