@@ -58,7 +58,8 @@ pub const SCHEMA: &str = "
 /// under a later lease in the meantime, the write is refused: what it was based on may be old.
 ///
 /// Every call ends within a few times [`Options::timeout`], also when PostgreSQL hangs or is gone,
-/// and after it has come back the next call works. A caller may be dropped at any moment.
+/// and after it has come back the next call works. A caller may be dropped, or its process stopped,
+/// at any moment: that keeps nobody else from the product for longer than that.
 pub trait FencedStock: Send + Sync + Sized + 'static {
     /// The stock in the database at `url`. Connects at the first call.
     ///
