@@ -39,6 +39,7 @@
 //! The request is answered `unavailable` and has changed nothing, or, where the database died
 //! during the commit, all of it. The caller need not know which: it asks again.
 
+pub mod leases;
 mod routes;
 mod store;
 
