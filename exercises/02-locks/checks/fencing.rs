@@ -231,7 +231,10 @@ impl<S: FencedStock> Client<S> {
     ) -> Result<T, Finding> {
         let began = Instant::now();
         loop {
-            match call().await {
+            let Ok(answer) = tokio::time::timeout(SOON, call()).await else {
+                return Err(self.broken(what, format!("nothing within {SOON:?}")));
+            };
+            match answer {
                 Ok(value) => return Ok(value),
                 Err(error) if began.elapsed() > SOON || matches!(error, Error::Fenced { .. }) => {
                     return Err(self.broken(what, error.to_string()));

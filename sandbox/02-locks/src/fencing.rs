@@ -129,7 +129,7 @@ pub enum Error {
     #[error("no connection to PostgreSQL: {0}")]
     Pool(#[from] PoolError),
     /// No answer came in time.
-    #[error("PostgreSQL did not answer within {0:?}")]
+    #[error("PostgreSQL did not answer within {0:.0?}")]
     Slow(Duration),
 }
 // ANCHOR_END: contract

@@ -95,9 +95,9 @@ pub(super) async fn waits_for_the_row<S: FencedStock>(world: World) -> Result<()
     waiting(&scene, 1).await?;
     let overtaken = early.start_write(&product, scene.units - 2, &a);
     waiting(&scene, 2).await?;
+    drop(held);
     let end = move || session.query("COMMIT").map(drop).map_err(|error| said(&error));
     tokio::task::spawn_blocking(end).await??;
-    drop(held);
     if let Err(error) = overtaking.await? {
         return Err(late.broken("the later holder's write", error.to_string()));
     }

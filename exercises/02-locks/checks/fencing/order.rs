@@ -63,10 +63,12 @@ pub(super) async fn late_reader<S: FencedStock>(world: World) -> Result<(), Find
     let [a, b] = [0, 1].map(|later| Paper::of(scene.first + later));
     let (product, units) = (scene.product.as_str(), scene.units);
     late.sets(product, units - 1, &b).await?;
-    let answer = early.read(product, &a).await;
-    early.refused(answer.map(drop), b.token)?;
+    let read = early.read(product, &a).await;
+    let refused = early.refused(read.map(drop), b.token);
+    // What it does to the fence is worse than what it reads.
     let answer = early.write(product, units - 2, &a).await;
     scene.has(product, units - 1, "as the later holder wrote it").await?;
+    refused?;
     early.refused(answer, b.token)
 }
 

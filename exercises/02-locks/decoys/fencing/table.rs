@@ -120,7 +120,7 @@ stocks! {
 
     ReadLowersTheFence {
         async fn read(&self, product: &str, lease: &impl Held) -> Result<u32, Error> {
-            let read = "UPDATE fenced_stock SET seen = $2, written = least(written, $2 - 1)
+            let read = "UPDATE fenced_stock SET seen = $2, written = least(written, $2::bigint - 1)
                         WHERE product = $1 RETURNING units";
             let row = self.0.connections.row(read, &[&product, &(lease.token() as i64)]).await?;
             row.map(|row| row.get::<_, i64>(0) as u32).ok_or(Error::NoSuchProduct)
