@@ -88,6 +88,15 @@ pub(crate) enum Command {
     Progress,
     /// The lesson's benchmark
     Bench(Which),
+    /// The reference shop: up, load, compare …
+    Shop {
+        /// Your file of this lesson in place of the reference
+        #[arg(long, value_name = "LESSON")]
+        mine: Option<String>,
+        /// What the shop is to do, and its options: compare cache --real
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Install a server: Redis, or the one that you name
     Setup(PassedOn),
     /// Keep a server running: Redis, or the one that you name

@@ -41,6 +41,9 @@ pub(crate) struct Lesson {
     pub(crate) proves: String,
     #[serde(default)]
     pub(crate) hints: Vec<String>,
+    /// What `cargo lab shop --mine` runs, where the learner's file has a place in the shop.
+    #[serde(default)]
+    pub(crate) mine: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

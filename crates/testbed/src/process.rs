@@ -111,3 +111,50 @@ fn stat(path: &str) -> Option<(String, u32)> {
     let mut fields = line.rsplit(')').next()?.split_whitespace();
     Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn a_frozen_process_stands_still_and_goes_on_where_it_was() {
+        static LINES: AtomicUsize = AtomicUsize::new(0);
+        let mut busy = Command::new("sh")
+            .args(["-c", "while :; do echo .; done"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = busy.stdout.take().unwrap();
+        let reader = std::thread::spawn(move || {
+            for _ in BufReader::new(out).lines() {
+                LINES.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let grows = |from: usize| {
+            let began = Instant::now();
+            while LINES.load(Ordering::SeqCst) <= from && began.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            LINES.load(Ordering::SeqCst) > from
+        };
+        assert!(grows(0));
+        freeze(busy.id()).unwrap();
+        // What lies in the pipe is read first.
+        let mut seen = usize::MAX;
+        while LINES.load(Ordering::SeqCst) != seen {
+            seen = LINES.load(Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(LINES.load(Ordering::SeqCst), seen, "it stands still");
+        thaw(busy.id()).unwrap();
+        assert!(grows(seen), "it goes on");
+        busy.kill().unwrap();
+        busy.wait().unwrap();
+        reader.join().unwrap();
+        assert!(freeze(busy.id()).is_err(), "what is gone cannot be stopped");
+    }
+}

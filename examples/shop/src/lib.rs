@@ -8,9 +8,11 @@
 //! - [`goods`]: what there is to sell.
 //! - [`journeys`]: what customers do: `shop load`.
 //! - [`books`]: whether it all adds up.
+//! - [`command`]: all of this as a command.
 //! - [`compare`]: the same work with a pattern and without.
 
 pub mod books;
+pub mod command;
 pub mod compare;
 pub mod goods;
 pub mod journeys;

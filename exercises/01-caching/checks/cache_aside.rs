@@ -1,11 +1,13 @@
 //! What a cache beside a database must withstand.
 
+mod elsewhere;
 mod entries;
 mod outages;
 mod refills;
 
 use crate::scene::{Client, Price, Scene};
 use caching::cache_aside::{CacheAside, Error, Options};
+use elsewhere::{writer, writer_elsewhere};
 use entries::{
     error_is_not_cached, hit_is_one_round_trip, no_entry_without_ttl, only_its_key, short_ttl,
     ttl_is_spread, unreadable_entry,
@@ -45,6 +47,9 @@ pub fn checks<S: CacheAside>() -> Vec<Check> {
         redis_down: "with Redis down the database answers, and the cache comes back by itself",
         redis_stalls: "a Redis that hangs delays a read and does not stop it",
         slow_reader: "a reader whose load is slow does not put the old value back",
+        writer_elsewhere:
+            "a writer in another process is heard of by a reader that is slow"
+            .process(writer::<S>),
         late_refill: "a refill that is held up on its way does not put the old value back",
         two_readers: "a late reader does not store under the next reader's lease",
         lost_lookup: "a reader whose question to Redis was lost does not put the old value back",

@@ -18,12 +18,16 @@ pub trait Limiter: Send + Sync + Sized + 'static {
     fn open(url: &str, quota: Quota, options: Options) -> Result<Self, RedisError>;
 
     /// Whether `key` may spend `cost` units now, and spends them if so; a refusal spends nothing.
-    /// One round trip, by the server's clock. A `cost` of 0 looks and spends nothing; one above
-    /// the quota's burst is never allowed.
+    /// One round trip, by the server's clock, and a clock that goes backwards gives nothing twice.
+    /// A `cost` of 0 looks, is always allowed and leaves nothing behind; one above the quota's
+    /// burst never is.
     ///
-    /// It always answers: where Redis is gone, stalls, or forgets its scripts too often,
+    /// It always answers: where Redis is gone, stalls, or answers what nobody understands,
     /// [`Options::outage`] decides, within twice [`Options::timeout`]. A request that timed out may
     /// still be carried out, so an outage can cost a key what it did not use.
+    ///
+    /// A key is kept in Redis until its burst is whole again, at most a second longer, and longer
+    /// by [`Clock::spare`].
     fn decide(&self, key: &str, cost: u32) -> impl Future<Output = Decision> + Send;
 }
 
@@ -62,9 +66,9 @@ pub enum By {
 /// What a limiter does while it cannot reach its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outage {
-    /// Allows everything: for a shop window, which should rather be overrun than dark.
+    /// Allows what the burst allows: for a shop window, which should rather be overrun than dark.
     Open,
-    /// Refuses everything: for guesses at a password.
+    /// Refuses: for guesses at a password.
     Closed,
 }
 // ANCHOR_END: contract
@@ -104,6 +108,15 @@ impl Clock {
             Clock::Given(clock) => Some(clock.micros()),
         }
     }
+
+    /// How much longer a key lives than this clock has it. Redis counts a TTL by its own clock,
+    /// which goes on while a given one stands: an hour is enough for any trace.
+    pub fn spare(&self) -> Duration {
+        match self {
+            Clock::Server => Duration::ZERO,
+            Clock::Given(_) => Duration::from_secs(3_600),
+        }
+    }
 }
 
 /// A clock that stands until it is set. Clones are the same clock.
@@ -113,13 +126,14 @@ pub struct GivenClock {
 }
 
 impl GivenClock {
-    /// The latest time that it can show: Lua's numbers are doubles, which hold whole numbers up to
-    /// 2^53 exactly. In microseconds since 1970 that is the year 2255.
-    pub const LATEST: u64 = 1 << 53;
+    /// The latest time that it shows. Lua's numbers are doubles, which hold whole numbers up to
+    /// 2^53 exactly, and a limiter adds its window to the time. In microseconds since 1970 this is
+    /// the year 2254.
+    pub const LATEST: u64 = (1 << 53) - Quota::LONGEST;
 
-    /// Sets it, forwards or backwards.
+    /// Sets it, forwards or backwards, to at most [`GivenClock::LATEST`].
     pub fn set(&self, micros: u64) {
-        self.micros.store(micros, Ordering::SeqCst);
+        self.micros.store(micros.min(GivenClock::LATEST), Ordering::SeqCst);
     }
 
     /// What it shows.
@@ -179,7 +193,18 @@ impl Quota {
 
     /// The time from empty to full.
     pub fn window(&self) -> Duration {
-        Duration::from_micros(u64::from(self.burst) * self.every_micros)
+        Duration::from_micros(self.window_micros())
+    }
+
+    #[inline]
+    pub(crate) fn window_micros(&self) -> u64 {
+        u64::from(self.burst) * self.every_micros
+    }
+
+    /// The time in which `cost` comes back, in microseconds; `None` where it is above the burst.
+    #[inline]
+    pub(crate) fn price(&self, cost: u32) -> Option<u64> {
+        (cost <= self.burst).then(|| u64::from(cost) * self.every_micros)
     }
 }
 
@@ -195,16 +220,49 @@ impl fmt::Display for Quota {
 }
 
 impl Decision {
-    /// What `outage` decides where the state cannot be reached. Nothing is known of the key then,
-    /// so an open limiter shows the whole burst, and a closed one says to come back in a second.
-    pub fn in_outage(outage: Outage, quota: Quota) -> Decision {
-        let allowed = outage == Outage::Open;
+    /// What `outage` decides of a `cost` where the state cannot be reached. Nothing is known of the
+    /// key then, so an open limiter shows the whole burst, and a closed one says to come back in a
+    /// second. A cost of 0 is allowed and one above the burst is not, here as ever.
+    pub fn in_outage(outage: Outage, quota: Quota, cost: u32) -> Decision {
+        let open = outage == Outage::Open;
+        let allowed = cost == 0 || (open && cost <= quota.burst);
+        let retry_after = match allowed {
+            true => Some(Duration::ZERO),
+            false => (cost <= quota.burst).then_some(Duration::from_secs(1)),
+        };
         Decision {
             allowed,
-            remaining: if allowed { quota.burst() } else { 0 },
-            retry_after: Some(if allowed { Duration::ZERO } else { Duration::from_secs(1) }),
+            remaining: if open { quota.burst } else { 0 },
+            retry_after,
             reset_after: Duration::ZERO,
             by: By::Outage,
+        }
+    }
+
+    /// What follows from a state. `level` is what could be spent now, and `full_in` how long it
+    /// takes to be full, both in microseconds of refill.
+    #[inline]
+    pub(crate) fn in_state(
+        quota: Quota,
+        cost: u32,
+        allowed: bool,
+        level: u64,
+        full_in: u64,
+    ) -> Decision {
+        let retry_after = match quota.price(cost) {
+            // The cost is there as soon as no more than the rest of the burst is missing.
+            Some(price) if !allowed => {
+                Some((full_in + price).saturating_sub(quota.window_micros()))
+            }
+            price => price.map(|_| 0),
+        };
+        Decision {
+            allowed,
+            // A level is at most the window, so this is at most the burst.
+            remaining: u32::try_from(level / quota.every_micros).unwrap_or(quota.burst),
+            retry_after: retry_after.map(Duration::from_micros),
+            reset_after: Duration::from_micros(full_in),
+            by: By::State,
         }
     }
 }

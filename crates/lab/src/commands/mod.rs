@@ -14,6 +14,7 @@ mod overview;
 mod reset;
 mod run;
 mod servers;
+mod shop;
 mod solution;
 mod start;
 mod watch;
@@ -59,6 +60,7 @@ pub(crate) fn run(command: Option<Command>) -> Result<u8> {
         Some(Command::Note { text }) => note::run(workspace, &text.join(" ")),
         Some(Command::Progress) => overview::run(workspace),
         Some(Command::Bench(which)) => bench::run(workspace, which.lesson.as_deref()),
+        Some(Command::Shop { mine, words }) => shop::run(workspace, mine.as_deref(), &words),
         Some(Command::Setup(words)) => servers::run(workspace, "setup", &words.words),
         Some(Command::Up(words)) => servers::run(workspace, "up", &words.words),
         Some(Command::Down(words)) => servers::run(workspace, "down", &words.words),

@@ -9,4 +9,5 @@ mod keeping;
 mod pull;
 mod sandbox;
 mod screens;
+mod shop;
 mod watch;

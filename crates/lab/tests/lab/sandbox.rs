@@ -48,6 +48,7 @@ status = "ready"
 minutes = 60
 proves = "no reader leaves an old value behind after a write was acknowledged"
 hints = ["What may happen **between** the read and the `SET`?", "Take a lease.", "Compare the lease when you store."]
+mine = ["compare", "cache"]
 
 [[lesson]]
 id = "01.5"
@@ -121,6 +122,8 @@ echo "$*" >> "$root/bin/calls"
 case "$*" in
   *"-p testbed -- doctor"*) echo "ok       redis      Redis 7.0.15"; exit 0;;
   *"-p testbed -- up --port no"*) exit 2;;
+  *"-p shop-mine"*) shift 3; echo "the shop of $*"; exit 0;;
+  *"-p shop"*) shift 5; echo "the shop: $*"; exit 0;;
   *"-p testbed"*) shift 5; echo "testbed: $*"; exit 0;;
   *"--example"*) echo "the example speaks"; [ -e "$root/bin/hang" ] && { echo $$ > "$root/bin/pid"; exec sleep 60; }; exit 0;;
   bench*) echo "the benchmark speaks"; exit 0;;
@@ -254,6 +257,7 @@ impl Sandbox {
             self.write(&format!("docs/lessons/{lesson}.md"), "# Page\n");
             self.write(&format!("bin/texts/{lesson}"), GRADER);
         }
+        self.write("examples/shop/mine/cache_aside.rs", "fn main() {}\n");
         self.write("bin/texts/cargo", CARGO);
         self.write("bin/texts/audit", AUDIT);
         self.install();

@@ -125,7 +125,7 @@ pub async fn compare(runs: &Runs) -> Result<()> {
     let stopped = Stopped::default();
     let thinking = stopped.clone();
     let think = Think::by(move |order| thinking.clone().think(order));
-    let stock = Options { ttl: TTL, patience: PATIENCE, think };
+    let stock = Options { ttl: TTL, patience: PATIENCE, think, ..Options::default() };
     let shop = Shop::open(&place, Setup { stock, ..Setup::default() }).await?;
 
     let mut variants = VARIANTS.map(|(switch, _)| Variant { switch, sales: Vec::new() });

@@ -3,10 +3,10 @@
 use super::*;
 use redis::AsyncCommands;
 
-const CLIENTS: usize = 5;
+const CLIENTS: usize = 3;
 
 pub(super) async fn one_holder<L: Lease>(world: World) -> Result<(), Finding> {
-    const LANES: [&str; CLIENTS] = ["client 1", "client 2", "client 3", "client 4", "client 5"];
+    const LANES: [&str; CLIENTS] = ["client 1", "client 2", "client 3"];
     let name = name(&world);
     let mut clients = Vec::new();
     // All come to their k-th step before any takes it.

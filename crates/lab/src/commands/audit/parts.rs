@@ -80,6 +80,10 @@ pub(super) fn missing(workspace: &Workspace, found: Located<'_>) -> Vec<Lapse> {
     ] {
         need(path.is_file(), part, write(&path));
     }
+    if !found.lesson.mine.is_empty() {
+        let mine = workspace.root.join("examples/shop/mine").join(&file);
+        need(mine.is_file(), "its place in the shop", write(&mine));
+    }
     let summary = workspace.root.join("docs/SUMMARY.md");
     need(
         holds(&summary, &format!("lessons/{name}.md")),

@@ -28,7 +28,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use locks::lease::{self, Held, Lease, RedisHeld, RedisLease};
+use locks::lease::{self, RedisLease};
 use locks::lock_free::{self, Answer, ScriptStock, Stock};
 use shop_contracts::id::{OrderId, ProductId};
 use shop_contracts::{Kind, Quantity};
@@ -36,6 +36,7 @@ use shop_flags::{Flags, PatternLock};
 use shop_service::Failure;
 
 use crate::Inventory;
+use crate::leases::{HeldLease, Leases, OpenLeases};
 use crate::store::{Reserved, Seen, Take};
 
 /// How long Redis keeps a copy of what is available. What a buyer took there and never came for in
@@ -54,12 +55,19 @@ pub struct Options {
     pub patience: Duration,
     /// What a buyer does between looking and taking.
     pub think: Think,
+    /// Whose leases they are.
+    pub leases: OpenLeases,
 }
 
 impl Default for Options {
     fn default() -> Options {
         let seconds = Duration::from_secs;
-        Options { ttl: seconds(5), patience: seconds(3), think: Think::default() }
+        Options {
+            ttl: seconds(5),
+            patience: seconds(3),
+            think: Think::default(),
+            leases: Leases::open::<RedisLease>,
+        }
     }
 }
 
@@ -102,7 +110,7 @@ pub(crate) struct Guard {
 
 #[derive(Clone, Debug)]
 struct OnRedis {
-    leases: RedisLease,
+    leases: Leases,
     counts: ScriptStock,
 }
 
@@ -137,7 +145,7 @@ impl Guard {
 impl OnRedis {
     fn open(url: &str, options: &Options) -> Result<OnRedis, lock_free::Error> {
         let of_leases = lease::Options { ttl: options.ttl, ..lease::Options::default() };
-        let leases = RedisLease::open(url, of_leases)?;
+        let leases = (options.leases)(url, of_leases)?;
         Ok(OnRedis { leases, counts: ScriptStock::open(url, lock_free::Options::default())? })
     }
 }
@@ -211,11 +219,11 @@ impl Inventory {
         &self,
         order: OrderId,
         lines: &Lines,
-        held: &BTreeMap<ProductId, RedisHeld>,
+        held: &BTreeMap<ProductId, HeldLease>,
     ) -> Result<Reserved, Failure> {
         let (mut seen, mut tokens) = (Seen::new(), Seen::new());
         for (&product, &wanted) in lines {
-            let token = held.get(&product).map_or(0, Held::token);
+            let token = held.get(&product).map_or(0, HeldLease::token);
             // Only the first of those that this column cannot hold may write.
             let token = i64::try_from(token).unwrap_or(i64::MAX);
             match self.look_fenced(product, token).await? {
@@ -236,7 +244,7 @@ impl Inventory {
 
     /// The leases on all that `lines` name, in the order of their ids: two buyers of the same two
     /// products do not wait for each other.
-    async fn leases(&self, lines: &Lines) -> Result<BTreeMap<ProductId, RedisHeld>, Failure> {
+    async fn leases(&self, lines: &Lines) -> Result<BTreeMap<ProductId, HeldLease>, Failure> {
         let mut held = BTreeMap::new();
         for &product in lines.keys() {
             let name = format!("stock:{product}");
@@ -334,7 +342,7 @@ fn no_lease(error: &lease::Error) -> Failure {
     Failure::new(Kind::Unavailable, detail)
 }
 
-async fn give_back(held: BTreeMap<ProductId, RedisHeld>) {
+async fn give_back(held: BTreeMap<ProductId, HeldLease>) {
     for lease in held.into_values() {
         // One that is lost is somebody else's by now, and one that Redis could not be told of ends
         // by itself. The row does not care.

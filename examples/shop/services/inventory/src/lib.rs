@@ -40,6 +40,7 @@
 //! during the commit, all of it. The caller need not know which: it asks again.
 
 mod guard;
+pub mod leases;
 mod routes;
 mod store;
 

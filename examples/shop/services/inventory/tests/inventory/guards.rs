@@ -92,7 +92,8 @@ async fn a_buyer_who_is_stopped_past_his_lease_oversells_unless_he_is_refused() 
             }
         });
         let ttl = Duration::from_millis(200);
-        let world = guarded(lock, Options { ttl, patience: PATIENCE, think }).await;
+        let world =
+            guarded(lock, Options { ttl, patience: PATIENCE, think, ..Options::default() }).await;
         let tea = world.delivered(6).await;
         let late = tokio::spawn({
             let client = world.client.clone();

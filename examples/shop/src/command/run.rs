@@ -2,16 +2,16 @@
 
 use std::net::SocketAddr;
 
+use crate::part::Part;
 use anyhow::{Context, Result};
 use clap::Args;
-use shop::part::Part;
 use shop_cache::Cache;
 use shop_contracts::Peers;
 use shop_gateway::Gateway;
 use shop_service::{Stop, listen, operate, serve};
 
-use crate::up::asked_to_stop;
-use crate::{PORT, Stores};
+use super::up::asked_to_stop;
+use super::{PORT, Stores};
 
 #[derive(Args)]
 pub(crate) struct Run {

@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use crate::goods::{self, ACCOUNTS};
+use crate::place::{self, Place};
+use crate::whole::{Setup, Shop};
 use anyhow::{Context, Result};
-use shop::goods::{self, ACCOUNTS};
-use shop::place::{self, Place};
-use shop::whole::{Setup, Shop};
 use shop_outside::payment;
 use shop_service::token::Tokens;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{PRODUCTS, Stores, Up};
+use super::{PRODUCTS, Stores, Up};
 
 /// Opens the shop, fills it where it is empty, and closes it at Ctrl-C.
 pub(crate) async fn up(Up { port, stores }: Up) -> Result<()> {

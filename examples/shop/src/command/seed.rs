@@ -1,13 +1,13 @@
 //! `shop seed`: something to sell, for a shop that is up.
 
+use crate::goods;
 use anyhow::{Context, Result};
-use shop::goods;
 use shop_contracts::Peers;
 use shop_contracts::id::ProductId;
 
-use crate::Seed;
-use crate::load::is_up;
-use crate::run::peers;
+use super::Seed;
+use super::load::is_up;
+use super::run::peers;
 
 /// Takes in the list of a seed.
 pub(crate) async fn seed(seed: &Seed) -> Result<()> {

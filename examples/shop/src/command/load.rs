@@ -1,13 +1,13 @@
 //! `shop load`: a day's customers, and what they say of it.
 
+use crate::books::{self, Invariant};
+use crate::journeys::{Day, Evening, Journey, walk};
 use anyhow::{Result, ensure};
 use serde_json::json;
-use shop::books::{self, Invariant};
-use shop::journeys::{Day, Evening, Journey, walk};
 use shop_contracts::Problem;
 
-use crate::run::peers;
-use crate::{Load, seed};
+use super::run::peers;
+use super::{Load, seed};
 
 /// Sends the customers in, prints how it went, and checks the books.
 pub(crate) async fn load(load: &Load) -> Result<()> {

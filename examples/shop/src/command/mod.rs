@@ -1,0 +1,150 @@
+//! What can be asked of the shop on a command line. It stands in the library, so that a learner's
+//! own code can be put into the same shop.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::compare::{self, Run};
+use clap::{Args, Parser, Subcommand};
+
+mod load;
+mod run;
+mod seed;
+mod up;
+
+/// The reference shop of the Distributed Systems Sandbox.
+#[derive(Parser)]
+#[command(name = "shop", version, max_term_width = 80, subcommand_required = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Open the whole shop: every service in this process, each on its own port
+    Up(Up),
+    /// Run one service in this process
+    Run(run::Run),
+    /// Fill the catalogue and the warehouse of a shop that is up
+    Seed(Seed),
+    /// Send customers into a shop that is up, and check its books afterwards
+    Load(Load),
+    /// Do the same work without a pattern and with it
+    Compare {
+        #[command(subcommand)]
+        what: Compare,
+    },
+}
+
+/// Where the data lie.
+#[derive(Args, Clone)]
+struct Stores {
+    /// PostgreSQL and Redis in place of what is embedded: those of DATABASE_URL and REDIS_URL,
+    /// or private ones that are started for this run
+    #[arg(long)]
+    real: bool,
+    /// Where the databases lie: sqlite://FOLDER or postgres://HOST/DATABASE
+    #[arg(long, value_name = "URL", conflicts_with = "real")]
+    storage: Option<String>,
+    /// Where the cache lies: memory: or redis://HOST
+    #[arg(long, value_name = "URL", conflicts_with = "real")]
+    cache: Option<String>,
+    /// The folder for what is embedded [default: .lab/shop]
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Up {
+    /// The gateway's port; the services take the seven that follow
+    #[arg(long, default_value_t = PORT)]
+    port: u16,
+    #[command(flatten)]
+    stores: Stores,
+}
+
+#[derive(Args)]
+struct Seed {
+    /// The gateway's port of the shop that is up
+    #[arg(long, default_value_t = PORT)]
+    port: u16,
+    /// Which list: the same seed is the same list
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many products
+    #[arg(long, default_value_t = PRODUCTS, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    products: u32,
+}
+
+#[derive(Args)]
+struct Load {
+    /// The gateway's port of the shop that is up
+    #[arg(long, default_value_t = PORT)]
+    port: u16,
+    /// Journeys a second
+    #[arg(long, default_value_t = 20.0, value_parser = rate)]
+    rate: f64,
+    /// How many seconds customers keep arriving
+    #[arg(long = "for", value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    duration: Duration,
+    /// Of everything that is drawn
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Compare {
+    /// Catalogue reads with the cache off and on, then a hot key that expires
+    Cache(Run),
+    /// A flash sale with the stock guarded by nothing, a lease, fencing, Lua, or the database
+    Lock(compare::lock::Runs),
+    /// Checkout in the monolith and in the shop: one buyer, then ten of one product
+    Monolith(Run),
+}
+
+/// The gateway's port, where nobody names one.
+const PORT: u16 = 8080;
+
+/// How many products there are, where nobody says.
+const PRODUCTS: u32 = 3000;
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.strip_suffix('s').unwrap_or(text).parse::<f64>().ok();
+    let number = number.filter(|seconds| (0.1..=3600.0).contains(seconds));
+    number.map(Duration::from_secs_f64).ok_or_else(|| "0.1 to 3600 seconds".into())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|rate| (0.1..=100_000.0).contains(rate));
+    number.ok_or_else(|| "0.1 to 100,000 journeys a second".into())
+}
+
+/// Reads the command line, does what it says, and tells how it went.
+pub async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // What goes wrong in a service, on standard error, so that --json stays JSON. RUST_LOG shows
+    // more.
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,sqlx=error"));
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(std::io::stderr)
+        .init();
+    page::end(match cli.command {
+        Command::Up(up) => up::up(up).await,
+        Command::Run(run) => run.run().await,
+        Command::Seed(seed) => seed::seed(&seed).await,
+        Command::Load(load) => load::load(&load).await,
+        Command::Compare { what: Compare::Cache(run) } => compare::cache::compare(&run).await,
+        Command::Compare { what: Compare::Lock(runs) } => compare::lock::compare(&runs).await,
+        Command::Compare { what: Compare::Monolith(run) } => compare::monolith::compare(&run).await,
+    })
+}
