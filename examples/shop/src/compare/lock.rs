@@ -19,6 +19,7 @@ use shop_contracts::id::{OrderId, ProductId};
 use shop_contracts::inventory::{Client, Delivery, Line, Wanted};
 use shop_contracts::{Kind, Problem, Quantity};
 use shop_flags::PatternLock;
+use shop_inventory::leases::OpenLeases;
 use shop_inventory::{Options, Think};
 use testbed::gate::Gate;
 use tokio::task::JoinSet;
@@ -105,11 +106,11 @@ impl Stopped {
     }
 }
 
-/// Runs the comparison and prints it.
+/// Runs the comparison, with leases that `leases` opens, and prints it.
 ///
 /// # Errors
 /// A shop that does not open, or a count that is not as it must be.
-pub async fn compare(runs: &Runs) -> Result<()> {
+pub async fn compare(runs: &Runs, leases: OpenLeases) -> Result<()> {
     let Runs { run, runs } = *runs;
     let mut place = Place::for_a_run(run.real).await?;
     // The embedded shop has no Redis, and three of the variants need one.
@@ -125,7 +126,7 @@ pub async fn compare(runs: &Runs) -> Result<()> {
     let stopped = Stopped::default();
     let thinking = stopped.clone();
     let think = Think::by(move |order| thinking.clone().think(order));
-    let stock = Options { ttl: TTL, patience: PATIENCE, think, ..Options::default() };
+    let stock = Options { ttl: TTL, patience: PATIENCE, leases, think };
     let shop = Shop::open(&place, Setup { stock, ..Setup::default() }).await?;
 
     let mut variants = VARIANTS.map(|(switch, _)| Variant { switch, sales: Vec::new() });
@@ -183,13 +184,14 @@ async fn sell(shop: &Shop, stopped: &Stopped, seed: u64) -> Result<Sale> {
     let meanwhile = StdRng::seed_from_u64(seed).random_range(20..60);
     let before = crowd(inventory, sale.product, meanwhile).await?;
     gate.open();
+    let late = late.await?;
     let began = Instant::now();
-    let (late, after) = tokio::join!(late, crowd(inventory, sale.product, BUYERS - meanwhile - 1));
-    let (took, after) = (began.elapsed(), after?);
+    let after = crowd(inventory, sale.product, BUYERS - meanwhile - 1).await?;
+    let took = began.elapsed();
     stopped.set(None);
 
     let mut all = Crowd::default();
-    all.note(late?);
+    all.note(late);
     for part in [&before, &after] {
         all.sold += part.sold;
         all.refused += part.refused;

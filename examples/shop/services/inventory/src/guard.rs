@@ -53,10 +53,10 @@ pub struct Options {
     pub ttl: Duration,
     /// How long a buyer waits for the lease.
     pub patience: Duration,
+    /// Whose leases: the reference's, or a learner's own.
+    pub leases: OpenLeases,
     /// What a buyer does between looking and taking.
     pub think: Think,
-    /// Whose leases they are.
-    pub leases: OpenLeases,
 }
 
 impl Default for Options {
@@ -65,8 +65,8 @@ impl Default for Options {
         Options {
             ttl: seconds(5),
             patience: seconds(3),
-            think: Think::default(),
             leases: Leases::open::<RedisLease>,
+            think: Think::default(),
         }
     }
 }
