@@ -49,3 +49,15 @@ fn a_write_between_a_read_and_a_write_is_drawn_between_them() {
 fn a_row_that_was_waited_for_shows_the_two_who_waited() {
     insta::assert_snapshot!(told("fencing", decoys::fencing::all(), "stale_subquery"));
 }
+
+#[test]
+fn a_watch_that_was_left_behind_shows_whose_write_it_was() {
+    let decoys = decoys::lock_free::all();
+    insta::assert_snapshot!(told("lock_free", decoys, "no_unwatch"));
+}
+
+#[test]
+fn a_sale_that_was_cut_in_two_names_the_way_that_it_is_about() {
+    let decoys = decoys::lock_free::all();
+    insta::assert_snapshot!(told("lock_free", decoys, "sale_in_its_own_transaction"));
+}
