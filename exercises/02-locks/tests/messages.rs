@@ -55,9 +55,3 @@ fn a_watch_that_was_left_behind_shows_whose_write_it_was() {
     let decoys = decoys::lock_free::all();
     insta::assert_snapshot!(told("lock_free", decoys, "no_unwatch"));
 }
-
-#[test]
-fn a_sale_that_was_cut_in_two_names_the_way_that_it_is_about() {
-    let decoys = decoys::lock_free::all();
-    insta::assert_snapshot!(told("lock_free", decoys, "sale_in_its_own_transaction"));
-}
