@@ -105,6 +105,8 @@ enum Compare {
     Cache(Run),
     /// A flash sale with the stock guarded by nothing, a lease, fencing, Lua, or the database
     Lock(compare::lock::Runs),
+    /// Bots that guess passwords beside customers who log in, with the limiter off and on
+    Limiter(Run),
     /// Checkout in the monolith and in the shop: one buyer, then ten of one product
     Monolith(Run),
 }
@@ -162,6 +164,7 @@ pub async fn main(patterns: Patterns) -> ExitCode {
         Command::Compare { what: Compare::Lock(runs) } => {
             compare::lock::compare(&runs, patterns.leases).await
         }
+        Command::Compare { what: Compare::Limiter(run) } => compare::limiter::compare(&run).await,
         Command::Compare { what: Compare::Monolith(run) } => compare::monolith::compare(&run).await,
     })
 }

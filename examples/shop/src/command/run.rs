@@ -50,7 +50,8 @@ impl Run {
         }
         let peers = peers(self.port);
         let router = if name == "gateway" {
-            Gateway::new(peers, setup.tokens.clone(), setup.flags.clone()).router()
+            let (tokens, flags) = (setup.tokens.clone(), setup.flags.clone());
+            Gateway::open(peers, tokens, flags, &place.cache, setup.limiting)?.router()
         } else {
             let cache = Cache::open(&place.cache, setup.cache)?;
             let part = Part { place: &place, setup: &setup, cache: &cache, peers: &peers };

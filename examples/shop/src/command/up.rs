@@ -10,6 +10,7 @@ use crate::goods::{self, ACCOUNTS};
 use crate::place::{self, Place};
 use crate::whole::{Setup, Shop};
 use anyhow::{Context, Result};
+use shop_gateway::Limiting;
 use shop_outside::payment;
 use shop_service::token::Tokens;
 use tokio::signal::unix::{SignalKind, signal};
@@ -75,7 +76,8 @@ impl Stores {
     /// How a shop there is set up. The secret of the tokens is a file in the folder.
     pub(crate) fn setup(&self, port: u16, patterns: Patterns) -> Result<Setup> {
         let tokens = Tokens::new(&place::secret(&self.folder())?);
-        let mut setup = Setup { port, tokens, ..Setup::default() };
+        let limiting = Limiting::from_environment()?;
+        let mut setup = Setup { port, tokens, limiting, ..Setup::default() };
         setup.stock.leases = patterns.leases;
         Ok(setup)
     }

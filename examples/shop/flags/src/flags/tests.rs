@@ -124,6 +124,7 @@ fn the_document_shows_definition_and_effect() {
         json!({
             "pattern.cache": "off",
             "pattern.lock": "conditional",
+            "pattern.limiter": "gcra",
             "fault.payment": {"error": 30, "off": 70},
             "fault.email": "off",
             "fault.catalog_db": "off",
@@ -163,7 +164,7 @@ fn a_refusal_says_where_and_what_is_allowed() {
         (
             json!({"flags": {"fault.paymnt": {}}}),
             "/flags/fault.paymnt: there is no flag `fault.paymnt`; did you mean `fault.payment`? allowed: \
-             `pattern.cache`, `pattern.lock`, `fault.payment`, `fault.email`, `fault.catalog_db`, `fault.cache`",
+             `pattern.cache`, `pattern.lock`, `pattern.limiter`, `fault.payment`, `fault.email`, `fault.catalog_db`, `fault.cache`",
         ),
         (
             flag(json!("hang")),
