@@ -119,9 +119,9 @@ pub(crate) async fn polls_lose_nothing<S: Limiter>(world: World) -> Result<(), F
         if milli % EVERY != 0 {
             world.history().turn_page();
         }
-        let note = format!("(+0 ms: the burst is spent; since then a poll each millisecond)");
         if milli % EVERY == EVERY - 1 {
-            world.history().note("client", note);
+            let before = "(+0 ms: the burst is spent; since then a poll each millisecond)";
+            world.history().note("client", before);
         }
         let client = timed.at(Duration::from_millis(milli));
         let why = match milli % EVERY == 0 {
@@ -165,7 +165,7 @@ pub(crate) async fn odd_costs<S: Limiter>(world: World) -> Result<(), Finding> {
         }
     }
     if let Some((left, _)) = keys(&world).await?.first() {
-        let evidence = Evidence::new("no key: nothing was spent", format!("{left}"));
+        let evidence = Evidence::new("no key: nothing was spent", left);
         return Err(evidence.at(now.last_answer()).into());
     }
     now.must(&key, burst, true, "looks and refusals have spent nothing").await?;
