@@ -6,7 +6,6 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rate_limiting::limiter::{By, Clock, Decision, GivenClock, Limiter, Options, Outage, Quota};
 use redis::AsyncCommands;
-use std::fmt;
 use std::time::{Duration, Instant};
 use testbed::proxy::Proxy;
 
@@ -60,7 +59,7 @@ impl<S: Limiter> Client<S> {
     pub(crate) async fn decide(&self, key: &str, cost: u32) -> Decision {
         let call = self.history.invoke(self.lane, format!("decide({key}, {cost})"));
         let decision = self.limiter.decide(key, cost).await;
-        call.ok(words(&decision).to_string());
+        call.ok(brief(&decision));
         decision
     }
 
@@ -95,7 +94,7 @@ impl<S: Limiter> Client<S> {
     }
 
     pub(crate) fn broken(&self, expected: impl Into<String>, saw: &Decision) -> Finding {
-        Evidence::new(expected, words(saw).to_string()).at(self.last_answer()).into()
+        Evidence::new(expected, brief(saw)).at(self.last_answer()).into()
     }
 
     /// The last answer that this client got.
@@ -121,18 +120,22 @@ impl<S: Limiter> Client<S> {
 }
 
 /// A decision as the timeline shows it.
-pub(crate) fn words(decision: &Decision) -> impl fmt::Display + use<> {
-    let Decision { allowed, remaining, retry_after, reset_after, by } = *decision;
-    let verdict = if allowed { "allowed" } else { "refused" };
-    if by == By::Outage {
-        return format!("{verdict}, by outage");
+pub(crate) fn brief(decision: &Decision) -> String {
+    let verdict = if decision.allowed { "allowed" } else { "refused" };
+    match decision.by {
+        By::Outage => format!("{verdict}, by outage"),
+        By::State => format!("{verdict}, {} left", decision.remaining),
     }
-    let again = match retry_after {
-        _ if allowed => String::new(),
+}
+
+/// A decision with all that it says.
+pub(crate) fn in_full(decision: &Decision) -> String {
+    let again = match decision.retry_after {
+        Some(Duration::ZERO) if decision.allowed => String::new(),
         Some(wait) => format!(", again in {wait:?}"),
-        None => ", never".to_owned(),
+        None => ", never again".to_owned(),
     };
-    format!("{verdict}, {remaining} left{again}, full in {reset_after:?}")
+    format!("{}{again}, full in {:?}", brief(decision), decision.reset_after)
 }
 
 /// A limiter whose clock the check sets. Its times are told since the beginning.
@@ -156,6 +159,13 @@ impl<S: Limiter> Timed<S> {
         let limiter = open(proxy.url(), quota, options)?;
         let client = Client { lane: "client", limiter, proxy, history: world.history().clone() };
         Ok(Timed { client, clock, began })
+    }
+
+    /// Begins a clean page of history, once Redis has learnt whatever it has to learn.
+    pub(crate) async fn turn_page(&self, quota: Quota) {
+        let _ = self.client.limiter.decide("another", 0).await;
+        self.client.history.turn_page();
+        self.client.history.note(self.client.lane, format!("({quota})"));
     }
 
     /// A fresh one at its own wire, at about the present time.

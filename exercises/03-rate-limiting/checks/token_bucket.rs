@@ -1,7 +1,7 @@
 //! What a token bucket must withstand.
 
 use crate::limiting::counting::{
-    clock_goes_back, exact, odd_costs, polls_lose_nothing, refusal_spends_nothing,
+    clock_goes_back, exact, no_second_burst, odd_costs, polls_lose_nothing, refusal_spends_nothing,
 };
 use crate::limiting::keeping::{cut_everywhere, keys_expire, nothing_comes_early, one_round_trip};
 use crate::limiting::losing::{broken_connection, forgotten_scripts, outage_closed, outage_open};
@@ -15,6 +15,7 @@ const PAGE: &str = "docs/lessons/token_bucket.md";
 pub fn checks<S: Limiter>() -> Vec<Check> {
     grading::checks![S, PAGE;
         exact: "a burst at once and then the rate, to the microsecond, on 120 random traces",
+        no_second_burst: "after a burst comes the rate, at whatever moment the burst was",
         polls_lose_nothing: "who asks every millisecond is refilled as fast as who waits",
         refusal_spends_nothing: "a refusal spends nothing and delays nothing",
         odd_costs: "a cost of 0 leaves nothing behind, and one above the burst is never allowed",

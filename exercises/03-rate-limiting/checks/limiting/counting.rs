@@ -1,7 +1,7 @@
 //! What is spent, refused and refilled, on a clock that the check sets.
 
 use crate::meter::Meter;
-use crate::scene::{Client, Timed, key, keys, present, quota, words};
+use crate::scene::{Client, Timed, in_full, key, keys, present, quota};
 use grading::{Evidence, Finding, World};
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -16,7 +16,7 @@ pub(crate) async fn exact<S: Limiter>(world: World) -> Result<(), Finding> {
         let quota = any_quota(&mut random);
         let timed = Timed::<S>::new(&world, proxy, quota, began)?;
         // The short ones come first: where one fails, it is easy to read.
-        replay(&world, &timed, &mut random, quota, (began, trace), 2 + trace / 20).await?;
+        replay(&timed, &mut random, quota, (began, trace), 2 + trace / 20).await?;
         proxy = timed.into_proxy();
     }
     Ok(())
@@ -36,7 +36,7 @@ pub(crate) async fn far_times<S: Limiter>(world: World) -> Result<(), Finding> {
             Duration::from_micros(random.random_range(1..100_000)),
         );
         let timed = Timed::<S>::new(&world, proxy, quota, began)?;
-        replay(&world, &timed, &mut random, quota, (began, trace), 2 + trace / 12).await?;
+        replay(&timed, &mut random, quota, (began, trace), 2 + trace / 12).await?;
         proxy = timed.into_proxy();
     }
     Ok(())
@@ -44,15 +44,13 @@ pub(crate) async fn far_times<S: Limiter>(world: World) -> Result<(), Finding> {
 
 /// Replays a trace that is drawn, and holds each answer to the meter's.
 async fn replay<S: Limiter>(
-    world: &World,
     timed: &Timed<S>,
     random: &mut StdRng,
     quota: Quota,
     (began, trace): (u64, u64),
     requests: u64,
 ) -> Result<(), Finding> {
-    world.history().turn_page();
-    world.history().note("client", format!("(a quota of {quota})"));
+    timed.turn_page(quota).await;
     let key = format!("{}:{trace}", key(random));
     let mut meter = Meter::new(quota);
     let mut since = 0;
@@ -70,7 +68,8 @@ fn same<S: Limiter>(client: &Client<S>, expected: Decision, saw: Decision) -> Re
     if expected == saw {
         return Ok(());
     }
-    Err(client.broken(words(&expected).to_string(), &saw))
+    let evidence = Evidence::new(in_full(&expected), in_full(&saw));
+    Err(evidence.at(client.last_answer()).into())
 }
 
 /// From a microsecond to an hour for a unit, and a few odd ones.
@@ -105,6 +104,34 @@ fn any_cost(random: &mut StdRng, quota: Quota) -> u32 {
         3..7 => random.random_range(1..=quota.burst()),
         _ => 1,
     }
+}
+
+pub(crate) async fn no_second_burst<S: Limiter>(world: World) -> Result<(), Finding> {
+    const BURST: u32 = 5;
+    let (mut random, every) = (world.random(), Duration::from_millis(100));
+    let quota = quota(BURST, every);
+    let timed = Timed::<S>::fresh(&world, quota).await?;
+    let key = key(&mut random);
+    let mut slower = Ok(());
+    // One of these moments is just before the edge of a window, whatever windows somebody counts.
+    for moment in 0..BURST {
+        timed.turn_page(quota).await;
+        let key = format!("{key}:{moment}");
+        let begin = every * moment;
+        timed.at(begin).must(&key, BURST, true, "the burst was not touched").await?;
+        let next = timed.at(begin + every);
+        let spent = next.spend_all(&key, BURST).await?;
+        let expected = format!("1 unit: {every:?} after a whole burst, one has come back");
+        let evidence = Evidence::new(expected, spent.to_string()).at(next.last_answer());
+        match spent {
+            1 => {}
+            // Who counts by windows gives nothing within one, and two bursts at its edge. That is
+            // what is to be shown, so the other moments are tried first.
+            0 => slower = Err(evidence.into()),
+            _ => return Err(evidence.into()),
+        }
+    }
+    slower
 }
 
 pub(crate) async fn polls_lose_nothing<S: Limiter>(world: World) -> Result<(), Finding> {
@@ -161,7 +188,9 @@ pub(crate) async fn odd_costs<S: Limiter>(world: World) -> Result<(), Finding> {
         let why = format!("{cost} are above the burst of {burst}");
         let decision = now.must(&key, cost, false, &why).await?;
         if decision.retry_after.is_some() {
-            return Err(now.broken("never: no wait makes the burst larger", &decision));
+            let expected = "never again: no wait makes the burst larger";
+            let evidence = Evidence::new(expected, in_full(&decision));
+            return Err(evidence.at(now.last_answer()).into());
         }
     }
     if let Some((left, _)) = keys(&world).await?.first() {

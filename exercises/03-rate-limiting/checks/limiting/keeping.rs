@@ -77,13 +77,13 @@ pub(crate) async fn nothing_comes_early<S: Limiter>(world: World) -> Result<(), 
     let every = Duration::from_millis(70);
     let quota = quota(BURST, every);
     for attempt in 0..6 {
-        world.history().turn_page();
         let key = format!("{}:{attempt}", key(&mut world.random()));
         let one = Client::<S>::new(&world, "one", quota, patient()).await?;
         let other = Client::<S>::new(&world, "other", quota, patient()).await?;
         for client in [&one, &other] {
             client.must("another", 0, true, "a look").await?;
         }
+        world.history().turn_page();
         let began = Instant::now();
         one.must(&key, 3, true, "the burst was not touched").await?;
         other.must(&key, 1, true, "two units are left").await?;
@@ -129,7 +129,8 @@ pub(crate) async fn cut_everywhere<S: Limiter>(world: World) -> Result<(), Findi
     'steps: for step in 1..=8 {
         for reply in [false, true] {
             world.history().turn_page();
-            let key = format!("{}:{step}{reply}", key(&mut world.random()));
+            let key =
+                format!("{}:{step}{}", key(&mut world.random()), if reply { "b" } else { "a" });
             let client = Client::<S>::new(&world, "client", slow(BURST), patient()).await?;
             let cut = match reply {
                 false => client.proxy.cut_request(move |request| request.nth == step),

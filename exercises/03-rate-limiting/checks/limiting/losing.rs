@@ -1,6 +1,6 @@
 //! Redis forgets its scripts, loses a connection, refuses, hangs, and comes back.
 
-use crate::scene::{Client, key, patient, slow};
+use crate::scene::{Client, brief, key, open, patient, slow};
 use grading::{Evidence, Finding, World};
 use rate_limiting::limiter::{By, Limiter, Options, Outage};
 use std::time::{Duration, Instant};
@@ -91,11 +91,10 @@ async fn outage<S: Limiter>(world: World, outage: Outage) -> Result<(), Finding>
     // A program that starts while Redis is down must start.
     let proxy = world.client("newcomer").await?;
     proxy.refuse();
-    let limiter = crate::scene::open::<S>(proxy.url(), slow(50), options.clone())?;
+    let limiter = open::<S>(proxy.url(), slow(50), options.clone())?;
     let decision = limiter.decide(&key, 1).await;
     if decision.by != By::Outage || decision.allowed != (outage == Outage::Open) {
-        let saw = crate::scene::words(&decision).to_string();
-        return Err(Evidence::new(expected(outage), saw).into());
+        return Err(Evidence::new(expected(outage), brief(&decision)).into());
     }
     Ok(())
 }

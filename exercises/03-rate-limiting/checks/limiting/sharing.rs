@@ -12,6 +12,8 @@ pub(crate) async fn server_clock<S: Limiter>(world: World) -> Result<(), Finding
     // What was spent is known for a second: who decides by an old time does not get away with a
     // key that has expired meanwhile.
     let client = Client::<S>::new(&world, "client", quota(10, every), patient()).await?;
+    client.must("another", 0, true, "a look").await?;
+    world.history().turn_page();
     client.must(&key, 10, true, "the burst was not touched").await?;
     let late = client.proxy.hold(|_| true);
     let client = Arc::new(client);
@@ -35,13 +37,13 @@ pub(crate) async fn no_room_between<S: Limiter>(world: World) -> Result<(), Find
     const BURST: u32 = 3;
     // The first request of a decision is held, then the second, until there is none to hold.
     for step in 1..=6 {
-        world.history().turn_page();
         let key = format!("{}:{step}", key(&mut world.random()));
         let slow_one = Client::<S>::new(&world, "slow", slow(BURST), patient()).await?;
         let quick = Client::<S>::new(&world, "quick", slow(BURST), patient()).await?;
         for client in [&slow_one, &quick] {
             client.must("another", 0, true, "a look").await?;
         }
+        world.history().turn_page();
         slow_one.proxy.reset_count();
         let gate = slow_one.proxy.hold(move |request| request.nth == step);
         let slow_one = Arc::new(slow_one);
