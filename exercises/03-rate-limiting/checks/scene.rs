@@ -161,9 +161,8 @@ impl<S: Limiter> Timed<S> {
         Ok(Timed { client, clock, began })
     }
 
-    /// Begins a clean page of history, once Redis has learnt whatever it has to learn.
-    pub(crate) async fn turn_page(&self, quota: Quota) {
-        let _ = self.client.limiter.decide("another", 0).await;
+    /// Begins a clean page of history.
+    pub(crate) fn turn_page(&self, quota: Quota) {
         self.client.history.turn_page();
         self.client.history.note(self.client.lane, format!("({quota})"));
     }
@@ -177,6 +176,11 @@ impl<S: Limiter> Timed<S> {
     /// For the next limiter.
     pub(crate) fn into_proxy(self) -> Proxy {
         self.client.proxy
+    }
+
+    /// What the clock shows, in microseconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.micros()
     }
 
     /// Sets the clock, to so long after the beginning.

@@ -11,12 +11,11 @@ use std::time::Duration;
 pub(crate) async fn exact<S: Limiter>(world: World) -> Result<(), Finding> {
     let mut random = world.random();
     let mut proxy = world.client("client").await?;
-    for trace in 0..120 {
-        let began = present(&mut random);
+    // The short ones come first: where one fails, it is easy to read.
+    for (nth, requests) in [2, 2, 3, 4, 5, 6, 7, 8].into_iter().enumerate() {
         let quota = any_quota(&mut random);
-        let timed = Timed::<S>::new(&world, proxy, quota, began)?;
-        // The short ones come first: where one fails, it is easy to read.
-        replay(&timed, &mut random, quota, (began, trace), 2 + trace / 20).await?;
+        let timed = Timed::<S>::new(&world, proxy, quota, present(&mut random))?;
+        replay(&timed, &mut random, quota, (nth, requests)).await?;
         proxy = timed.into_proxy();
     }
     Ok(())
@@ -25,41 +24,41 @@ pub(crate) async fn exact<S: Limiter>(world: World) -> Result<(), Finding> {
 pub(crate) async fn far_times<S: Limiter>(world: World) -> Result<(), Finding> {
     let mut random = world.random();
     let mut proxy = world.client("client").await?;
-    for trace in 0..60 {
-        let began = match trace % 3 {
+    for (nth, requests) in [2, 2, 2, 4, 4, 4, 6, 6, 6].into_iter().enumerate() {
+        let began = match nth % 3 {
             0 => GivenClock::LATEST - random.random_range(50_000_000..100_000_000),
             1 => random.random_range(0..1_000),
             _ => random.random_range(0..GivenClock::LATEST / 2),
         };
-        let quota = quota(
-            random.random_range(1..8),
-            Duration::from_micros(random.random_range(1..100_000)),
-        );
+        let every = Duration::from_micros(random.random_range(1..100_000));
+        let quota = quota(random.random_range(1..8), every);
         let timed = Timed::<S>::new(&world, proxy, quota, began)?;
-        replay(&timed, &mut random, quota, (began, trace), 2 + trace / 12).await?;
+        replay(&timed, &mut random, quota, (nth, requests)).await?;
         proxy = timed.into_proxy();
     }
     Ok(())
 }
 
-/// Replays a trace that is drawn, and holds each answer to the meter's.
+/// Replays a few traces that are drawn, and holds each answer to the meter's.
 async fn replay<S: Limiter>(
     timed: &Timed<S>,
     random: &mut StdRng,
     quota: Quota,
-    (began, trace): (u64, u64),
-    requests: u64,
+    (nth, requests): (usize, u64),
 ) -> Result<(), Finding> {
-    timed.turn_page(quota).await;
-    let key = format!("{}:{trace}", key(random));
-    let mut meter = Meter::new(quota);
-    let mut since = 0;
-    for _ in 0..requests {
-        since += any_step(random, quota);
-        let cost = any_cost(random, quota);
-        let decision = timed.at(Duration::from_micros(since)).decide(&key, cost).await;
-        let expected = meter.decide((began + since).min(GivenClock::LATEST), cost);
-        same(&timed.client, expected, decision)?;
+    // Redis learns whatever it has to learn, before the page is turned.
+    let _ = timed.client.limiter.decide("another", 0).await;
+    for trace in 0..5 {
+        timed.turn_page(quota);
+        let key = format!("{}:{nth}{trace}", key(random));
+        let mut meter = Meter::new(quota);
+        let mut since = 0;
+        for _ in 0..requests {
+            since += any_step(random, quota);
+            let cost = any_cost(random, quota);
+            let decision = timed.at(Duration::from_micros(since)).decide(&key, cost).await;
+            same(&timed.client, meter.decide(timed.now(), cost), decision)?;
+        }
     }
     Ok(())
 }
@@ -115,7 +114,7 @@ pub(crate) async fn no_second_burst<S: Limiter>(world: World) -> Result<(), Find
     let mut slower = Ok(());
     // One of these moments is just before the edge of a window, whatever windows somebody counts.
     for moment in 0..BURST {
-        timed.turn_page(quota).await;
+        timed.turn_page(quota);
         let key = format!("{key}:{moment}");
         let begin = every * moment;
         timed.at(begin).must(&key, BURST, true, "the burst was not touched").await?;
@@ -135,7 +134,7 @@ pub(crate) async fn no_second_burst<S: Limiter>(world: World) -> Result<(), Find
 }
 
 pub(crate) async fn polls_lose_nothing<S: Limiter>(world: World) -> Result<(), Finding> {
-    const EVERY: u64 = 100;
+    const EVERY: u64 = 50;
     const UNITS: u64 = 4;
     let (mut random, every) = (world.random(), Duration::from_millis(EVERY));
     let timed = Timed::<S>::fresh(&world, quota(3, every)).await?;

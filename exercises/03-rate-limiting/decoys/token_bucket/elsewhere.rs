@@ -15,7 +15,7 @@ pub(super) fn all() -> Vec<Decoy> {
     grading::decoys![checks;
         ClientClock: server_clock,
         GetComputeSet: no_room_between,
-        RefillTimer: nothing_comes_early,
+        RefillTimer: exact,
         BucketsInMemory: two_processes,
         ExpireApart: cut_everywhere,
         PingsFirst: one_round_trip,
@@ -93,8 +93,8 @@ impl Limiter for GetComputeSet {
 }
 
 /// A task for each key puts a token into Redis each `every`, as the picture of the bucket suggests.
-/// Each process has such a task, so two of them refill twice as fast; and each key that was ever
-/// seen keeps a timer. Rejected by `nothing_comes_early`.
+/// Between two ticks nothing has come back; two processes tick twice; and each key that was ever
+/// seen keeps a timer. Rejected by `exact`.
 struct RefillTimer {
     plain: Plain,
     filled: Arc<Mutex<HashSet<String>>>,
