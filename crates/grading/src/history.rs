@@ -128,6 +128,14 @@ impl History {
                 let step = self.add(lane, text, Kind::Wire);
                 self.lock().waiting.insert((lane.to_owned(), id), step);
             }
+            Observation::ReplyHeld { id, reply } => {
+                self.answer(lane, id, &format!(" → {}", shorten(&reply)));
+                let text = format!("the answer to {lane} is held on its way");
+                self.add("", text, Kind::Fault { begins: true });
+            }
+            Observation::ReplyReleased { .. } => {
+                self.add("", format!("{lane} gets its answer"), Kind::Fault { begins: false });
+            }
             Observation::RequestCut { id } => self.answer(lane, id, " ✂ request lost"),
             Observation::ReplyCut { id, reply } => {
                 self.answer(lane, id, &format!(" → {} ✂ reply lost", shorten(&reply)));

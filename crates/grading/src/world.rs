@@ -63,6 +63,18 @@ impl World {
         Ok(Proxy::observed(self.redis.url(), observer).await?)
     }
 
+    /// A proxy before [`World::postgres`] for the client `lane`, as [`World::client`] is one before
+    /// Redis.
+    ///
+    /// # Errors
+    /// As [`World::postgres`] and [`World::client`].
+    pub async fn postgres_client(&self, lane: &str) -> Result<Proxy, Finding> {
+        let history = self.history.clone();
+        let name = lane.to_owned();
+        let observer = move |observation| history.wire(&name, observation);
+        Ok(Proxy::observed_postgres(self.postgres().await?.url(), observer).await?)
+    }
+
     /// An empty database whose reads and writes stand in the lane `database`.
     pub fn database<V: Clone + Debug + Send + 'static>(&self) -> Origin<V> {
         let history = self.history.clone();

@@ -4,6 +4,7 @@
 //! grades it, so that an unfinished file breaks nothing else, and an edit rebuilds one small crate.
 
 pub mod gcra;
+pub mod http_limits;
 mod limiting;
 mod meter;
 mod scene;
@@ -13,6 +14,7 @@ pub mod token_bucket;
 #[path = "../decoys"]
 pub mod decoys {
     pub mod gcra;
+    pub mod http_limits;
     mod plain;
     pub mod token_bucket;
 }
@@ -21,5 +23,6 @@ pub mod decoys {
 #[path = "../starters"]
 pub mod starters {
     pub mod gcra;
+    pub mod http_limits;
     pub mod token_bucket;
 }

@@ -2,8 +2,9 @@
 
 use grading::Lesson;
 use rate_limiting::gcra::Gcra;
+use rate_limiting::http_limits::TowerLimits;
 use rate_limiting::token_bucket::TokenBucket;
-use rate_limiting_exercises::{decoys, gcra, starters, token_bucket};
+use rate_limiting_exercises::{decoys, gcra, http_limits, starters, token_bucket};
 
 fn main() -> std::process::ExitCode {
     grading::audit(vec![
@@ -18,6 +19,12 @@ fn main() -> std::process::ExitCode {
             starter: gcra::checks::<starters::gcra::MyLimiter>(),
             reference: gcra::checks::<Gcra>(),
             decoys: decoys::gcra::all(),
+        },
+        Lesson {
+            name: "http_limits",
+            starter: http_limits::checks::<starters::http_limits::MyLimits>(),
+            reference: http_limits::checks::<TowerLimits>(),
+            decoys: decoys::http_limits::all(),
         },
     ])
 }

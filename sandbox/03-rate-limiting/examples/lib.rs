@@ -1,1 +1,3 @@
 //! What the examples of the rate limiting topic share.
+
+pub mod wire;

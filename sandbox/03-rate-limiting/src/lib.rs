@@ -4,6 +4,7 @@
 //!
 //! - [`token_bucket`] (03.4): a burst at once, and then a rate, of which no fraction is lost.
 //! - [`gcra`] (03.6): the same in one number, in Redis for all processes or in memory for one.
+//! - [`http_limits`] (03.7): a tower layer that asks a limiter, and tells HTTP what it said.
 //!
 //! What both stand on:
 //!
@@ -14,6 +15,7 @@
 pub use ::connection;
 
 pub mod gcra;
+pub mod http_limits;
 pub mod limiter;
 pub mod metrics;
 mod script;

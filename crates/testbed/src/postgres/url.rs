@@ -89,6 +89,11 @@ impl Target {
         Self { database: database.into(), ..self.clone() }
     }
 
+    /// The same database, reached at another address.
+    pub(crate) fn through(&self, address: Address) -> Self {
+        Self { address, ..self.clone() }
+    }
+
     /// Where the server listens.
     pub fn address(&self) -> &Address {
         &self.address

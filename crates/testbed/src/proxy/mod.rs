@@ -1,37 +1,60 @@
-//! A proxy that speaks Redis, and does to a connection what networks do.
+//! A proxy that understands Redis and PostgreSQL, and does to a connection what networks do.
 //!
 //! One [`Proxy`] stands before one client, so that a check can hold the reader's request while
 //! the writer's passes. It counts what goes through and can
 //!
 //! | fault | method |
 //! | --- | --- |
-//! | F1 hold requests at a gate until others have passed | [`Proxy::hold`] |
+//! | F1 hold requests, or replies, at a gate until others have passed | [`Proxy::hold`], [`Proxy::hold_reply`] |
 //! | F2 drop a request, or let it through and drop its reply | [`Proxy::cut_request`], [`Proxy::cut_reply`] |
 //! | F4 close the connections | [`Proxy::kill_connections`] |
 //! | latency | [`Proxy::set_delay`] |
 //! | a black hole: connections stay open, nothing moves | [`Proxy::stall`] |
-//! | Redis is down, as its clients see it | [`Proxy::refuse`] |
+//! | the server is down, as its clients see it | [`Proxy::refuse`] |
 //! | F9 count commands and round trips | [`Proxy::counts`] |
 //!
-//! The client's own handshake (HELLO, AUTH, CLIENT, SELECT) passes uncounted and uncut.
+//! What a client says to introduce itself passes uncounted and uncut: HELLO, AUTH, CLIENT and SELECT
+//! to Redis, the login to PostgreSQL.
+//!
+//! Before PostgreSQL a request is a statement: what a client sends until it waits for the server.
+//!
+//! ```no_run
+//! # async fn check(postgres: testbed::postgres::Postgres) -> Result<(), Box<dyn std::error::Error>> {
+//! # use testbed::proxy::Proxy;
+//! # let patience = std::time::Duration::from_secs(3);
+//! let proxy = Proxy::before_postgres(postgres.url()).await?;
+//! let gate = proxy.hold(|request| request.is("UPDATE"));
+//! // … a client of proxy.url() begins to write …
+//! gate.arrived(1, patience).await?; // its UPDATE is on its way, and PostgreSQL has not seen it
+//! gate.open();
+//! let lost = proxy.cut_reply(|request| request.is("COMMIT")); // committed, and nobody is told
+//! # Ok(()) }
+//! ```
 //!
 //! The proxy listens on a unix socket in a private folder. A port could be taken by another
 //! program between [`Proxy::refuse`] and [`Proxy::accept`]; a path of our own cannot.
 
 mod connection;
+mod pgwire;
 mod resp;
 mod rule;
+mod wire;
 
 pub use rule::{Landed, Request};
 
 use crate::gate::Gate;
+use crate::postgres::Target;
+use crate::server::Address;
+use pgwire::Pgwire;
 use redis::{ConnectionAddr, IntoConnectionInfo};
+use resp::Resp;
 use rule::{Fate, Rules};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -41,7 +64,7 @@ use tokio::task::JoinHandle;
 pub enum Observation {
     /// The client sent a request.
     Request {
-        /// Names the request in later observations.
+        /// Names the request in later observations; no other of this process has it.
         id: u64,
         /// The request itself.
         request: Request,
@@ -60,6 +83,18 @@ pub enum Observation {
     },
     /// The gate let it pass.
     Released {
+        /// The request's id.
+        id: u64,
+    },
+    /// The server answered, and the reply is held at a gate.
+    ReplyHeld {
+        /// The request's id.
+        id: u64,
+        /// The reply that the client will get.
+        reply: String,
+    },
+    /// The gate let the reply pass.
+    ReplyReleased {
         /// The request's id.
         id: u64,
     },
@@ -88,6 +123,9 @@ pub enum ProxyError {
     /// The server's URL is not one.
     #[error("the server's URL cannot be read: {0}")]
     Url(#[from] redis::RedisError),
+    /// The server's URL is not one.
+    #[error("the server's URL cannot be read: {0}")]
+    PostgresUrl(String),
     /// The proxy cannot look into encrypted traffic.
     #[error("the server's URL asks for TLS, and the proxy must read what passes; use redis://")]
     Tls,
@@ -108,11 +146,19 @@ pub struct Proxy {
     shared: Arc<Shared>,
     accepting: Mutex<JoinHandle<()>>,
     folder: tempfile::TempDir,
+    socket: &'static str,
     url: String,
 }
 
+#[derive(Clone, Copy)]
+enum Protocol {
+    Redis,
+    Postgres,
+}
+
 struct Shared {
-    upstream: ConnectionAddr,
+    protocol: Protocol,
+    upstream: Address,
     rules: Rules,
     traffic: Mutex<Traffic>,
     flowing: watch::Sender<bool>,
@@ -127,7 +173,6 @@ struct Traffic {
     requests: usize,
     round_trips: usize,
     commands: BTreeMap<String, usize>,
-    last_id: u64,
 }
 
 /// What has passed through a proxy since it began or since [`Proxy::reset_count`].
@@ -160,18 +205,56 @@ impl Proxy {
         observer: impl Fn(Observation) + Send + Sync + 'static,
     ) -> Result<Proxy, ProxyError> {
         let info = upstream.into_connection_info()?;
-        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-            return Err(ProxyError::Tls);
-        }
+        let upstream = match info.addr() {
+            ConnectionAddr::Unix(path) => Address::Unix(path.clone()),
+            ConnectionAddr::Tcp(host, port) => Address::Tcp(host.clone(), *port),
+            _ => return Err(ProxyError::Tls),
+        };
+        let url = |socket: &Path| url_through(socket, info.redis_settings());
+        Proxy::stand(Protocol::Redis, upstream, "redis.sock", url, observer)
+    }
+
+    /// Stands a proxy before the PostgreSQL at `upstream`, a URL as its clients take it. Requests
+    /// are then statements: see [`Request`].
+    ///
+    /// # Errors
+    /// As [`Proxy::before`].
+    pub async fn before_postgres(upstream: &str) -> Result<Proxy, ProxyError> {
+        Proxy::observed_postgres(upstream, |_| {}).await
+    }
+
+    /// Like [`Proxy::before_postgres`], and tells `observer` of everything that passes.
+    ///
+    /// # Errors
+    /// As [`Proxy::before`].
+    pub async fn observed_postgres(
+        upstream: &str,
+        observer: impl Fn(Observation) + Send + Sync + 'static,
+    ) -> Result<Proxy, ProxyError> {
+        let target = Target::read(upstream).map_err(ProxyError::PostgresUrl)?;
+        let url = |socket: &Path| target.through(Address::Unix(socket.to_owned())).render();
+        // Clients look for a socket of this name in the folder that the URL says.
+        let socket = ".s.PGSQL.5432";
+        Proxy::stand(Protocol::Postgres, target.address().clone(), socket, url, observer)
+    }
+
+    fn stand(
+        protocol: Protocol,
+        upstream: Address,
+        socket: &'static str,
+        url: impl Fn(&Path) -> String,
+        observer: impl Fn(Observation) + Send + Sync + 'static,
+    ) -> Result<Proxy, ProxyError> {
         let folder = tempfile::Builder::new()
             .prefix("testbed-proxy-")
             .tempdir()
             .map_err(|source| ProxyError::Socket { dir: std::env::temp_dir(), source })?;
-        let socket = folder.path().join("redis.sock");
-        let listener = UnixListener::bind(&socket)
+        let url = url(&folder.path().join(socket));
+        let listener = UnixListener::bind(folder.path().join(socket))
             .map_err(|source| ProxyError::Socket { dir: folder.path().to_owned(), source })?;
         let shared = Arc::new(Shared {
-            upstream: info.addr().clone(),
+            protocol,
+            upstream,
             rules: Rules::default(),
             traffic: Mutex::default(),
             flowing: watch::Sender::new(true),
@@ -179,9 +262,8 @@ impl Proxy {
             delay: Mutex::default(),
             observer: Box::new(observer),
         });
-        let accepting = tokio::spawn(accept(Arc::clone(&shared), listener));
-        let url = url_through(&socket, info.redis_settings());
-        Ok(Proxy { shared, accepting: Mutex::new(accepting), folder, url })
+        let accepting = Mutex::new(tokio::spawn(accept(Arc::clone(&shared), listener)));
+        Ok(Proxy { shared, accepting, folder, socket, url })
     }
 
     /// Where the client connects.
@@ -205,6 +287,14 @@ impl Proxy {
         matches: impl Fn(&Request) -> bool + Send + Sync + 'static,
     ) -> Landed {
         self.shared.rules.add(1, matches, Fate::Hold(gate.clone()))
+    }
+
+    /// F1: each request that `matches` is carried out, and its reply waits at the returned gate, and
+    /// with it whatever its connection is sent after it.
+    pub fn hold_reply(&self, matches: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Gate {
+        let gate = Gate::shut();
+        self.shared.rules.add(usize::MAX, matches, Fate::HoldReply(gate.clone()));
+        gate
     }
 
     /// F2: the first request that `matches` never reaches the server; its connection closes.
@@ -246,7 +336,7 @@ impl Proxy {
         self.shared.generation.send_modify(|generation| *generation += 1);
     }
 
-    /// Redis is down, as this client sees it: its connections close and no new one is accepted.
+    /// The server is down, as this client sees it: its connections close and no new one is accepted.
     pub fn refuse(&self) {
         self.accepting.lock().unwrap_or_else(PoisonError::into_inner).abort();
         let _ = std::fs::remove_file(self.socket());
@@ -277,12 +367,11 @@ impl Proxy {
 
     /// Counts from zero again; [`Request::nth`] too.
     pub fn reset_count(&self) {
-        let mut traffic = self.shared.traffic.lock().unwrap_or_else(PoisonError::into_inner);
-        *traffic = Traffic { last_id: traffic.last_id, ..Traffic::default() };
+        *self.shared.traffic.lock().unwrap_or_else(PoisonError::into_inner) = Traffic::default();
     }
 
     fn socket(&self) -> PathBuf {
-        self.folder.path().join("redis.sock")
+        self.folder.path().join(self.socket)
     }
 }
 
@@ -317,21 +406,31 @@ async fn accept(shared: Arc<Shared>, listener: UnixListener) {
 }
 
 async fn connect_and_carry(shared: Arc<Shared>, client: UnixStream) {
-    let client = client.into_split();
     // Where the server cannot be reached, dropping the client's socket tells it so.
     match shared.upstream.clone() {
-        ConnectionAddr::Unix(path) => {
+        Address::Unix(path) => {
             if let Ok(server) = UnixStream::connect(path).await {
-                connection::carry(shared, client, server.into_split()).await;
+                carry(shared, client, server.into_split()).await;
             }
         }
-        ConnectionAddr::Tcp(host, port) => {
+        Address::Tcp(host, port) => {
             if let Ok(server) = TcpStream::connect((host, port)).await {
                 let _ = server.set_nodelay(true);
-                connection::carry(shared, client, server.into_split()).await;
+                carry(shared, client, server.into_split()).await;
             }
         }
-        _ => {}
+    }
+}
+
+async fn carry(
+    shared: Arc<Shared>,
+    client: UnixStream,
+    server: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+) {
+    let client = client.into_split();
+    match shared.protocol {
+        Protocol::Redis => connection::carry::<Resp>(shared, client, server).await,
+        Protocol::Postgres => connection::carry::<Pgwire>(shared, client, server).await,
     }
 }
 

@@ -4,16 +4,63 @@
 //! frame from the next and a request's name and arguments.
 //! Source: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
+use super::rule::Request;
+use super::wire::{Answer, Asked, Client, Place, Server, Wire};
+use std::io;
+
+/// A connection to Redis. Every frame of the client is a request, and every frame of the server
+/// that is not pushed is a reply.
+pub(super) struct Resp;
+
+impl Wire for Resp {
+    type Client = Resp;
+    type Server = Resp;
+
+    fn fresh() -> (Resp, Resp) {
+        (Resp, Resp)
+    }
+}
+
+impl Client for Resp {
+    fn request(&mut self, buffer: &mut Vec<u8>) -> io::Result<Option<Asked>> {
+        let Some(length) = frame_length(buffer).map_err(io::Error::other)? else {
+            return Ok(None);
+        };
+        let bytes: Vec<u8> = buffer.drain(..length).collect();
+        let mut words =
+            words(&bytes).into_iter().map(|word| String::from_utf8_lossy(&word).into_owned());
+        let command = words.next().unwrap_or_default().to_uppercase();
+        // Connections introduce themselves with these.
+        let silent = matches!(command.as_str(), "HELLO" | "AUTH" | "CLIENT" | "SELECT");
+        let request = Some(Request { command, arguments: words.collect(), nth: 0 });
+        Ok(Some(Asked { bytes, request, silent }))
+    }
+}
+
+impl Server for Resp {
+    fn frame(&mut self, buffer: &mut Vec<u8>) -> io::Result<Option<Answer>> {
+        let Some(length) = frame_length(buffer).map_err(io::Error::other)? else {
+            return Ok(None);
+        };
+        let bytes: Vec<u8> = buffer.drain(..length).collect();
+        let place = match is_push(&bytes) {
+            true => Place::Aside,
+            false => Place::End(summary(&bytes)),
+        };
+        Ok(Some(Answer { bytes, place }))
+    }
+}
+
 /// The bytes are not RESP. The proxy then closes the connection, as a server would.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("not RESP at byte {at}: {found:?}")]
-pub(crate) struct NotResp {
+struct NotResp {
     at: usize,
     found: char,
 }
 
 /// The length in bytes of the first frame of `buffer`, or `None` while it is incomplete.
-pub(crate) fn frame_length(buffer: &[u8]) -> Result<Option<usize>, NotResp> {
+fn frame_length(buffer: &[u8]) -> Result<Option<usize>, NotResp> {
     end_of_frame(buffer, 0)
 }
 
@@ -47,7 +94,7 @@ fn end_of_frame(buffer: &[u8], start: usize) -> Result<Option<usize>, NotResp> {
 }
 
 /// A request is an array of bulk strings; anything else has no words.
-pub(crate) fn words(frame: &[u8]) -> Vec<Vec<u8>> {
+fn words(frame: &[u8]) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
     let Some((_, mut at)) = line_at(frame, 0) else {
         return words;
@@ -64,12 +111,12 @@ pub(crate) fn words(frame: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// RESP3 pushes are not replies: the server sends them when it likes.
-pub(crate) fn is_push(frame: &[u8]) -> bool {
+fn is_push(frame: &[u8]) -> bool {
     frame.first() == Some(&b'>')
 }
 
 /// What a person would want to see of a reply, in one word or two.
-pub(crate) fn summary(frame: &[u8]) -> String {
+fn summary(frame: &[u8]) -> String {
     let Some((line, body)) = line_at(frame, 0) else {
         return String::new();
     };

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// One request of a client, as the proxy saw it.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The command in capitals: `SET`, `EVALSHA`.
+    /// The command in capitals: `SET`, `EVALSHA`; of a statement its first word, `UPDATE`, `COMMIT`,
+    /// and `PREPARE` where it is only prepared.
     pub command: String,
-    /// The command's arguments, bytes read as UTF-8 where they are.
+    /// The command's arguments, bytes read as UTF-8 where they are; of a statement the rest of its
+    /// text, then its parameters.
     pub arguments: Vec<String>,
     /// The how many-eth request of this client since the proxy began or
     /// [`super::Proxy::reset_count`], counted from 1.
@@ -17,14 +19,6 @@ pub struct Request {
 }
 
 impl Request {
-    pub(crate) fn parse(frame: &[u8], nth: usize) -> Request {
-        let mut words = super::resp::words(frame)
-            .into_iter()
-            .map(|word| String::from_utf8_lossy(&word).into_owned());
-        let command = words.next().unwrap_or_default().to_uppercase();
-        Request { command, arguments: words.collect(), nth }
-    }
-
     /// Whether this is `command`, in any case.
     pub fn is(&self, command: &str) -> bool {
         self.command.eq_ignore_ascii_case(command)
@@ -33,12 +27,6 @@ impl Request {
     /// Whether one of the arguments is `key`.
     pub fn mentions(&self, key: &str) -> bool {
         self.arguments.iter().any(|argument| argument == key)
-    }
-
-    /// Connections introduce themselves with these. They are the client library's business, not
-    /// the learner's, so they are neither counted nor cut.
-    pub(crate) fn is_handshake(&self) -> bool {
-        matches!(self.command.as_str(), "HELLO" | "AUTH" | "CLIENT" | "SELECT")
     }
 }
 
@@ -52,6 +40,8 @@ pub(crate) enum Fate {
     /// The server carries it out, the reply is dropped and the connection closed: the client
     /// cannot know. This is the ambiguous case.
     CutReply,
+    /// The server carries it out; the reply waits at the gate before it goes on to the client.
+    HoldReply(Gate),
 }
 
 type Matcher = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
