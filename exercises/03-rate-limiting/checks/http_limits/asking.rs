@@ -88,7 +88,14 @@ pub(super) async fn forged_address<S: HttpLimits>(world: World) -> Result<(), Fi
     let mut door = scene.door::<S>(none());
     let one = scene.key(&mut door, Ask::from(client)).await?;
     let other = scene.key(&mut door, Ask::from([192, 0, 2, 1])).await?;
-    other.is_not(&one, "two addresses")
+    other.is_not(&one, "two addresses")?;
+
+    scene.world.history().turn_page();
+    let unknown = || Ask { from: None, ..Ask::plain() };
+    let nobody = scene.key(&mut door, unknown()).await?;
+    nobody.is_not(&one, "an address, and a connection of which none is known")?;
+    let forged = scene.key(&mut door, unknown().header("x-forwarded-for", "192.0.2.9")).await?;
+    forged.is(&nobody, "those of whom nothing is known are counted together")
 }
 
 fn none() -> Proxies {

@@ -85,9 +85,9 @@ impl Scene {
         });
     }
 
-    /// What the limiter says next: it cannot reach its state.
-    pub(super) fn says_outage(&self, outage: Outage) {
-        self.script.says(Decision::in_outage(outage, self.policy.quota(), 1));
+    /// What the limiter says next of this cost: it cannot reach its state.
+    pub(super) fn says_outage(&self, outage: Outage, cost: u32) {
+        self.script.says(Decision::in_outage(outage, self.policy.quota(), cost));
     }
 
     /// Asks, and expects the service's own answer.

@@ -165,7 +165,7 @@ pub(super) async fn outage_open<S: HttpLimits>(world: World) -> Result<(), Findi
     let scene = Scene::set(world);
     let mut door = scene.door::<S>(Proxies::default());
     let lost = scene.world.fault("the limiter cannot reach its state, and is open");
-    scene.says_outage(Outage::Open);
+    scene.says_outage(Outage::Open, 1);
     let answer = scene.passes(&mut door, Ask::plain()).await?;
     drop(lost);
     nothing_told(&answer)?;
@@ -189,7 +189,7 @@ pub(super) async fn outage_closed<S: HttpLimits>(world: World) -> Result<(), Fin
     let scene = Scene::set(world);
     let mut door = scene.door::<S>(Proxies::default());
     let lost = scene.world.fault("the limiter cannot reach its state, and is closed");
-    scene.says_outage(Outage::Closed);
+    scene.says_outage(Outage::Closed, 1);
     let answer = scene.ask(&mut door, Ask::plain()).await?;
     drop(lost);
     if scene.shop.served() > 0 {
@@ -197,5 +197,16 @@ pub(super) async fn outage_closed<S: HttpLimits>(world: World) -> Result<(), Fin
     }
     problem(&answer, StatusCode::SERVICE_UNAVAILABLE, REDUCED_CAPACITY)?;
     answer.retry_after()?;
-    nothing_told(&answer)
+    nothing_told(&answer)?;
+
+    scene.world.history().turn_page();
+    let lost = scene.world.fault("it is still lost, and this costs more than the burst");
+    scene.says_outage(Outage::Closed, scene.policy.quota().burst() + 1);
+    let answer = scene.ask(&mut door, Ask::plain()).await?;
+    drop(lost);
+    problem(&answer, StatusCode::TOO_MANY_REQUESTS, QUOTA_EXCEEDED)?;
+    match answer.text("retry-after") {
+        None => nothing_told(&answer),
+        Some(told) => Err(answer.saw("no Retry-After: it never fits", told)),
+    }
 }

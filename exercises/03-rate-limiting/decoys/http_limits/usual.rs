@@ -112,7 +112,7 @@ pub(super) fn refuse<M: Usual, O: From<String>>(
     policy: &Policy,
     decision: &Decision,
 ) -> Response<O> {
-    let outage = decision.by == By::Outage;
+    let outage = decision.by == By::Outage && decision.retry_after.is_some();
     let (status, kind) = match outage {
         true => (StatusCode::SERVICE_UNAVAILABLE, REDUCED_CAPACITY),
         false => (M::REFUSED, QUOTA_EXCEEDED),
