@@ -40,6 +40,8 @@ pub struct Setup {
     pub mail: mail::Server,
     /// How the catalogue's cache behaves.
     pub cache: shop_cache::Options,
+    /// How the stock is guarded.
+    pub stock: shop_inventory::Options,
     /// How the gateway limits its clients.
     pub limiting: Limiting,
 }
@@ -53,6 +55,7 @@ impl Default for Setup {
             provider: payment::Provider::default(),
             mail: mail::Server::default(),
             cache: shop_cache::Options::default(),
+            stock: shop_inventory::Options::default(),
             limiting: Limiting::default(),
         }
     }

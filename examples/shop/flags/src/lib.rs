@@ -46,6 +46,7 @@ pub use flags::Flags;
 pub use fractional::Fractional;
 pub use invalid::Invalid;
 pub use known::{
-    FaultCache, FaultCatalogDb, FaultEmail, FaultPayment, PatternCache, PatternLimiter, Switch,
+    FaultCache, FaultCatalogDb, FaultEmail, FaultPayment, PatternCache, PatternLimiter,
+    PatternLock, Switch,
 };
 pub use schedule::Schedule;

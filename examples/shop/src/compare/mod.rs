@@ -12,6 +12,7 @@ use crate::whole::Setup;
 
 pub mod cache;
 pub mod limiter;
+pub mod lock;
 pub mod monolith;
 
 /// How a comparison is run.
