@@ -124,9 +124,8 @@ pub(super) async fn passed_on<S: HttpLimits>(world: World) -> Result<(), Finding
     scene.world.history().turn_page();
     scene.says_yes(4);
     scene.shop.counter().answers.push_back(Err(Broken("the shop's own error")));
-    match scene.ask(&mut door, Ask::plain()).await {
-        Ok(answer) => return Err(answer.not("the service's own error, passed on")),
-        Err(_) => {}
+    if let Ok(answer) = scene.ask(&mut door, Ask::plain()).await {
+        return Err(answer.not("the service's own error, passed on"));
     }
     side_by_side(&scene, door).await
 }
