@@ -46,8 +46,8 @@ fn a_write_between_a_read_and_a_write_is_drawn_between_them() {
 }
 
 #[test]
-fn a_row_that_was_waited_for_shows_the_two_who_waited() {
-    insta::assert_snapshot!(told("fencing", decoys::fencing::all(), "stale_subquery"));
+fn a_second_write_under_one_lease_is_told_from_the_first() {
+    insta::assert_snapshot!(told("fencing", decoys::fencing::all(), "accepts_equal"));
 }
 
 #[test]

@@ -4,11 +4,11 @@ use super::*;
 
 pub(super) async fn lost_reply<S: FencedStock>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
-    let late = scene.client::<S>("late", BRISK).await?;
+    let late = scene.client::<S>("late", PATIENT).await?;
     let mut cuts = 0;
     'steps: for step in 1..=STEPS {
         for reply in [false, true] {
-            let client = scene.client::<S>("client", BRISK).await?;
+            let client = scene.client::<S>("client", PATIENT).await?;
             client.warm_up(&scene).await?;
             let product = scene.another().await?;
             let [a, b] = [0, 1].map(|later| Paper::of(scene.first + later));
@@ -29,7 +29,7 @@ pub(super) async fn lost_reply<S: FencedStock>(world: World) -> Result<(), Findi
                 match answer {
                     Ok(()) => break,
                     Err(Error::Fenced { newest, .. }) if newest == a.token => break,
-                    Err(error) if began.elapsed() > SOON => {
+                    Err(error) if began.elapsed() > A_WHILE => {
                         let expected = "a write, or that it was done already";
                         return Err(client.broken(expected, error.to_string()));
                     }
@@ -72,7 +72,7 @@ pub(super) async fn killed_sessions<S: FencedStock>(world: World) -> Result<(), 
     loop {
         match early.write(product, units - 2, &a).await {
             Err(Error::Fenced { .. }) => break,
-            Err(error) if began.elapsed() > SOON => {
+            Err(error) if began.elapsed() > A_WHILE => {
                 return Err(early.broken("a refusal, over a new connection", error.to_string()));
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,

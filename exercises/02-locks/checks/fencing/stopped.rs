@@ -4,7 +4,8 @@ use super::*;
 use locks::lease::{Lease, RedisLease};
 use serde::{Deserialize, Serialize};
 
-const TTL: Duration = Duration::from_millis(300);
+/// Long enough for a busy machine to read in.
+const TTL: Duration = Duration::from_millis(400);
 
 /// What the second process is told.
 #[derive(Serialize, Deserialize)]
