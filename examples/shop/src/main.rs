@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
+use shop::command::Patterns;
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    shop::command::main().await
+    shop::command::main(Patterns::default()).await
 }

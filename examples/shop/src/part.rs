@@ -65,7 +65,10 @@ impl Part<'_> {
                 "catalog" => Catalog::open(storage, cache.clone(), flags).await?.router().into(),
                 "users" => Users::open(storage, setup.tokens.clone()).await?.router().into(),
                 "carts" => Carts::open(storage, peers.catalog.clone()).await?.router().into(),
-                "inventory" => Inventory::open(storage).await?.router().into(),
+                "inventory" => {
+                    let guarded = setup.stock.clone();
+                    Inventory::open(storage, place.redis(), flags, guarded).await?.router().into()
+                }
                 "payments" => {
                     Payments::open(storage, setup.provider.clone(), flags).await?.router().into()
                 }

@@ -93,6 +93,11 @@ impl Place {
         self
     }
 
+    /// The Redis that the cache is in, for what else needs one.
+    pub fn redis(&self) -> Option<&str> {
+        Some(self.cache.as_str()).filter(|cache| *cache != "memory:")
+    }
+
     /// Whether the data are still there when the program has ended.
     pub fn lasts(&self) -> bool {
         matches!(self.held, Held::Nothing)

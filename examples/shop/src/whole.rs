@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use shop_cache::Cache;
 use shop_contracts::Peers;
 use shop_flags::Flags;
-use shop_gateway::Gateway;
+use shop_gateway::{Gateway, Limiting};
 use shop_outside::{mail, payment};
 use shop_service::token::Tokens;
 use shop_service::{Running, Stop, here, operate, serve};
@@ -40,6 +40,10 @@ pub struct Setup {
     pub mail: mail::Server,
     /// How the catalogue's cache behaves.
     pub cache: shop_cache::Options,
+    /// How the stock is guarded.
+    pub stock: shop_inventory::Options,
+    /// How the gateway limits its clients.
+    pub limiting: Limiting,
 }
 
 impl Default for Setup {
@@ -51,6 +55,8 @@ impl Default for Setup {
             provider: payment::Provider::default(),
             mail: mail::Server::default(),
             cache: shop_cache::Options::default(),
+            stock: shop_inventory::Options::default(),
+            limiting: Limiting::default(),
         }
     }
 }
@@ -105,7 +111,13 @@ impl Shop {
             }
             services.push(serve(name, listener, router, &stop)?);
         }
-        let gateway = Gateway::new(peers.clone(), setup.tokens.clone(), setup.flags.clone());
+        let gateway = Gateway::open(
+            peers.clone(),
+            setup.tokens.clone(),
+            setup.flags.clone(),
+            &place.cache,
+            setup.limiting.clone(),
+        )?;
         let gateway = serve("gateway", door, gateway.router(), &close)?;
         Ok(Shop { setup, peers, gateway, services, tending, close, stop })
     }

@@ -129,7 +129,7 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another held it all the time.
-    #[error("somebody else holds it, after {0:?} of waiting")]
+    #[error("somebody else holds it, after {0:.0?} of waiting")]
     Busy(Duration),
     /// It is not ours any more.
     #[error("the lease is lost: its time was over, or Redis has forgotten it")]

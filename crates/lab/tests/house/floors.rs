@@ -19,6 +19,8 @@ enum Floor {
     Shop(u8),
     Examples,
     Exercises,
+    /// The shop with what lies on the learner's desk.
+    Mine,
     /// It links no lesson and nothing that one stands on.
     Lab,
 }
@@ -56,6 +58,7 @@ fn storey(manifest: &str) -> Floor {
         Some("ports") => Floor::Shop(1),
         Some("service") => Floor::Shop(2),
         Some("services") => Floor::Shop(3),
+        Some("mine") => Floor::Mine,
         _ => Floor::Examples,
     }
 }
@@ -65,7 +68,7 @@ fn may_depend(on_floor: Floor, kind: &str, below: Floor) -> bool {
         // The lab builds in seconds because it links nothing of ours.
         (Floor::Lab, _) => false,
         // Nothing builds on what a learner changes.
-        (_, Floor::Exercises) => false,
+        (_, Floor::Exercises | Floor::Mine) => false,
         // A test of a topic starts a server and reads what its examples print; its library does not.
         (Floor::Sandbox(_), Floor::Testbed | Floor::Page) => kind == "dev",
         // The monolith is a program as well as a part: `--real` asks for a server.

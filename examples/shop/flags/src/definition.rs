@@ -49,6 +49,13 @@ impl Definition {
         }
     }
 
+    /// Whether it may evaluate to the variant at this place, for some key at some time.
+    pub(crate) fn may_be(&self, variant: usize) -> bool {
+        let by_targeting =
+            self.targeting.as_ref().is_some_and(|targeting| targeting.names(variant));
+        self.enabled && (self.default == variant || by_targeting)
+    }
+
     fn in_force(&self, since_start: impl FnOnce() -> Duration) -> bool {
         self.enabled && self.schedule.is_none_or(|schedule| schedule.is_on(since_start()))
     }

@@ -26,6 +26,15 @@ struct State {
     definitions: Vec<Definition>,
     /// What schedules count from.
     start: Instant,
+    ruled_out: Vec<RuledOut>,
+}
+
+/// A variant that cannot be had here.
+#[derive(Clone, Debug)]
+struct RuledOut {
+    flag: usize,
+    variant: usize,
+    why: String,
 }
 
 impl Flags {
@@ -63,6 +72,18 @@ impl Flags {
         self.define(variant, Some(schedule));
     }
 
+    /// Refuses documents that may choose one of `variants` from now on, and says `why`: what they
+    /// need is not here. Where a flag is set to one of them already, it is given back to the table.
+    pub fn rule_out<S: Switch>(&self, variants: &[S], why: &str) {
+        let mut state = self.write();
+        for variant in variants.iter().map(|variant| variant.index()) {
+            state.ruled_out.push(RuledOut { flag: S::PLACE, variant, why: why.to_owned() });
+            if state.definitions[S::PLACE].may_be(variant) {
+                state.definitions[S::PLACE] = Definition::of(&KNOWN[S::PLACE]);
+            }
+        }
+    }
+
     /// Begins a run: schedules count from here. They are new as well whenever a document has been
     /// merged that holds one.
     pub fn start(&self) {
@@ -87,6 +108,19 @@ impl Flags {
         let named = parse(json.as_ref())?;
         let scheduled = named.iter().any(|(_, definition)| definition.schedule.is_some());
         let mut state = self.write();
+        for (place, definition) in &named {
+            let chosen = |out: &&RuledOut| out.flag == *place && definition.may_be(out.variant);
+            if let Some(out) = state.ruled_out.iter().find(chosen) {
+                let known = &KNOWN[*place];
+                return Err(Invalid {
+                    pointer: format!("/flags/{}", known.name),
+                    problem: format!(
+                        "`{}` cannot be chosen here: {}",
+                        known.variants[out.variant], out.why
+                    ),
+                });
+            }
+        }
         for (place, definition) in named {
             state.definitions[place] = definition;
         }
@@ -139,7 +173,7 @@ impl Default for Flags {
     /// As in the table.
     fn default() -> Self {
         let definitions = KNOWN.iter().map(Definition::of).collect();
-        let state = State { definitions, start: Instant::now() };
+        let state = State { definitions, start: Instant::now(), ruled_out: Vec::new() };
         Self { state: Arc::new(RwLock::new(state)) }
     }
 }

@@ -48,6 +48,11 @@ const FLAG_KEY: &str = "$flagd.flagKey";
 const TARGETING_KEY: &str = "targetingKey";
 
 impl Fractional {
+    /// Whether some key may get the variant at this place.
+    pub(crate) fn names(&self, variant: usize) -> bool {
+        self.shares.iter().any(|share| share.variant == variant)
+    }
+
     /// The place of the variant that a key gets.
     pub(crate) fn choose(&self, flag: &str, key: &dyn Display) -> usize {
         let mut text = String::new();

@@ -75,6 +75,10 @@ macro_rules! switches {
 switches! {
     "pattern.cache" => PatternCache { "off" Off, "cache_aside" CacheAside, "stampede" Stampede } = Stampede,
         "How the catalogue is read: from the database each time, through a cache, or through a cache that lets one reader refill it.";
+    "pattern.lock" => PatternLock { "none" None, "lease" Lease, "fencing" Fencing, "lua" Lua, "conditional" Conditional } = Conditional,
+        "What keeps the last piece from being sold twice: nothing, a lease in Redis, a lease whose token the stock checks, a script in Redis in front of the database, or the condition in the UPDATE.";
+    "pattern.limiter" => PatternLimiter { "off" Off, "gcra" Gcra } = Gcra,
+        "How much one client may ask of the gateway: without end, or a quota for each user, API key or address.";
     "fault.payment" => FaultPayment { "off" Off, "slow" Slow, "decline" Decline, "error" Error, "hang" Hang } = Off,
         "What is wrong with the payment provider: it takes longer, says no, is out of order, or charges and never answers.";
     "fault.email" => FaultEmail { "off" Off, "slow" Slow, "error" Error } = Off,

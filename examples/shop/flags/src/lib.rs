@@ -45,5 +45,8 @@ mod schedule;
 pub use flags::Flags;
 pub use fractional::Fractional;
 pub use invalid::Invalid;
-pub use known::{FaultCache, FaultCatalogDb, FaultEmail, FaultPayment, PatternCache, Switch};
+pub use known::{
+    FaultCache, FaultCatalogDb, FaultEmail, FaultPayment, PatternCache, PatternLimiter,
+    PatternLock, Switch,
+};
 pub use schedule::Schedule;

@@ -98,9 +98,13 @@ impl Passwords {
         T: Send + 'static,
         F: FnOnce(&mut Room) -> T + Send + 'static,
     {
-        let _turn = self.turn.acquire().await.expect("the semaphore is never closed");
+        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        let turn = turn.expect("the semaphore is never closed");
         let room = Arc::clone(&self.room);
         let done = tokio::task::spawn_blocking(move || {
+            // Given back by the work, and not by who waits for it: they may give up, and the work
+            // goes on. In a flood, each who gives up would leave a thread behind.
+            let _turn = turn;
             work(&mut room.lock().unwrap_or_else(PoisonError::into_inner))
         });
         match done.await {
@@ -166,6 +170,30 @@ mod tests {
         assert!(!passwords.fits(&password("correct house"), Some(kept)).await);
         assert!(!passwords.fits(&password("nobody has this"), None).await);
         assert!(!passwords.fits(&right, Some("not a hash".into())).await);
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_keeps_the_turn_until_the_work_is_done() {
+        let password = Password::try_from("correct horse".to_owned()).expect("a password");
+        for _ in 0..20 {
+            let passwords = Passwords::default();
+            let asking = tokio::spawn({
+                let (passwords, password) = (passwords.clone(), password.clone());
+                async move { passwords.hash(&password).await }
+            });
+            while passwords.hashes() == 0 {
+                tokio::task::yield_now().await;
+            }
+            asking.abort();
+            assert!(asking.await.is_err_and(|error| error.is_cancelled()));
+            let free = passwords.turn.available_permits();
+            if passwords.room.try_lock().is_err() {
+                assert_eq!(free, 0, "the next one would wait on a thread, and not for its turn");
+                return;
+            }
+            // On a machine that stood still, the hash was over before it was looked at.
+        }
+        panic!("nothing is proved: each hash was over before it was given up");
     }
 
     /// A clock in a test would tell how busy the machine is. What takes the time is counted instead.

@@ -110,6 +110,8 @@ pub fn serve(
     let listener = listener.tap_io(|connection| {
         let _ = connection.set_nodelay(true);
     });
+    // Who limits by address needs to know it.
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     let (drained, cut, drain) = (stop.asked(), stop.asked(), stop.drain);
     let task = tokio::spawn(async move {
         let serving = axum::serve(listener, router).with_graceful_shutdown(drained);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::compare::{self, Run};
 use clap::{Args, Parser, Subcommand};
+use shop_inventory::leases::OpenLeases;
 
 mod load;
 mod run;
@@ -102,6 +103,10 @@ struct Load {
 enum Compare {
     /// Catalogue reads with the cache off and on, then a hot key that expires
     Cache(Run),
+    /// A flash sale with the stock guarded by nothing, a lease, fencing, Lua, or the database
+    Lock(compare::lock::Runs),
+    /// Bots that guess passwords beside customers who log in, with the limiter off and on
+    Limiter(Run),
     /// Checkout in the monolith and in the shop: one buyer, then ten of one product
     Monolith(Run),
 }
@@ -123,8 +128,22 @@ fn rate(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "0.1 to 100,000 journeys a second".into())
 }
 
-/// Reads the command line, does what it says, and tells how it went.
-pub async fn main() -> ExitCode {
+/// Whose code the shop runs where a lesson has a place in it: the references', or a learner's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Patterns {
+    /// Lesson 02.2, under the stock.
+    pub leases: OpenLeases,
+}
+
+impl Default for Patterns {
+    /// The references.
+    fn default() -> Patterns {
+        Patterns { leases: shop_inventory::Options::default().leases }
+    }
+}
+
+/// Reads the command line, does what it says with `patterns`, and tells how it went.
+pub async fn main(patterns: Patterns) -> ExitCode {
     let cli = Cli::parse();
     // What goes wrong in a service, on standard error, so that --json stays JSON. RUST_LOG shows
     // more.
@@ -137,11 +156,15 @@ pub async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     page::end(match cli.command {
-        Command::Up(up) => up::up(up).await,
-        Command::Run(run) => run.run().await,
+        Command::Up(up) => up::up(up, patterns).await,
+        Command::Run(run) => run.run(patterns).await,
         Command::Seed(seed) => seed::seed(&seed).await,
         Command::Load(load) => load::load(&load).await,
         Command::Compare { what: Compare::Cache(run) } => compare::cache::compare(&run).await,
+        Command::Compare { what: Compare::Lock(runs) } => {
+            compare::lock::compare(&runs, patterns.leases).await
+        }
+        Command::Compare { what: Compare::Limiter(run) } => compare::limiter::compare(&run).await,
         Command::Compare { what: Compare::Monolith(run) } => compare::monolith::compare(&run).await,
     })
 }

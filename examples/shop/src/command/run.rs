@@ -11,7 +11,7 @@ use shop_gateway::Gateway;
 use shop_service::{Stop, listen, operate, serve};
 
 use super::up::asked_to_stop;
-use super::{PORT, Stores};
+use super::{PORT, Patterns, Stores};
 
 #[derive(Args)]
 pub(crate) struct Run {
@@ -29,7 +29,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self, patterns: Patterns) -> Result<()> {
         let asked = asked_to_stop()?;
         let name = *["gateway"]
             .iter()
@@ -44,13 +44,14 @@ impl Run {
             })?;
         let _alone = self.stores.alone(name)?;
         let place = self.stores.open().await?;
-        let mut setup = self.stores.setup(self.port)?;
+        let mut setup = self.stores.setup(self.port, patterns)?;
         if name == "payments" {
             setup.provider = self.stores.provider(&place)?;
         }
         let peers = peers(self.port);
         let router = if name == "gateway" {
-            Gateway::new(peers, setup.tokens.clone(), setup.flags.clone()).router()
+            let (tokens, flags) = (setup.tokens.clone(), setup.flags.clone());
+            Gateway::open(peers, tokens, flags, &place.cache, setup.limiting)?.router()
         } else {
             let cache = Cache::open(&place.cache, setup.cache)?;
             let part = Part { place: &place, setup: &setup, cache: &cache, peers: &peers };

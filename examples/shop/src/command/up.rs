@@ -10,21 +10,22 @@ use crate::goods::{self, ACCOUNTS};
 use crate::place::{self, Place};
 use crate::whole::{Setup, Shop};
 use anyhow::{Context, Result};
+use shop_gateway::Limiting;
 use shop_outside::payment;
 use shop_service::token::Tokens;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{PRODUCTS, Stores, Up};
+use super::{PRODUCTS, Patterns, Stores, Up};
 
 /// Opens the shop, fills it where it is empty, and closes it at Ctrl-C.
-pub(crate) async fn up(Up { port, stores }: Up) -> Result<()> {
+pub(crate) async fn up(Up { port, stores }: Up, patterns: Patterns) -> Result<()> {
     let begun = Instant::now();
     // From the first moment, so that a Ctrl-C while the shop opens is not lost.
     let asked = asked_to_stop()?;
     let _alone = stores.alone("shop")?;
     let mut asked = pin!(asked);
     let place = stores.open().await?;
-    let setup = Setup { provider: stores.provider(&place)?, ..stores.setup(port)? };
+    let setup = Setup { provider: stores.provider(&place)?, ..stores.setup(port, patterns)? };
     let opening = async {
         let shop = Shop::open(&place, setup).await?;
         if shop.peers.catalog.counters().await?.products == 0 {
@@ -73,9 +74,12 @@ impl Stores {
     }
 
     /// How a shop there is set up. The secret of the tokens is a file in the folder.
-    pub(crate) fn setup(&self, port: u16) -> Result<Setup> {
+    pub(crate) fn setup(&self, port: u16, patterns: Patterns) -> Result<Setup> {
         let tokens = Tokens::new(&place::secret(&self.folder())?);
-        Ok(Setup { port, tokens, ..Setup::default() })
+        let limiting = Limiting::from_environment()?;
+        let mut setup = Setup { port, tokens, limiting, ..Setup::default() };
+        setup.stock.leases = patterns.leases;
+        Ok(setup)
     }
 
     /// The payment provider, whose books are a file in the folder where the shop's own data last as

@@ -79,7 +79,7 @@ pub async fn compare(run: &Run) -> Result<()> {
     // Patient with the cache: a machine that is busy is not a cache that is gone.
     let cache =
         shop_cache::Options { timeout: Duration::from_secs(2), ..shop_cache::Options::default() };
-    let shop = Shop::open(&place, Setup { cache, ..Setup::default() }).await?;
+    let shop = Shop::open(&place, Setup { cache, ..super::setup() }).await?;
     let products = goods::take_in(&shop.peers, run.seed, PRODUCTS).await?;
     let mut reads = Vec::new();
     for (name, switch) in [("off", PatternCache::Off), ("on", PatternCache::Stampede)] {
@@ -89,7 +89,7 @@ pub async fn compare(run: &Run) -> Result<()> {
 
     // The same data, and copies that live shortly.
     let cache = shop_cache::Options { ttl: SHORT, ..cache };
-    let shop = Shop::open(&place, Setup { cache, ..Setup::default() }).await?;
+    let shop = Shop::open(&place, Setup { cache, ..super::setup() }).await?;
     let mut hot = Vec::new();
     for (name, switch) in [
         ("off", PatternCache::Off),

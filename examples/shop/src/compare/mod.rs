@@ -6,8 +6,13 @@
 use std::time::Duration;
 
 use clap::Args;
+use shop_flags::PatternLimiter;
+
+use crate::whole::Setup;
 
 pub mod cache;
+pub mod limiter;
+pub mod lock;
 pub mod monolith;
 
 /// How a comparison is run.
@@ -29,6 +34,14 @@ pub struct Run {
 fn build() -> Option<&'static str> {
     cfg!(debug_assertions)
         .then_some("An unoptimised build: counts are exact, times are better with --release.")
+}
+
+/// What a comparison opens a shop with: no limit at the door, through which all of its load comes
+/// from one address.
+fn setup() -> Setup {
+    let setup = Setup::default();
+    setup.flags.set(PatternLimiter::Off);
+    setup
 }
 
 /// How many times smaller.

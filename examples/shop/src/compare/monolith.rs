@@ -22,7 +22,7 @@ use crate::books::{self, Invariant};
 use crate::goods;
 use crate::journeys::{Customer, Door};
 use crate::place::Place;
-use crate::whole::{Setup, Shop};
+use crate::whole::Shop;
 
 /// Buyers of one product, at once.
 const BUYERS: usize = 10;
@@ -75,7 +75,7 @@ pub async fn compare(run: &Run) -> Result<()> {
         page::note("wait for each other in the monolith: this takes half a minute.");
     }
     let before = Before::open(&old, run.seed).await?;
-    let shop = Shop::open(&new, Setup::default()).await?;
+    let shop = Shop::open(&new, super::setup()).await?;
     goods::take_in(&shop.peers, run.seed, PRODUCTS).await?;
     // They share nothing, and both wait more than they work.
     let (before_url, url) = (before.running.url(), shop.url());

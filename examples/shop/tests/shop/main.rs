@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod buying;
+mod limits;
 mod open;
 mod operating;
 
@@ -43,4 +44,10 @@ places! {
         every_service_says_how_it_is
         a_lost_cache_costs_no_request
         the_api_describes_itself;
+    limits:
+        every_answer_of_the_api_tells_its_quota
+        a_client_is_a_user_a_key_or_an_address
+        gateways_on_one_redis_share_their_quotas
+        the_limit_is_switched_while_the_shop_runs
+        a_lost_limiter_opens_or_closes_and_says_so;
 }

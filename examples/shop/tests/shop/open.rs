@@ -15,7 +15,7 @@ use shop_outside::{mail, payment};
 pub(crate) struct Open {
     pub(crate) shop: Shop,
     /// Kept as long as the shop.
-    _place: Place,
+    pub(crate) place: Place,
     /// What is on sale, the first one in plenty.
     pub(crate) products: Vec<ProductId>,
     pub(crate) gateway: Peer,
@@ -47,7 +47,7 @@ impl Open {
         let shop = Shop::open(&place, setup).await.expect("the shop opens");
         let products = goods::take_in(&shop.peers, 1, 40).await.expect("goods");
         let gateway = Peer::new("gateway", shop.url()).patience(Duration::from_secs(30));
-        Open { shop, _place: place, products, gateway }
+        Open { shop, place, products, gateway }
     }
 
     pub(crate) async fn customer(&self, name: &str) -> Somebody {

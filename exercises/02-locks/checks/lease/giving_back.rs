@@ -12,6 +12,7 @@ pub(super) async fn lost_reply<L: Lease>(world: World) -> Result<(), Finding> {
             world.history().turn_page();
             let name = format!("{name}:{step}:{}", patience.as_secs());
             let client = Client::<L>::open(&world, "client", LONG).await?;
+            client.warm_up().await?;
             let cut = client.proxy.cut_reply(move |request| request.nth == step);
             let answer = client.acquire(&name, patience).await;
             if cut.count() == 0 {

@@ -4,6 +4,7 @@ use super::{Answer, Error, Options, Stock};
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisError, Script};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 /// Redis runs one script at a time and nothing beside it, so this is the whole critical section. It
 /// is also the shortest: no client's network, pause or death lies inside.
@@ -26,6 +27,15 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| {
 });
 // ANCHOR_END: script
 
+/// As one step: a client that died between the two would leave a copy for ever.
+static PUT_FOR: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if redis.call('HSETNX', KEYS[1], 'left', ARGV[1]) == 1 then
+             redis.call('PEXPIRE', KEYS[1], ARGV[2])
+         end",
+    )
+});
+
 /// The reference by script. A take is one round trip; where Redis does not know the script yet, or
 /// any more, the client notices, loads it and asks again. One connection serves all callers: Redis
 /// keeps the steps of a script together by itself.
@@ -35,6 +45,18 @@ pub struct ScriptStock {
 }
 
 impl ScriptStock {
+    /// Puts `product` up as [`Stock::put`] does, and forgets it, its stock and its orders, after
+    /// `time`. For who keeps the truth elsewhere.
+    ///
+    /// # Errors
+    /// If Redis could not be told, or the answer was lost: ask again.
+    pub async fn put_for(&self, product: &str, units: u32, time: Duration) -> Result<(), Error> {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let mut put = PUT_FOR.key(key(product));
+        put.arg(units).arg(millis).invoke_async::<()>(&mut self.redis.clone()).await?;
+        Ok(())
+    }
+
     /// Forgets `product`, its stock and its orders. For who keeps the truth elsewhere and puts it up
     /// anew from there.
     ///

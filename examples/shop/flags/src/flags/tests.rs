@@ -1,5 +1,5 @@
 use super::*;
-use crate::known::{FaultEmail, FaultPayment, PatternCache};
+use crate::known::{FaultEmail, FaultPayment, PatternCache, PatternLock};
 use std::thread;
 use std::time::Duration;
 
@@ -123,6 +123,8 @@ fn the_document_shows_definition_and_effect() {
         document["effective"],
         json!({
             "pattern.cache": "off",
+            "pattern.lock": "conditional",
+            "pattern.limiter": "gcra",
             "fault.payment": {"error": 30, "off": 70},
             "fault.email": "off",
             "fault.catalog_db": "off",
@@ -162,7 +164,7 @@ fn a_refusal_says_where_and_what_is_allowed() {
         (
             json!({"flags": {"fault.paymnt": {}}}),
             "/flags/fault.paymnt: there is no flag `fault.paymnt`; did you mean `fault.payment`? allowed: \
-             `pattern.cache`, `fault.payment`, `fault.email`, `fault.catalog_db`, `fault.cache`",
+             `pattern.cache`, `pattern.lock`, `pattern.limiter`, `fault.payment`, `fault.email`, `fault.catalog_db`, `fault.cache`",
         ),
         (
             flag(json!("hang")),
@@ -288,4 +290,26 @@ fn readers_see_each_document_whole() {
         }
     });
     assert_eq!(flags.get::<FaultPayment>(), FaultPayment::Hang);
+}
+
+#[test]
+fn what_is_ruled_out_cannot_be_chosen_in_any_way() {
+    let flags = merged(&json!({"flags": {"pattern.lock": {"defaultVariant": "lua"}}}));
+    flags.rule_out(&[PatternLock::Lease, PatternLock::Lua], "there is no Redis; next: --real");
+    assert_eq!(flags.get::<PatternLock>(), PatternLock::Conditional, "given back to the table");
+    let before = flags.to_json();
+    for definition in [
+        json!({"defaultVariant": "lease"}),
+        json!({"targeting": {"fractional": [["none", 1], ["lua", 1]]}}),
+        json!({"defaultVariant": "lua", "metadata":
+            {"schedule.from_ms": 1_000, "schedule.until_ms": 2_000}}),
+    ] {
+        let document = json!({"flags": {"pattern.lock": definition, "fault.email": {}}});
+        let told = flags.merge(document.to_string()).unwrap_err().to_string();
+        assert!(told.starts_with("/flags/pattern.lock: `l"), "{told}");
+        assert!(told.ends_with("there is no Redis; next: --real"), "{told}");
+        assert_eq!(flags.to_json(), before);
+    }
+    flags.merge(r#"{"flags": {"pattern.lock": {"defaultVariant": "none"}}}"#).unwrap();
+    assert_eq!(flags.get::<PatternLock>(), PatternLock::None);
 }

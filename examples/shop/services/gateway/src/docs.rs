@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use axum::Router;
 use shop_contracts::Problem;
+use utoipa::openapi::schema::{Object, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, response::Response};
+use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr, ResponseBuilder, response::Response};
 use utoipa::{IntoResponses, Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
@@ -17,7 +18,8 @@ use crate::Gateway;
     info(
         title = "The shop",
         description = "The reference shop of the Distributed Systems Sandbox. Every refusal is a problem detail \
-            (RFC 9457). Money is in minor units.",
+            (RFC 9457). Money is in minor units. How much a client may ask for stands in RateLimit \
+            and RateLimit-Policy of each answer; a checkout costs 40, a login 10, a write 4, a read 1.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     components(schemas(Problem)),
@@ -48,7 +50,20 @@ impl IntoResponses for Refused {
             let response = ResponseBuilder::new().description(what);
             RefOr::T(response.content("application/problem+json", content).build())
         };
+        let header = |what: &str| {
+            let mut header = Header::new(Object::with_type(Type::String));
+            header.description = Some(what.to_owned());
+            header
+        };
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let too_much = ResponseBuilder::new()
+            .description("The client's quota is used up")
+            .content("application/problem+json", content)
+            .header("Retry-After", header("In how many seconds the same request succeeds"))
+            .header("RateLimit", header("What is left: draft-ietf-httpapi-ratelimit-headers-11"))
+            .header("RateLimit-Policy", header("The quota, as in that draft"));
         BTreeMap::from([
+            ("429".into(), RefOr::T(too_much.build())),
             ("4XX".into(), problem("The request is wrong; `errors` says where")),
             ("5XX".into(), problem("The shop is to blame; the same may work in a moment")),
         ])

@@ -6,7 +6,7 @@ use http::request::Parts;
 use shop_contracts::id::CustomerId;
 use shop_contracts::users::Role;
 use shop_contracts::{Kind, Problem};
-use shop_service::token::Claims;
+use shop_service::token::{Claims, Tokens};
 
 use crate::Gateway;
 
@@ -20,7 +20,7 @@ impl FromRequestParts<Gateway> for Who {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Who, Problem> {
-        Ok(Who(claims(parts, gateway)?.sub))
+        Ok(Who(claims(parts, &gateway.tokens)?.sub))
     }
 }
 
@@ -28,14 +28,15 @@ impl FromRequestParts<Gateway> for Staff {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Staff, Problem> {
-        match claims(parts, gateway)?.role {
+        match claims(parts, &gateway.tokens)?.role {
             Role::Staff => Ok(Staff),
             Role::Customer => Err(Problem::new(Kind::Forbidden, "only staff may do this")),
         }
     }
 }
 
-fn claims(parts: &Parts, gateway: &Gateway) -> Result<Claims, Problem> {
+/// What the token of a request says, if it is one of ours.
+pub(crate) fn claims(parts: &Parts, tokens: &Tokens) -> Result<Claims, Problem> {
     let header = parts.headers.get(AUTHORIZATION).ok_or_else(|| {
         Problem::new(Kind::Unauthorized, "log in: POST /api/tokens gives a token to send along")
     })?;
@@ -46,5 +47,5 @@ fn claims(parts: &Parts, gateway: &Gateway) -> Result<Claims, Problem> {
         });
     let token = token
         .ok_or_else(|| Problem::new(Kind::Unauthorized, "expected: Authorization: Bearer TOKEN"))?;
-    gateway.tokens.read(token)
+    tokens.read(token)
 }

@@ -4,6 +4,7 @@
 //! each of the others to do the same; where all run in one process they share them, and the
 //! second time changes nothing. A service that starts later begins with the defaults.
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -27,14 +28,30 @@ async fn set(
     Document(body): Document,
 ) -> Result<Json<Value>, Problem> {
     // Here first: what is wrong with it is wrong everywhere.
+    let before = gateway.flags.to_json().to_string();
     let refused = |invalid: shop_flags::Invalid| Problem::new(Kind::Invalid, invalid.to_string());
     gateway.flags.merge(&body).map_err(refused)?;
+    if let Err(problem) = tell(&gateway, &body).await {
+        // A service may lack what a variant needs. All of it is taken or nothing.
+        gateway.flags.merge(&before).map_err(refused)?;
+        let _ = tell(&gateway, &Bytes::from(before)).await;
+        return Err(problem);
+    }
+    Ok(Json(gateway.flags.to_json()))
+}
+
+/// Asks each of the others to do the same.
+async fn tell(gateway: &Gateway, body: &Bytes) -> Result<(), Problem> {
     for peer in gateway.peers.all() {
         let answer = peer.forward(Method::PUT, "/flags", body.clone(), &[]).await?;
         if !answer.status().is_success() {
-            let detail = format!("the service `{}` did not take the switches", peer.name());
-            return Err(Problem::new(Kind::Unavailable, detail));
+            let why = serde_json::from_slice::<Problem>(answer.body()).ok();
+            let why = why.filter(|problem| problem.is(Kind::Invalid));
+            return Err(why.unwrap_or_else(|| {
+                let detail = format!("the service `{}` did not take the switches", peer.name());
+                Problem::new(Kind::Unavailable, detail)
+            }));
         }
     }
-    Ok(Json(gateway.flags.to_json()))
+    Ok(())
 }

@@ -7,8 +7,8 @@
 //! **Nothing is sold twice.** To look whether there is enough and then to take it is the oldest
 //! mistake of web shops: two customers look, both see the last one, both take it. Here one
 //! statement does both, `UPDATE … SET available = available - n WHERE available >= n`, and the
-//! database decides who comes first. Should that ever be got wrong, `CHECK (available >= 0)` in
-//! the table refuses what follows.
+//! database decides who comes first. That is what `pattern.lock` calls `conditional`, and the
+//! default; what else it may be, and what each is worth, stands in `guard`.
 //!
 //! **All or nothing.** Each request is one transaction. It takes the rows of the products in the
 //! order of their ids: two orders for tea and milk, one of them naming milk first, would otherwise
@@ -39,33 +39,52 @@
 //! The request is answered `unavailable` and has changed nothing, or, where the database died
 //! during the commit, all of it. The caller need not know which: it asks again.
 
+mod guard;
 pub mod leases;
 mod routes;
 mod store;
 
 use axum::Router;
-use shop_storage::{Database, Migration, Options};
+use guard::Guard;
+pub use guard::{Options, Think};
+use shop_flags::Flags;
+use shop_storage::{Database, Migration};
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    description: "warehouse",
-    sql: include_str!("../migrations/0001_warehouse.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        description: "warehouse",
+        sql: include_str!("../migrations/0001_warehouse.sql"),
+    },
+    Migration {
+        version: 2,
+        description: "fence",
+        sql: include_str!("../migrations/0002_fence.sql"),
+    },
+];
 
 /// The inventory service. Clones are the same one.
 #[derive(Clone, Debug)]
 pub struct Inventory {
     database: Database,
+    guard: Guard,
 }
 
 impl Inventory {
-    /// The service that keeps its data at `storage`, brought up to date.
+    /// The service that keeps its data at `storage`, brought up to date, and guards its stock as
+    /// `flags` and `options` say. What of that needs Redis is ruled out where there is no `redis`.
     ///
     /// # Errors
     /// As for [`Database::open`].
-    pub async fn open(storage: &str) -> Result<Inventory, shop_storage::Error> {
-        let database = Database::open(storage, "inventory", MIGRATIONS, Options::default()).await?;
-        Ok(Inventory { database })
+    pub async fn open(
+        storage: &str,
+        redis: Option<&str>,
+        flags: Flags,
+        options: Options,
+    ) -> Result<Inventory, shop_storage::Error> {
+        let held = shop_storage::Options::default();
+        let database = Database::open(storage, "inventory", MIGRATIONS, held).await?;
+        Ok(Inventory { database, guard: Guard::open(flags, redis, options) })
     }
 
     /// Its HTTP API.

@@ -63,6 +63,10 @@ async fn reserve(
             return Err(Failure::new(Kind::Conflict, detail));
         }
         Reserved::Over => return Err(over(order).into()),
+        Reserved::Late => {
+            let detail = "somebody else came in between; ask again";
+            return Err(Failure::new(Kind::Unavailable, detail));
+        }
     };
     Ok(Json(Reservation { order, state }))
 }
@@ -84,7 +88,8 @@ async fn release(
     State(inventory): State<Inventory>,
     Path(order): Path<OrderId>,
 ) -> Result<StatusCode, Failure> {
-    if inventory.release(order).await? {
+    if let Some(lines) = inventory.release(order).await? {
+        inventory.recount(&lines).await;
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(Failure::new(Kind::Conflict, format!("what was held for order {order} is sold")))

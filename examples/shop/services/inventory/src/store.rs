@@ -26,6 +26,22 @@ pub(crate) enum Reserved {
     Otherwise,
     /// This order was released.
     Over,
+    /// Somebody with a later lease was here; nothing is held.
+    Late,
+}
+
+/// What was seen of each product, or with which token.
+pub(crate) type Seen = BTreeMap<ProductId, i64>;
+
+/// How the rows of the stock are taken.
+#[derive(Clone, Copy)]
+pub(crate) enum Take<'a> {
+    /// If there is enough when the row is ours. Looking and taking are one statement.
+    IfEnough,
+    /// Down from what was seen earlier, whatever has happened since. Here to be seen failing.
+    DownFrom(&'a Seen),
+    /// The same, if nobody has looked since with a later token.
+    Fenced { seen: &'a Seen, tokens: &'a Seen },
 }
 
 /// How a wish to commit ended.
@@ -72,12 +88,49 @@ impl Inventory {
         Ok(())
     }
 
+    /// Whether there is a reservation of this name, in whatever state.
+    pub(crate) async fn is_known(&self, order: OrderId) -> Result<bool, Error> {
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT CAST(1 AS BIGINT) FROM reservations WHERE order_id = $1")
+                .bind(order.to_string())
+                .fetch_optional(self.database.reader())
+                .await?;
+        Ok(found.is_some())
+    }
+
+    /// What is available, for the holder of the lease with this token. Whoever holds an earlier one
+    /// cannot write from now on. `None` if a later one was here, or if there is no such product.
+    pub(crate) async fn look_fenced(
+        &self,
+        product: ProductId,
+        token: i64,
+    ) -> Result<Option<i64>, Error> {
+        let mut change = self.database.begin().await?;
+        // A look that left no mark would let an earlier holder write behind it, and this one's
+        // write would then undo that.
+        let raised = sqlx::query("UPDATE stock SET fence = $2 WHERE product = $1 AND fence < $2")
+            .bind(product.to_string())
+            .bind(token)
+            .execute(&mut *change)
+            .await?;
+        if raised.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let available = sqlx::query_scalar("SELECT available FROM stock WHERE product = $1")
+            .bind(product.to_string())
+            .fetch_one(&mut *change)
+            .await?;
+        change.commit().await?;
+        Ok(Some(available))
+    }
+
     /// Holds all of `lines` or none of them. Where it does not end in [`Reserved::As`] the
     /// transaction is dropped, and with it all that it did.
-    pub(crate) async fn reserve(
+    pub(crate) async fn hold(
         &self,
         order: OrderId,
         lines: &BTreeMap<ProductId, Quantity>,
+        take: Take<'_>,
     ) -> Result<Reserved, Error> {
         let mut change = self.database.begin().await?;
         // The order's own row first. Whoever comes second with the same order waits here until
@@ -90,15 +143,10 @@ impl Inventory {
             });
         }
         for (&product, &quantity) in lines {
-            let taken = sqlx::query(
-                "UPDATE stock SET available = available - $2, reserved = reserved + $2
-                 WHERE product = $1 AND available >= $2",
-            )
-            .bind(product.to_string())
-            .bind(i64::from(quantity))
-            .execute(&mut *change)
-            .await?;
-            if taken.rows_affected() == 0 {
+            if !take_row(&mut change, product, quantity, take).await? {
+                if matches!(take, Take::Fenced { .. }) {
+                    return Ok(Reserved::Late);
+                }
                 let left = sqlx::query_scalar("SELECT available FROM stock WHERE product = $1")
                     .bind(product.to_string())
                     .fetch_optional(&mut *change)
@@ -141,17 +189,23 @@ impl Inventory {
         Ok(Ended::Done)
     }
 
-    /// Whether nothing is held for the order any more, and never will be; false where it is sold.
-    pub(crate) async fn release(&self, order: OrderId) -> Result<bool, Error> {
+    /// What was held for the order and is for sale again, if anything was: nothing is held for it
+    /// any more, and never will be. `None` where it is sold.
+    pub(crate) async fn release(
+        &self,
+        order: OrderId,
+    ) -> Result<Option<BTreeMap<ProductId, Quantity>>, Error> {
         let mut change = self.database.begin().await?;
         if open(&mut change, order, State::Released).await? {
             change.commit().await?;
-            return Ok(true);
+            return Ok(Some(BTreeMap::new()));
         }
         if !end(&mut change, order, State::Released).await? {
-            return Ok(state(&mut change, order).await? == Some(State::Released));
+            let over = state(&mut change, order).await? == Some(State::Released);
+            return Ok(over.then(BTreeMap::new));
         }
-        for (product, quantity) in held(&mut change, order).await? {
+        let lines = held(&mut change, order).await?;
+        for (&product, &quantity) in &lines {
             sqlx::query(
                 "UPDATE stock SET reserved = reserved - $2, available = available + $2
                  WHERE product = $1",
@@ -162,7 +216,7 @@ impl Inventory {
             .await?;
         }
         change.commit().await?;
-        Ok(true)
+        Ok(Some(lines))
     }
 
     /// One statement, so that all sums are of one moment.
@@ -179,6 +233,40 @@ impl Inventory {
         .await?;
         Ok(Books { products, lowest, available, reserved, sold, delivered })
     }
+}
+
+/// Takes so many of a product; false where they cannot be taken in this way.
+async fn take_row(
+    change: &mut AnyConnection,
+    product: ProductId,
+    quantity: Quantity,
+    take: Take<'_>,
+) -> sqlx::Result<bool> {
+    let wanted = i64::from(quantity);
+    let left = |seen: &Seen| seen.get(&product).map_or(0, |available| available - wanted);
+    let query = match take {
+        Take::IfEnough => sqlx::query(
+            "UPDATE stock SET available = available - $2, reserved = reserved + $2
+             WHERE product = $1 AND available >= $2",
+        )
+        .bind(product.to_string())
+        .bind(wanted),
+        Take::DownFrom(seen) => sqlx::query(
+            "UPDATE stock SET available = $3, reserved = reserved + $2 WHERE product = $1",
+        )
+        .bind(product.to_string())
+        .bind(wanted)
+        .bind(left(seen)),
+        Take::Fenced { seen, tokens } => sqlx::query(
+            "UPDATE stock SET available = $3, reserved = reserved + $2
+             WHERE product = $1 AND fence = $4",
+        )
+        .bind(product.to_string())
+        .bind(wanted)
+        .bind(left(seen))
+        .bind(tokens.get(&product).copied().unwrap_or(0)),
+    };
+    Ok(query.execute(change).await?.rows_affected() == 1)
 }
 
 /// Writes the order's row; false where there is one.

@@ -1,5 +1,6 @@
 //! The inventory service, asked over a real connection by the client that its callers use.
 
+mod guards;
 mod together;
 mod world;
 

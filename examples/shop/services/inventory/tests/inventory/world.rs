@@ -5,22 +5,37 @@ use axum::http::{Method, Response};
 use shop_contracts::id::ProductId;
 use shop_contracts::inventory::{Client, Delivery, Line, Wanted};
 use shop_contracts::{Peer, Problem, Quantity};
-use shop_inventory::Inventory;
+use shop_flags::{Flags, PatternLock};
+use shop_inventory::{Inventory, Options};
 use shop_service::{Running, Stop, serve_locally};
 use testbed::place::Place;
+use testbed::redis::Redis;
 
 pub(crate) struct World {
     pub(crate) client: Client,
+    pub(crate) flags: Flags,
     stop: Stop,
     running: Option<Running>,
     place: Place,
+    redis: Option<Redis>,
 }
 
 impl World {
+    /// Without a Redis, as embedded.
     pub(crate) async fn new() -> World {
-        let (stop, place) = (Stop::default(), Place::chosen().await);
-        let (client, running) = start(&stop, &place).await;
-        World { client, stop, running: Some(running), place }
+        World::open(None, PatternLock::Conditional, Options::default()).await
+    }
+
+    /// On `redis`, guarded by `lock`.
+    pub(crate) async fn guarded(redis: Redis, lock: PatternLock, options: Options) -> World {
+        World::open(Some(redis), lock, options).await
+    }
+
+    async fn open(redis: Option<Redis>, lock: PatternLock, options: Options) -> World {
+        let (stop, place, flags) = (Stop::default(), Place::chosen().await, Flags::default());
+        let (client, running) = start(&stop, &place, redis.as_ref(), &flags, options).await;
+        flags.set(lock);
+        World { client, flags, stop, running: Some(running), place, redis }
     }
 
     pub(crate) async fn restart(&mut self) {
@@ -28,7 +43,8 @@ impl World {
         let running = self.running.take().expect("it runs");
         assert!(running.stopped().await, "it stops when it is asked to");
         self.stop = Stop::default();
-        let (client, running) = start(&self.stop, &self.place).await;
+        let (redis, options) = (self.redis.as_ref(), Options::default());
+        let (client, running) = start(&self.stop, &self.place, redis, &self.flags, options).await;
         (self.client, self.running) = (client, Some(running));
     }
 
@@ -51,8 +67,16 @@ impl World {
     }
 }
 
-async fn start(stop: &Stop, place: &Place) -> (Client, Running) {
-    let inventory = Inventory::open(place.url()).await.expect("a database");
+async fn start(
+    stop: &Stop,
+    place: &Place,
+    redis: Option<&Redis>,
+    flags: &Flags,
+    options: Options,
+) -> (Client, Running) {
+    let redis = redis.map(Redis::url);
+    let inventory = Inventory::open(place.url(), redis, flags.clone(), options).await;
+    let inventory = inventory.expect("a database");
     let running = serve_locally("inventory", inventory.router(), stop).await.expect("a port");
     (Client(Peer::new("inventory", running.url())), running)
 }
