@@ -205,8 +205,8 @@ async fn late_writes(postgres: &Postgres) -> anyhow::Result<()> {
     {
         page::row(what, of(none), &[of(writes), of(both)], "");
     }
-    page::note("Rounds in which more was sold than is gone from the stock. A fence that only");
-    page::note("writes meet lets the late write in before the later one, which then undoes it.");
+    page::note("Rounds in which more was sold than is gone from the stock. Where only writes");
+    page::note("meet the fence, the late one passes before the later one, which undoes it.");
     Ok(())
 }
 
@@ -316,7 +316,7 @@ async fn price(postgres: &Postgres) -> anyhow::Result<()> {
     let ratio = format!("× {:.2}", with.as_secs_f64() / without.as_secs_f64());
     page::row("one write takes (median)", page::millis(without), &[page::millis(with)], &ratio);
     page::note("The comparison costs nothing that one could measure. A read that leaves its");
-    page::note("mark is a write, though: it is for who is about to write, and for nobody else.");
+    page::note("mark is a write, though: it is for those who are about to write.");
     Ok(())
 }
 
