@@ -5,7 +5,7 @@ use locks::lease::{Lease, RedisLease};
 use serde::{Deserialize, Serialize};
 
 /// Long enough for a busy machine to read in.
-const TTL: Duration = Duration::from_millis(400);
+const TTL: Duration = Duration::from_millis(800);
 
 /// What the second process is told.
 #[derive(Serialize, Deserialize)]
