@@ -49,3 +49,9 @@ fn a_write_between_a_read_and_a_write_is_drawn_between_them() {
 fn a_second_write_under_one_lease_is_told_from_the_first() {
     insta::assert_snapshot!(told("fencing", decoys::fencing::all(), "accepts_equal"));
 }
+
+#[test]
+fn a_watch_that_was_left_behind_shows_whose_write_it_was() {
+    let decoys = decoys::lock_free::all();
+    insta::assert_snapshot!(told("lock_free", decoys, "no_unwatch"));
+}

@@ -3,16 +3,26 @@
 //! The learner's files are not part of this library. Each is compiled into the one test that
 //! grades it, so that an unfinished file breaks nothing else, and an edit rebuilds one small crate.
 
+pub mod gcra;
 pub mod http_limits;
+mod limiting;
+mod meter;
+mod scene;
+pub mod token_bucket;
 
 /// The wrong answers that people really give. Each names the check that must reject it.
 #[path = "../decoys"]
 pub mod decoys {
+    pub mod gcra;
     pub mod http_limits;
+    mod plain;
+    pub mod token_bucket;
 }
 
 /// The untouched starters. They must fail.
 #[path = "../starters"]
 pub mod starters {
+    pub mod gcra;
     pub mod http_limits;
+    pub mod token_bucket;
 }

@@ -196,14 +196,15 @@ impl Quota {
         Duration::from_micros(self.window_micros())
     }
 
+    /// The same in microseconds.
     #[inline]
-    pub(crate) fn window_micros(&self) -> u64 {
+    pub fn window_micros(&self) -> u64 {
         u64::from(self.burst) * self.every_micros
     }
 
     /// The time in which `cost` comes back, in microseconds; `None` where it is above the burst.
     #[inline]
-    pub(crate) fn price(&self, cost: u32) -> Option<u64> {
+    pub fn price(&self, cost: u32) -> Option<u64> {
         (cost <= self.burst).then(|| u64::from(cost) * self.every_micros)
     }
 }
@@ -239,16 +240,11 @@ impl Decision {
         }
     }
 
-    /// What follows from a state. `level` is what could be spent now, and `full_in` how long it
-    /// takes to be full, both in microseconds of refill.
+    /// What follows from a state in which a `cost` was `allowed` or not. `level` is what could be
+    /// spent after that, and `full_in` how long it takes to be full again, both in microseconds of
+    /// refill.
     #[inline]
-    pub(crate) fn in_state(
-        quota: Quota,
-        cost: u32,
-        allowed: bool,
-        level: u64,
-        full_in: u64,
-    ) -> Decision {
+    pub fn in_state(quota: Quota, cost: u32, allowed: bool, level: u64, full_in: u64) -> Decision {
         let retry_after = match quota.price(cost) {
             // The cost is there as soon as no more than the rest of the burst is missing.
             Some(price) if !allowed => {

@@ -9,6 +9,38 @@ const EXAMPLES: &str = "rate-limiting-examples";
 
 #[test]
 #[ignore = "builds and runs an example"]
+fn token_bucket() {
+    let page = Printed::by(EXAMPLES, "token_bucket");
+    assert_eq!(page.cells("most of them in 10 ms"), ["20", "10"]);
+    assert_eq!(page.number("requests", 0), 400.0);
+    assert_eq!(page.cells("polls"), ["2,000", "2,000"]);
+    let (allowed, most) = (page.number("allowed", 0), page.number("allowed", 1));
+    // The first row of this name: at the edges. A bucket never gives more than a counter here.
+    assert!(most <= allowed, "{most}, {allowed}");
+    let most = page.number("the burst, and what came back in that time", 0);
+    assert!((150.0..1_000.0).contains(&most), "{most}");
+    page.cells("cargo lab start token_bucket");
+}
+
+#[test]
+#[ignore = "builds and runs an example"]
+fn gcra() {
+    let page = Printed::by(EXAMPLES, "gcra");
+    assert_eq!(page.cells("allowed in 20 rounds"), ["400 of 400", "100 of 400"]);
+    assert!(page.number("work for the shop, of 200", 0) > 400.0, "each counts 1");
+    assert!(page.number("work for the shop, of 200", 1) <= 200.0, "by cost");
+    assert_eq!(page.number("refused without Redis", 0), 0.0, "open");
+    assert_eq!(page.number("allowed without Redis", 1), 0.0, "closed");
+    assert!(page.number("allowed without Redis", 0) > 20.0, "open");
+    assert!(page.number("refused without Redis", 1) > 20.0, "closed");
+    for limiter in [0, 1] {
+        assert!(page.number("Redis decides again after", limiter) < 2_000.0, "milliseconds");
+    }
+    page.cells("cargo lab start gcra");
+}
+
+#[test]
+#[ignore = "builds and runs an example"]
 fn http_limits() {
     let page = Printed::by(EXAMPLES, "http_limits");
     page.cells("retry-after: 14");

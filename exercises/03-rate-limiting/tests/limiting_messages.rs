@@ -1,0 +1,66 @@
+//! The words with which wrong limiters are rejected, as a learner reads them.
+//!
+//! `INSTA_UPDATE=always cargo test -p rate-limiting-exercises --test limiting_messages` accepts a
+//! change of them.
+
+use grading::Decoy;
+use rate_limiting_exercises::decoys;
+
+/// One schedule for all, so that keys and quotas stay the same.
+const SEED: u64 = 7;
+
+fn told(lesson: &'static str, decoys: Vec<Decoy>, name: &str) -> String {
+    let decoy = decoys.into_iter().find(|decoy| decoy.name == name).expect("a decoy of this name");
+    without_times(&grading::explain(lesson, decoy, SEED))
+}
+
+/// Times of this run have more digits than anything that stays the same.
+fn without_times(text: &str) -> String {
+    let mut out = String::new();
+    for part in text.split_inclusive(|letter: char| !letter.is_ascii_digit()) {
+        let digits = part.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+        match digits.len() {
+            6.. => out.extend(["#####", &part[digits.len()..]]),
+            _ => out.push_str(part),
+        }
+    }
+    out
+}
+
+fn of_bucket(name: &str) -> String {
+    told("token_bucket", decoys::token_bucket::all(), name)
+}
+
+fn of_gcra(name: &str) -> String {
+    told("gcra", decoys::gcra::all(), name)
+}
+
+#[test]
+fn a_lost_fraction_is_shown_at_the_poll_that_should_have_been_allowed() {
+    insta::assert_snapshot!(of_bucket("whole_tokens"));
+}
+
+#[test]
+fn a_double_burst_is_told_in_few_requests() {
+    insta::assert_snapshot!(of_bucket("window_counter"));
+}
+
+#[test]
+fn a_key_without_end_shows_the_reply_that_was_lost() {
+    insta::assert_snapshot!(of_bucket("expire_apart"));
+}
+
+#[test]
+fn room_between_two_steps_is_drawn_as_two_lanes_that_clash() {
+    insta::assert_snapshot!(of_gcra("get_compute_set"));
+}
+
+#[test]
+fn a_clients_clock_is_shown_by_a_request_that_was_late() {
+    insta::assert_snapshot!(of_gcra("client_clock"));
+}
+
+#[test]
+fn lost_digits_are_told_to_the_microsecond() {
+    insta::assert_snapshot!(of_gcra("fourteen_digits"));
+}
