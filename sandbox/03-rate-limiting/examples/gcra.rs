@@ -143,8 +143,8 @@ async fn costs(redis: &Redis, seed: u64) -> anyhow::Result<()> {
     /// What it costs the shop, and how many of a hundred requests it is.
     const KINDS: [(&str, u32, u32); 3] = [("page", 1, 70), ("search", 5, 20), ("checkout", 10, 10)];
     page::part(2, "What a request costs");
-    page::note("A page costs the shop 1, a search 5, a checkout 10. A partner has 200 units and");
-    page::note("sends 400 requests, mixed. What passes, if each counts one, and by its cost?");
+    page::note("A page costs the shop 1, a search 5, a checkout 10. A partner has 200 units,");
+    page::note("and sends 400 requests. What passes, if each counts one, and by its cost?");
     let (quota, options) = slow(200);
     let gcra = Gcra::open(redis.url(), quota, options)?;
     let mut random = StdRng::seed_from_u64(seed);
@@ -269,6 +269,8 @@ fn in_memory() -> anyhow::Result<()> {
         anyhow::ensure!(local.decide("partner:7", 1).allowed, "its burst is large enough");
     }
     let each = began.elapsed() / DECISIONS;
-    page::note(format_args!("In memory, for one process alone, a decision takes {each:?} here."));
+    page::note(format_args!(
+        "In memory, for one process alone, a decision takes {each:?}, unoptimised."
+    ));
     Ok(())
 }

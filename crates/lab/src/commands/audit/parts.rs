@@ -60,9 +60,13 @@ pub(super) fn missing(workspace: &Workspace, found: Located<'_>) -> Vec<Lapse> {
 
     let reference = found.reference(workspace);
     need(reference.is_file(), "its module", write(&reference));
-    // A lesson in several files may keep its contract in any of them.
-    let folder = sandbox.join("src").join(name);
-    let contract = holds(&reference, "pub trait") || any_file_holds(&folder, "pub trait");
+    // A lesson in several files may keep its contract in any of them, and lessons of a topic may
+    // share one, which then lies beside them.
+    let source = sandbox.join("src");
+    let contract = holds(&reference, "pub trait")
+        || any_file_holds(&source.join(name), "pub trait")
+        || used_by(&reference)
+            .any(|module| holds(&source.join(format!("{module}.rs")), "pub trait"));
     need(
         contract,
         "its contract",
@@ -106,6 +110,16 @@ pub(super) fn missing(workspace: &Workspace, found: Located<'_>) -> Vec<Lapse> {
         ),
     );
     lapses
+}
+
+/// The modules of its own crate that a source file names in `use crate::…`.
+fn used_by(source: &Path) -> impl Iterator<Item = String> + use<> {
+    let text = fs::read_to_string(source).unwrap_or_default();
+    let modules: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("use crate::")?.split("::").next().map(str::to_owned))
+        .collect();
+    modules.into_iter()
 }
 
 fn any_file_holds(folder: &Path, needle: &str) -> bool {
