@@ -3,9 +3,9 @@
 
 mod nearly;
 
-use crate::cache_aside::checks;
 use caching::Value;
 use caching::cache_aside::{CacheAside, Error, Options};
+use caching_exercises::cache_aside::checks;
 use grading::Decoy;
 use redis::aio::{ConnectionManager, MultiplexedConnection};
 use redis::{AsyncCommands, RedisError, RedisResult};

@@ -3,10 +3,10 @@
 
 mod nearly;
 
-use crate::stampede::checks;
 use caching::Value;
 use caching::single_flight::{Outcome, Role, SingleFlight};
 use caching::stampede::{CoalescingCache, Error, Options, ProtectedCache};
+use caching_exercises::stampede::checks;
 use grading::Decoy;
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisResult};

@@ -5,7 +5,6 @@ mod promises;
 mod races;
 mod scene;
 
-use crate::starters;
 use faults::{clean_connection, dropped_caller, forgets, gives_up, lost_answer, stalls};
 use grading::Check;
 use locks::lock_free::{ScriptStock, Stock, UpdateStock, WatchStock};
@@ -31,15 +30,6 @@ impl Ways for Reference {
     type Script = ScriptStock;
     type Watch = WatchStock;
     type Update = UpdateStock;
-}
-
-/// The untouched starter. It must fail.
-pub struct Starter;
-
-impl Ways for Starter {
-    type Script = starters::lock_free::MyScript;
-    type Watch = starters::lock_free::MyWatch;
-    type Update = starters::lock_free::MyUpdate;
 }
 
 /// The checks, on any three stocks that fulfil the contract.

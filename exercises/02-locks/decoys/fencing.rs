@@ -4,10 +4,10 @@
 mod client;
 mod table;
 
-use crate::fencing::checks;
 use client::*;
 use grading::Decoy;
 use locks::fencing::{Connections, Error};
+use locks_exercises::fencing::checks;
 use table::*;
 
 /// Every decoy with the check that must reject it.

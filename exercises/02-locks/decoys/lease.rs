@@ -6,11 +6,11 @@ mod drawing;
 mod holding;
 mod plain;
 
-use crate::lease::checks;
 use acquiring::*;
 use drawing::*;
 use grading::Decoy;
 use holding::*;
+use locks_exercises::lease::checks;
 
 /// Every decoy with the check that must reject it.
 pub fn all() -> Vec<Decoy> {

@@ -4,9 +4,9 @@
 mod elsewhere;
 
 use super::plain::{Plain, RIGHT};
-use crate::gcra::checks;
 use grading::Decoy;
 use rate_limiting::limiter::{Decision, Limiter, Options, Quota};
+use rate_limiting_exercises::gcra::checks;
 use redis::RedisResult;
 
 /// Every decoy with the check that must reject it.

@@ -5,7 +5,6 @@ mod address;
 mod service;
 mod usual;
 
-use crate::http_limits::checks;
 use address::{
     BelievesAnybody, BelievesTheOtherHeader, EveryHostOfANetwork, FirstLineOnly, HeaderWithoutPeer,
     Leftmost, MappedCutShort, NameLikeAnAddress, NearestHop, OnlyByAddress, OnlyXForwardedFor,
@@ -16,6 +15,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use rate_limiting::http_limits::Policy;
 use rate_limiting::limiter::{By, Decision};
+use rate_limiting_exercises::http_limits::checks;
 use service::{
     AsksAfterwards, CallsAClone, ForgetsTheMethod, HidesErrors, LooksFirst, MakesTheRequestAnew,
     NothingIsUnlimited, OneAfterTheOther, WaitsForAClone,

@@ -4,9 +4,9 @@
 mod elsewhere;
 
 use super::plain::Plain;
-use crate::token_bucket::checks;
 use grading::Decoy;
 use rate_limiting::limiter::{Decision, Limiter, Options, Quota};
+use rate_limiting_exercises::token_bucket::checks;
 use redis::RedisResult;
 
 /// Every decoy with the check that must reject it.

@@ -1,9 +1,9 @@
 //! Wrong answers to cache-aside that know about late readers, and forget one thing. The head of
 //! each says what, and which check finds out.
 
-use crate::cache_aside::checks;
 use caching::Value;
 use caching::cache_aside::{CacheAside, Error, Options};
+use caching_exercises::cache_aside::checks;
 use grading::Decoy;
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisError, RedisResult, Script};

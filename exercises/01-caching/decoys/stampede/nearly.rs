@@ -1,9 +1,9 @@
 //! Wrong answers to the stampede that share and refresh, and forget one thing. The head of each
 //! says what, and which check finds out.
 
-use crate::stampede::checks;
 use caching::Value;
 use caching::stampede::{CoalescingCache, Error, Options, ProtectedCache};
+use caching_exercises::stampede::checks;
 use grading::Decoy;
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisResult, Script};

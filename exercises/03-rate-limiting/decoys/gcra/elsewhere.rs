@@ -1,10 +1,10 @@
 //! Wrong answers whose script is right: what is wrong is where the time comes from, what happens
 //! between two steps, and what a lost connection means.
 
-use crate::decoys::plain::{Plain, RIGHT};
-use crate::gcra::checks;
+use super::super::plain::{Plain, RIGHT};
 use grading::Decoy;
 use rate_limiting::limiter::{Decision, Limiter, Options, Outage, Quota};
+use rate_limiting_exercises::gcra::checks;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, RedisResult, SetExpiry, SetOptions};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -202,7 +202,7 @@ impl LoadsOnce {
         let Plain { quota, options, .. } = &self.plain;
         let mut redis = self.plain.redis.clone();
         let load = || async {
-            let script = format!("{}{RIGHT}", crate::decoys::plain::ARGUMENTS);
+            let script = format!("{}{RIGHT}", super::super::plain::ARGUMENTS);
             redis::cmd("SCRIPT").arg("LOAD").arg(script).query_async(&mut redis.clone()).await
         };
         let hash: &String = self.hash.get_or_try_init(load).await?;
@@ -238,7 +238,7 @@ impl ConnectsOnce {
         let connect = || self.client.get_multiplexed_async_connection();
         let mut redis = self.connection.get_or_try_init(connect).await?.clone();
         redis.set_response_timeout(options.timeout);
-        let script = redis::Script::new(&format!("{}{RIGHT}", crate::decoys::plain::ARGUMENTS));
+        let script = redis::Script::new(&format!("{}{RIGHT}", super::super::plain::ARGUMENTS));
         let mut call = script.key(key);
         call.arg(quota.window_micros()).arg(quota.price(cost).unwrap_or(0));
         call.arg(quota.every_micros());

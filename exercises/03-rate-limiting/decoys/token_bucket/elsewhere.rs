@@ -1,11 +1,11 @@
 //! Wrong answers whose script is right: what is wrong is where the time comes from, what happens
 //! between two steps, and what an error means.
 
+use super::super::plain::{ARGUMENTS, Plain};
 use super::RIGHT;
-use crate::decoys::plain::{ARGUMENTS, Plain};
-use crate::token_bucket::checks;
 use grading::Decoy;
 use rate_limiting::limiter::{Decision, Limiter, Options, Outage, Quota};
+use rate_limiting_exercises::token_bucket::checks;
 use redis::{AsyncCommands, RedisResult};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
