@@ -202,6 +202,38 @@ async fn eight_processes_are_one_shop() {
     assert!(set.expect("an answer").status().is_success());
     let there = services[0].peers().catalog.0.get::<Value>("/flags").await.expect("flags");
     assert_eq!(there["effective"]["pattern.cache"], "off");
+
+    // What one of them lacks the server for, none of them takes.
+    let lease = r#"{"flags": {"pattern.lock": {"defaultVariant": "lease"}}}"#;
+    let refused = gateway.forward(http::Method::PUT, "/flags", lease.into(), &[]).await;
+    let refused = refused.expect("an answer");
+    let said = String::from_utf8_lossy(refused.body());
+    assert_eq!(refused.status(), 422, "{said}");
+    assert!(said.contains("up --real"), "{said}");
+    for peer in [&gateway, &services[0].peers().inventory.0, &services[0].peers().catalog.0] {
+        let shown = peer.get::<Value>("/flags").await.expect("flags");
+        assert_eq!(shown["effective"]["pattern.lock"], "conditional", "{}", peer.name());
+        assert_eq!(shown["effective"]["pattern.cache"], "off", "{}", peer.name());
+    }
+}
+
+#[test]
+fn a_sale_under_each_lock_can_be_had_as_json() {
+    let told = run(&["compare", "lock", "--runs", "1", "--seed", "7", "--json"]);
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let told: Value = serde_json::from_slice(&told.stdout).expect("JSON and nothing else");
+    let variants = told["variants"].as_array().expect("variants");
+    let names: Vec<_> = variants.iter().map(|variant| variant["switch"].as_str()).collect();
+    let all = ["none", "lease", "fencing", "lua", "conditional"];
+    assert_eq!(names, all.map(Some));
+    for variant in variants {
+        let spoilt = variant["switch"] == "none" || variant["switch"] == "lease";
+        for sale in variant["sales"].as_array().expect("sales") {
+            let oversold = sale["oversold"].as_i64().expect("a number");
+            assert_eq!(oversold > 0, spoilt, "{variant}");
+            assert_eq!(sale["counted"] == 100, !spoilt, "{variant}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

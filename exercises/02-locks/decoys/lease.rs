@@ -41,5 +41,15 @@ pub fn all() -> Vec<Decoy> {
         TokenAfterwards: tokens_in_order,
         EvalshaAlone: script_flush,
         ConnectsOnce: killed_connection,
+        AlarmWhenCalled: extend_moves_the_end,
+        LostByTheClockAlone: extend_only_mine,
+        ExtendsOnTrust: extend_moves_the_end,
+        ExtendRevives: extend_only_mine,
+        LostAtHalf: extend_moves_the_end,
+        OwnerOfAll: one_holder,
+        WholeSeconds: lasts_its_ttl,
+        OverflowsForEver: waits_politely,
+        YesTooLate: lost_before_ttl,
+        ClientClockInScript: tokens_in_order,
     ]
 }

@@ -1,8 +1,9 @@
 //! Grades the graders: the starter fails, the reference passes, each decoy dies where it must.
 
 use grading::Lesson;
+use locks::fencing::PgStock;
 use locks::lease::RedisLease;
-use locks_exercises::{decoys, lease, lock_free, starters};
+use locks_exercises::{decoys, fencing, lease, lock_free, starters};
 
 fn main() -> std::process::ExitCode {
     grading::audit(vec![
@@ -11,6 +12,12 @@ fn main() -> std::process::ExitCode {
             starter: lease::checks::<starters::lease::MyLease>(),
             reference: lease::checks::<RedisLease>(),
             decoys: decoys::lease::all(),
+        },
+        Lesson {
+            name: "fencing",
+            starter: fencing::checks::<starters::fencing::MyStock>(),
+            reference: fencing::checks::<PgStock>(),
+            decoys: decoys::fencing::all(),
         },
         Lesson {
             name: "lock_free",

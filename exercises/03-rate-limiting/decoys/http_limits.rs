@@ -7,8 +7,9 @@ mod usual;
 
 use crate::http_limits::checks;
 use address::{
-    BelievesAnybody, BelievesTheOtherHeader, EveryHostOfANetwork, FirstLineOnly, Leftmost,
-    MappedCutShort, NameLikeAnAddress, NearestHop, OnlyByAddress, RealIp,
+    BelievesAnybody, BelievesTheOtherHeader, EveryHostOfANetwork, FirstLineOnly, HeaderWithoutPeer,
+    Leftmost, MappedCutShort, NameLikeAnAddress, NearestHop, OnlyByAddress, OnlyXForwardedFor,
+    PanicsWithoutHeader, PanicsWithoutPeer, RealIp, SkipsTheUnknown,
 };
 use grading::{Check, Decoy};
 use http::header::RETRY_AFTER;
@@ -16,7 +17,8 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use rate_limiting::http_limits::Policy;
 use rate_limiting::limiter::{By, Decision};
 use service::{
-    AsksAfterwards, CallsAClone, HidesErrors, LooksFirst, MakesTheRequestAnew, WaitsForAClone,
+    AsksAfterwards, CallsAClone, ForgetsTheMethod, HidesErrors, LooksFirst, MakesTheRequestAnew,
+    NothingIsUnlimited, OneAfterTheOther, WaitsForAClone,
 };
 use std::time::Duration;
 use usual::{Usual, Usually};
@@ -50,6 +52,15 @@ pub fn all() -> Vec<Decoy> {
         BelievesTheOtherHeader: address_behind_proxies,
         EveryHostOfANetwork: ipv6_by_64,
         MappedCutShort: ipv6_by_64,
+        NothingLeftIfRefused: every_answer_tells,
+        AlwaysRetryAfter: every_answer_tells,
+        ReplacesTheirPolicy: passed_on,
+        NeverIsAnOutage: outage_closed,
+        SkipsTheUnknown: address_behind_proxies,
+        OnlyXForwardedFor: address_behind_proxies,
+        PanicsWithoutHeader: address_behind_proxies,
+        PanicsWithoutPeer: forged_address,
+        HeaderWithoutPeer: forged_address,
     ];
     all.extend(grading::decoys![checks;
         AsksAfterwards: asked_first,
@@ -58,6 +69,9 @@ pub fn all() -> Vec<Decoy> {
         WaitsForAClone: place_given_back,
         MakesTheRequestAnew: passed_on,
         HidesErrors: passed_on,
+        NothingIsUnlimited: cost_by_route,
+        ForgetsTheMethod: passed_on,
+        OneAfterTheOther: passed_on,
     ]);
     all
 }
@@ -227,5 +241,53 @@ struct LimitsTheHealthCheck;
 impl Usual for LimitsTheHealthCheck {
     fn cost(cost: Option<u32>) -> Option<u32> {
         Some(cost.unwrap_or(1))
+    }
+}
+
+/// Refused, so nothing is left. But a checkout of 10 is refused with 3 left, and the client could
+/// have had three pictures meanwhile. Rejected by `every_answer_tells`.
+struct NothingLeftIfRefused;
+
+impl Usual for NothingLeftIfRefused {
+    fn tell(policy: &Policy, decision: &Decision, headers: &mut HeaderMap) {
+        let remaining = if decision.allowed { decision.remaining } else { 0 };
+        usual::tell(policy, &Decision { remaining, ..*decision }, headers);
+    }
+}
+
+/// Writes Retry-After wherever the decision has one, and an allowed one has zero: every answer says
+/// "come again in a second", and the service's own Retry-After is gone. Rejected by
+/// `every_answer_tells`.
+struct AlwaysRetryAfter;
+
+impl Usual for AlwaysRetryAfter {
+    fn tell(policy: &Policy, decision: &Decision, headers: &mut HeaderMap) {
+        usual::tell(policy, decision, headers);
+        if let Some(wait) = decision.retry_after {
+            headers.insert(RETRY_AFTER, usual::whole_seconds(wait).into());
+        }
+    }
+}
+
+/// Puts its policy in the place of the service's own. Rejected by `passed_on`.
+struct ReplacesTheirPolicy;
+
+impl Usual for ReplacesTheirPolicy {
+    fn tell(policy: &Policy, decision: &Decision, headers: &mut HeaderMap) {
+        headers.remove("ratelimit-policy");
+        usual::tell(policy, decision, headers);
+    }
+}
+
+/// In an outage everything that is refused is refused for now. What costs more than the burst
+/// comes again each second, for ever. Rejected by `outage_closed`.
+struct NeverIsAnOutage;
+
+impl Usual for NeverIsAnOutage {
+    fn wait(decision: &Decision) -> Option<Duration> {
+        match decision.by {
+            By::Outage => decision.retry_after.or(Some(Duration::from_secs(1))),
+            By::State => decision.retry_after,
+        }
     }
 }

@@ -58,7 +58,8 @@ pub const SCHEMA: &str = "
 /// under a later lease in the meantime, the write is refused: what it was based on may be old.
 ///
 /// Every call ends within a few times [`Options::timeout`], also when PostgreSQL hangs or is gone,
-/// and after it has come back the next call works. A caller may be dropped at any moment.
+/// and after it has come back the next call works. A caller may be dropped, or its process stopped,
+/// at any moment: that keeps nobody else from the product for longer than that.
 pub trait FencedStock: Send + Sync + Sized + 'static {
     /// The stock in the database at `url`. Connects at the first call.
     ///
@@ -128,7 +129,7 @@ pub enum Error {
     #[error("no connection to PostgreSQL: {0}")]
     Pool(#[from] PoolError),
     /// No answer came in time.
-    #[error("PostgreSQL did not answer within {0:?}")]
+    #[error("PostgreSQL did not answer within {0:.0?}")]
     Slow(Duration),
 }
 // ANCHOR_END: contract

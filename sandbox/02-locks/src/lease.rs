@@ -64,7 +64,8 @@ pub trait Lease: Send + Sync + Sized + 'static {
     /// Only for a `url` that cannot be read.
     fn open(url: &str, options: Options) -> Result<Self, RedisError>;
 
-    /// Asks for `name` until it is ours, for at most `patience`; with a patience of zero, once.
+    /// Asks for `name` until it is ours, for at most `patience`; with a patience of zero, once, and
+    /// with `Duration::MAX` for ever. Whoever holds it is another, also on these same leases.
     /// The last answer is waited for like any other, so a Redis that hangs may take
     /// [`Options::timeout`] on top.
     ///
@@ -128,7 +129,7 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another held it all the time.
-    #[error("somebody else holds it, after {0:?} of waiting")]
+    #[error("somebody else holds it, after {0:.0?} of waiting")]
     Busy(Duration),
     /// It is not ours any more.
     #[error("the lease is lost: its time was over, or Redis has forgotten it")]

@@ -7,6 +7,34 @@ use page::printed::Printed;
 
 #[test]
 #[ignore = "builds and runs an example"]
+fn lease() {
+    let page = Printed::by("locks-examples", "lease");
+    assert_eq!(page.cells("a third came in as well"), ["20 of 20", "0 of 20"]);
+    let waited = "the next one waited (median)";
+    assert!(page.number(waited, 0) > 200.0, "for the TTL of 300 ms");
+    assert!(page.number(waited, 1) < page.number(waited, 0) / 2.0);
+    assert_eq!(page.cells("counted, of 20"), ["20", "20"]);
+    let questions = "questions to Redis";
+    assert!(page.number(questions, 1) < page.number(questions, 0));
+    assert!(page.number("the holder stopped, before Redis forgot the lease, by", 0) >= 0.0);
+    assert_eq!(page.cells("tokens rise")[0], "holds");
+}
+
+#[test]
+#[ignore = "builds and runs an example"]
+fn fencing() {
+    let page = Printed::by("locks-examples", "fencing");
+    assert_eq!(page.cells("it looked at the clock: its write was"), ["written"]);
+    assert_eq!(page.cells("with a fence: its write was"), ["refused"]);
+    let wrong = |what| page.cells(what)[..3].to_vec();
+    assert_eq!(wrong("it lands after the later write"), ["20 of 20", "0 of 20", "0 of 20"]);
+    assert_eq!(wrong("between later read and write"), ["20 of 20", "20 of 20", "0 of 20"]);
+    let takes = "one write takes (median)";
+    assert!(page.number(takes, 1) < 3.0 * page.number(takes, 0));
+}
+
+#[test]
+#[ignore = "builds and runs an example"]
 fn lock_free() {
     let page = Printed::by("locks-examples", "lock_free");
     assert_eq!(page.cells("units there were"), ["1", "1", "1"]);

@@ -65,6 +65,7 @@ pub trait HttpLimits: Send + Sync + 'static {
     ///   up.
     /// - `RateLimit: "NAME";r=REMAINING;t=SECONDS`. `r` in `t` seconds is never more than the quota
     ///   gives in that time: a client that spreads `r` over `t` is at most as fast as it may be.
+    ///   On a refusal `Retry-After` goes first: there `t` is at most that, also with an `r` above 0.
     ///
     /// A refusal is 429 with a problem of the type [`QUOTA_EXCEEDED`], and `Retry-After` in whole
     /// seconds: the next whole second after which the same request succeeds, at least 1, and not
@@ -73,7 +74,8 @@ pub trait HttpLimits: Send + Sync + 'static {
     /// In an outage ([`By::Outage`]) nothing is known, and nothing is told: what is allowed is
     /// passed on without either field. What is not, and might be later, is 503 with a problem of
     /// the type [`REDUCED_CAPACITY`] and a `Retry-After`: the server is short of something, while
-    /// a 429 would accuse the client.
+    /// a 429 would accuse the client. What will never be allowed is refused for that,
+    /// with a 429 as ever, and without the fields.
     ///
     /// What the service answers otherwise, errors included, is not changed. `inner` is called only
     /// where it has said that it is ready, and a refusal gives back the place that it had.

@@ -139,7 +139,11 @@ impl wire::Server for Server {
         let place = match bytes[0] {
             // Notices, settings, notifications.
             b'N' | b'S' | b'A' => Place::Aside,
-            b'Z' => Place::End(std::mem::take(&mut self.said)),
+            b'Z' => Place::End(match std::mem::take(&mut self.said) {
+                // What is only prepared is answered with descriptions.
+                nothing if nothing.is_empty() => "OK".to_owned(),
+                said => said,
+            }),
             b'D' => {
                 // Most answers here are one row, and its values tell more than their number.
                 if self.said.is_empty() {

@@ -184,13 +184,14 @@ async fn sell(shop: &Shop, stopped: &Stopped, seed: u64) -> Result<Sale> {
     let meanwhile = StdRng::seed_from_u64(seed).random_range(20..60);
     let before = crowd(inventory, sale.product, meanwhile).await?;
     gate.open();
+    let late = late.await?;
     let began = Instant::now();
-    let (late, after) = tokio::join!(late, crowd(inventory, sale.product, BUYERS - meanwhile - 1));
-    let (took, after) = (began.elapsed(), after?);
+    let after = crowd(inventory, sale.product, BUYERS - meanwhile - 1).await?;
+    let took = began.elapsed();
     stopped.set(None);
 
     let mut all = Crowd::default();
-    all.note(late?);
+    all.note(late);
     for part in [&before, &after] {
         all.sold += part.sold;
         all.refused += part.refused;

@@ -3,10 +3,10 @@
 use super::*;
 use redis::AsyncCommands;
 
-const CLIENTS: usize = 5;
+const CLIENTS: usize = 3;
 
 pub(super) async fn one_holder<L: Lease>(world: World) -> Result<(), Finding> {
-    const LANES: [&str; CLIENTS] = ["client 1", "client 2", "client 3", "client 4", "client 5"];
+    const LANES: [&str; CLIENTS] = ["client 1", "client 2", "client 3"];
     let name = name(&world);
     let mut clients = Vec::new();
     // All come to their k-th step before any takes it.
@@ -75,7 +75,10 @@ async fn turns<L: Lease>(
             client.gives_back(held).await
         })
     };
-    let held = clients[0].gets("another name", "a lease on a name that nobody holds").await?;
+    let other = "another's name";
+    let held = clients[0].gets(other, "a lease on a name that nobody holds").await?;
+    // Two requests that one server works on are two clients as well.
+    clients[0].finds_it_held(other, "the name held, by another task of the same process").await?;
     let turns: Vec<_> = clients.iter().map(turn).collect();
     for turn in turns {
         turn.await??;
@@ -98,7 +101,9 @@ pub(super) async fn ttl_at_every_step<L: Lease>(world: World) -> Result<(), Find
             // From then on its process is as good as dead: nothing of it reaches Redis any more.
             client.proxy.hold(move |request| request.nth > step);
             let mut acquiring = client.start_acquire(&name, ONCE);
-            while cut.count() == 0 && !acquiring.is_finished() {
+            // It may end with an error, or wait for an answer that does not come any more.
+            let began = Instant::now();
+            while !acquiring.is_finished() && (cut.count() == 0 || began.elapsed() < SOON / 10) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             if cut.count() == 0 {
@@ -157,6 +162,19 @@ pub(super) async fn late_release<L: Lease>(world: World) -> Result<(), Finding> 
         third.finds_it_held(&name, "the successor's lease untouched").await?;
         drop(successor);
     }
+
+    // Its successor may be another task of the same process, on the same leases.
+    world.history().turn_page();
+    let same = format!("{name}:same");
+    let held = next.gets(&same, "a lease on a name that nobody holds").await?;
+    forget(&world, "successor").await?;
+    let successor = next.gets(&same, "the name free: Redis has forgotten who held it").await?;
+    if next.release(held).await.is_ok() {
+        let saw = "release() gave back what another task of the process holds";
+        return Err(next.broken("Lost: another holds the name", saw));
+    }
+    third.finds_it_held(&same, "the successor's lease untouched").await?;
+    drop(successor);
 
     // Late in between: its k-th step is held until another holds the name.
     let mut held_up = 0;
@@ -229,5 +247,25 @@ pub(super) async fn extend_only_mine<L: Lease>(world: World) -> Result<(), Findi
         third.finds_it_held(&name, "the successor's lease untouched, for a minute").await?;
         drop(successor);
     }
-    landed(held_up, "an extend asked Redis nothing")
+    landed(held_up, "an extend asked Redis nothing")?;
+
+    // Nobody holds the name, but somebody may have held it since, with a higher token.
+    world.history().turn_page();
+    let held = next.gets(&name, "a lease on a name that nobody holds").await?;
+    forget(&world, "successor").await?;
+    if next.extend(&held).await.is_ok() {
+        let expected = "Lost: Redis has forgotten it, and others may have held the name since";
+        return Err(next.broken(expected, "extend() says that it is ours"));
+    }
+    let lost = tokio::time::timeout(SOON, held.lost()).await;
+    let expected = "lost() to end: extend() has heard that it is not ours any more";
+    lost.map_err(|_| next.broken(expected, "it waits for the end of the TTL"))?;
+    third.gets(&name, "the name free: Redis has forgotten who held it").await?;
+    Ok(())
+}
+
+async fn forget(world: &World, lane: &str) -> Result<(), Finding> {
+    world.redis().flush_all().await?;
+    world.history().note(lane, "(Redis restarts and has forgotten everything)");
+    Ok(())
 }

@@ -12,6 +12,7 @@ pub(super) async fn lost_reply<L: Lease>(world: World) -> Result<(), Finding> {
             world.history().turn_page();
             let name = format!("{name}:{step}:{}", patience.as_secs());
             let client = Client::<L>::open(&world, "client", LONG).await?;
+            client.warm_up().await?;
             let cut = client.proxy.cut_reply(move |request| request.nth == step);
             let answer = client.acquire(&name, patience).await;
             if cut.count() == 0 {
@@ -89,7 +90,6 @@ pub(super) async fn cancelled_acquire<L: Lease>(world: World) -> Result<(), Find
 
 pub(super) async fn impatient_acquire<L: Lease>(world: World) -> Result<(), Finding> {
     const PATIENCE: Duration = Duration::from_millis(100);
-    const BRISK: Options = Options { timeout: Duration::from_millis(200), ..LONG };
     let name = name(&world);
     let holder = Client::<L>::open(&world, "holder", LONG).await?;
     let next = Client::<L>::open(&world, "next", LONG).await?;
@@ -112,7 +112,7 @@ pub(super) async fn impatient_acquire<L: Lease>(world: World) -> Result<(), Find
         held_up += 1;
         holder.gives_back(held).await?;
         let Ok(ended) = tokio::time::timeout(SOON, &mut acquiring).await else {
-            let expected = "an error: patience was 100 ms, and the timeout is 200 ms";
+            let expected = "an error: patience was 100 ms, and the timeout is 400 ms";
             return Err(client.broken(expected, format!("nothing within {SOON:?}")));
         };
         if ended?.is_ok() {
@@ -126,7 +126,6 @@ pub(super) async fn impatient_acquire<L: Lease>(world: World) -> Result<(), Find
 }
 
 pub(super) async fn redis_stalls<L: Lease>(world: World) -> Result<(), Finding> {
-    const BRISK: Options = Options { timeout: Duration::from_millis(200), ..LONG };
     let name = name(&world);
     let client = Client::<L>::open(&world, "client", BRISK).await?;
     let next = Client::<L>::open(&world, "next", LONG).await?;
@@ -135,7 +134,7 @@ pub(super) async fn redis_stalls<L: Lease>(world: World) -> Result<(), Finding> 
     client.proxy.stall();
     let Ok(answer) = tokio::time::timeout(SOON, client.acquire(&name, ONCE)).await else {
         let saw = format!("nothing within {SOON:?}");
-        return Err(client.broken("an error: the timeout is 200 ms", saw));
+        return Err(client.broken("an error: the timeout is 400 ms", saw));
     };
     match answer {
         Err(Error::Redis(_)) => {}

@@ -66,12 +66,15 @@ pub(super) async fn tokens_in_order<L: Lease>(world: World) -> Result<(), Findin
     let late = Client::<L>::open(&world, "late", LONG).await?;
     let mut held_up = 0;
     // The early one's k-th request is held, or the reply to it, while the late one gets the name,
-    // and keeps it or gives it back.
+    // and keeps it or gives it back, and Redis forgets all of it or does not.
     'steps: for step in 1..=STEPS {
-        for (reply, keeps) in [(false, true), (false, false), (true, true)] {
+        for (reply, keeps, forgets) in
+            [(false, true, false), (false, false, false), (false, false, true), (true, true, false)]
+        {
+            world.history().turn_page();
             let early = Client::<L>::open(&world, "early", SHORT).await?;
             early.warm_up().await?;
-            let name = format!("{name}:{step}:{reply}:{keeps}");
+            let name = format!("{name}:{step}:{reply}:{keeps}:{forgets}");
             let gate = match reply {
                 false => early.proxy.hold(move |request| request.nth == step),
                 true => early.proxy.hold_reply(move |request| request.nth == step),
@@ -87,6 +90,10 @@ pub(super) async fn tokens_in_order<L: Lease>(world: World) -> Result<(), Findin
             let token = held.token();
             if !keeps {
                 late.gives_back(held).await?;
+                if forgets {
+                    world.redis().flush_all().await?;
+                    world.history().note("late", "(Redis restarts and has forgotten everything)");
+                }
                 gate.open();
                 if let Ok(held) = acquiring.await?
                     && held.token() < token

@@ -49,10 +49,13 @@ pub(super) async fn waits_politely<L: Lease>(world: World) -> Result<(), Finding
         return Err(waiter.broken(expected, format!("{asked}")));
     }
     // And who waits gets it when it comes free.
-    let mut waiting = waiter.start_acquire(&name, SOON);
+    let mut waiting = waiter.start_acquire(&name, Duration::MAX);
     tokio::time::sleep(Duration::from_millis(20)).await;
     holder.gives_back(held).await?;
-    match (&mut waiting).await? {
+    let Ok(answer) = tokio::time::timeout(SOON, &mut waiting).await else {
+        return Err(waiter.broken("the lease: it was given back", format!("nothing in {SOON:?}")));
+    };
+    match answer? {
         Ok(_) => Ok(()),
         Err(error) => Err(waiter.broken("the lease: it was given back", error.to_string())),
     }

@@ -73,8 +73,8 @@ async fn break_at<S: Stock>(
     let task = [buyer.start(wish)];
     let came = scene.gather(&barrier, &task).await?;
     if came > 0 {
-        let ended = scene.end_sessions()?;
-        scene.world.history().note(buyer.lane, format!("(its {ended} sessions are ended)"));
+        scene.end_sessions()?;
+        scene.world.history().note(buyer.lane, "(its sessions are ended)");
     }
     scene.open(barrier)?;
     let [task] = task;

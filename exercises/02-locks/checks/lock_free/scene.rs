@@ -186,8 +186,11 @@ impl Scene {
     }
 
     /// Ends all sessions but the check's own, and waits for their end.
-    pub(super) fn end_sessions(&mut self) -> Result<usize, Finding> {
-        self.session().number(END).map_err(|refusal| failed(&refusal))
+    pub(super) fn end_sessions(&mut self) -> Result<(), Finding> {
+        match self.session().number(END).map_err(|refusal| failed(&refusal))? {
+            0 => Err(Finding::inconclusive("there was no session to end")),
+            _ => Ok(()),
+        }
     }
 
     /// What was put up is what was sold and what is left.

@@ -350,3 +350,83 @@ impl Held for OnOneConnection {
         self.if_mine("redis.call('DEL', KEYS[1])").await?.then_some(()).ok_or(Error::Lost)
     }
 }
+
+/// Draws its value once, when the program starts: it says which server holds the name. Two requests
+/// to that server are the same owner, and both hold it. Rejected by `one_holder`.
+pub(super) struct OwnerOfAll {
+    plain: Plain,
+    owner: String,
+}
+
+impl Lease for OwnerOfAll {
+    type Held = PlainHeld;
+
+    fn open(url: &str, options: Options) -> Result<Self, RedisError> {
+        Ok(OwnerOfAll { plain: Plain::open(url, options)?, owner: owner() })
+    }
+
+    async fn acquire(&self, name: &str, patience: Duration) -> Result<PlainHeld, Error> {
+        self.plain.ask_on(name, &self.owner, patience).await
+    }
+}
+
+/// SET with EX, in whole seconds, as everybody writes it. 200 ms are a second, and 1.2 s are two,
+/// for all who wait for somebody who died. Rejected by `lasts_its_ttl`.
+pub(super) struct WholeSeconds(Plain);
+
+impl Lease for WholeSeconds {
+    type Held = PlainHeld;
+
+    fn open(url: &str, options: Options) -> Result<Self, RedisError> {
+        let seconds = options.ttl.as_millis().div_ceil(1_000) as u64;
+        let ttl = Duration::from_secs(seconds);
+        Plain::open(url, Options { ttl, ..options }).map(WholeSeconds)
+    }
+
+    async fn acquire(&self, name: &str, patience: Duration) -> Result<PlainHeld, Error> {
+        self.0.ask_on(name, &owner(), patience).await
+    }
+}
+
+/// When patience ends is now and patience, and `Duration::MAX` is a panic. Rejected by
+/// `waits_politely`.
+pub(super) struct OverflowsForEver(Plain);
+
+impl Lease for OverflowsForEver {
+    type Held = PlainHeld;
+
+    fn open(url: &str, options: Options) -> Result<Self, RedisError> {
+        Plain::open(url, options).map(OverflowsForEver)
+    }
+
+    async fn acquire(&self, name: &str, patience: Duration) -> Result<PlainHeld, Error> {
+        let deadline = Instant::now() + patience;
+        self.0.ask_on(name, &owner(), deadline - Instant::now()).await
+    }
+}
+
+/// Takes a yes for a yes, however long it was on its way. The name is somebody else's by then, and
+/// this caller begins its work. Rejected by `lost_before_ttl`.
+pub(super) struct YesTooLate(Plain);
+
+impl Lease for YesTooLate {
+    type Held = PlainHeld;
+
+    fn open(url: &str, options: Options) -> Result<Self, RedisError> {
+        Plain::open(url, options).map(YesTooLate)
+    }
+
+    async fn acquire(&self, name: &str, patience: Duration) -> Result<PlainHeld, Error> {
+        let (began, owner) = (Instant::now(), owner());
+        let mut pause = Duration::from_millis(2);
+        loop {
+            let asked = Instant::now();
+            let refused = match self.0.ask(name, &owner).await {
+                Ok(Some(token)) => return Ok(self.0.held(name, &owner, token, asked)),
+                Ok(None) => Error::Busy(began.elapsed()),
+                Err(error) => Error::Redis(error),
+            };
+            pause = self.0.pause(began, patience, pause).await.ok_or(refused)?;
+        }
+    }
+}

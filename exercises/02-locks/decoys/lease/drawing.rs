@@ -4,7 +4,7 @@ use super::plain::{Plain, PlainHeld, owner};
 use locks::lease::{Error, Lease, Options};
 use redis::{AsyncCommands, RedisError};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Tokens are counted in the process, beginning with 1. Each process has its own 1. Rejected by
 /// `tokens_rise`.
@@ -81,5 +81,46 @@ impl Lease for TokenAfterwards {
             redis::cmd("TIME").query_async(&mut self.0.redis.clone()).await?;
         held.token = seconds * 1_000_000 + micros;
         Ok(held)
+    }
+}
+
+/// The caller's clock, and at least one more than the last token, in the script. Right until Redis
+/// forgets the last one: then a caller whose clock is behind, or whose question was long on its way,
+/// draws a token below its predecessor's. Rejected by `tokens_in_order`.
+pub(super) struct ClientClockInScript(Plain);
+
+impl Lease for ClientClockInScript {
+    type Held = PlainHeld;
+
+    fn open(url: &str, options: Options) -> Result<Self, RedisError> {
+        Plain::open(url, options).map(ClientClockInScript)
+    }
+
+    async fn acquire(&self, name: &str, patience: Duration) -> Result<PlainHeld, Error> {
+        let (began, owner) = (Instant::now(), owner());
+        let mut pause = Duration::from_millis(2);
+        let script = redis::Script::new(
+            "if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
+                 and redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end
+             redis.call('PEXPIRE', KEYS[1], ARGV[2])
+             local last = tonumber(redis.call('GET', KEYS[2]) or 0)
+             local token = math.max(last + 1, tonumber(ARGV[3]))
+             redis.call('SET', KEYS[2], string.format('%.0f', token), 'EX', 86400)
+             return token",
+        );
+        loop {
+            let (asked, now) = (Instant::now(), SystemTime::now());
+            let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let mut ask = script.key(name);
+            ask.key(format!("{name}:token")).arg(&owner).arg(self.0.ttl());
+            ask.arg(now.as_micros() as u64);
+            let answer = ask.invoke_async(&mut self.0.redis.clone()).await;
+            let refused = match answer {
+                Ok(Some(token)) => return Ok(self.0.held(name, &owner, token, asked)),
+                Ok(None) => Error::Busy(began.elapsed()),
+                Err(error) => Error::Redis(error),
+            };
+            pause = self.0.pause(began, patience, pause).await.ok_or(refused)?;
+        }
     }
 }

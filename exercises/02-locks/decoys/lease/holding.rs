@@ -32,6 +32,11 @@ leases! {
     NothingOnDrop holds NothingOnDropHeld,
     DropBlocks holds DropBlocksHeld,
     DropWithoutToken holds DropWithoutTokenHeld,
+    AlarmWhenCalled holds AlarmWhenCalledHeld,
+    LostByTheClockAlone holds ByTheClockHeld,
+    ExtendsOnTrust holds ExtendsOnTrustHeld,
+    ExtendRevives holds ExtendRevivesHeld,
+    LostAtHalf holds LostAtHalfHeld,
 }
 
 /// DEL. Who is late deletes what is another's by now, and the third one comes in. Rejected by
@@ -311,5 +316,150 @@ impl Drop for DropWithoutTokenHeld {
                 let _: Result<(), RedisError> = redis.del(name).await;
             });
         }
+    }
+}
+
+/// Looks when the lease ends and sleeps until then. Who waits for the loss beside its work, in one
+/// `select!`, has asked before it extends, and hears of a loss that is none. Rejected by
+/// `extend_moves_the_end`.
+pub(super) struct AlarmWhenCalled(Plain);
+pub(super) struct AlarmWhenCalledHeld(PlainHeld);
+
+impl Held for AlarmWhenCalledHeld {
+    fn token(&self) -> u64 {
+        self.0.token()
+    }
+
+    async fn extend(&self) -> Result<(), Error> {
+        self.0.extend().await
+    }
+
+    async fn lost(&self) {
+        let end = *self.0.end.borrow();
+        tokio::time::sleep_until(end.into()).await;
+    }
+
+    async fn release(self) -> Result<(), Error> {
+        self.0.release().await
+    }
+}
+
+/// The alarm is the clock's. That Redis has said "not yours any more", to `extend`, nobody tells
+/// it: who waits for the loss works on for up to a TTL. Rejected by `extend_only_mine`.
+pub(super) struct LostByTheClockAlone(Plain);
+pub(super) struct ByTheClockHeld(PlainHeld);
+
+impl Held for ByTheClockHeld {
+    fn token(&self) -> u64 {
+        self.0.token()
+    }
+
+    async fn extend(&self) -> Result<(), Error> {
+        let end = *self.0.end.borrow();
+        let answer = self.0.extend().await;
+        if matches!(answer, Err(Error::Lost)) {
+            self.0.end.send_replace(end);
+        }
+        answer
+    }
+
+    async fn lost(&self) {
+        self.0.lost().await;
+    }
+
+    async fn release(self) -> Result<(), Error> {
+        self.0.release().await
+    }
+}
+
+/// Puts off the alarm, and then asks. Redis cannot be reached, and the holder holds on. Rejected by
+/// `extend_moves_the_end`.
+pub(super) struct ExtendsOnTrust(Plain);
+pub(super) struct ExtendsOnTrustHeld(PlainHeld);
+
+impl Held for ExtendsOnTrustHeld {
+    fn token(&self) -> u64 {
+        self.0.token()
+    }
+
+    async fn extend(&self) -> Result<(), Error> {
+        let end = Instant::now() + self.0.plain.options.ttl.mul_f64(0.98);
+        self.0.end.send_replace(end);
+        self.0.extend().await
+    }
+
+    async fn lost(&self) {
+        self.0.lost().await;
+    }
+
+    async fn release(self) -> Result<(), Error> {
+        self.0.release().await
+    }
+}
+
+/// Takes the name again if nobody has it by now. Others may have had it in between, with higher
+/// tokens, and the resource refuses this one from now on. Rejected by `extend_only_mine`.
+pub(super) struct ExtendRevives(Plain);
+pub(super) struct ExtendRevivesHeld(PlainHeld);
+
+impl Held for ExtendRevivesHeld {
+    fn token(&self) -> u64 {
+        self.0.token()
+    }
+
+    async fn extend(&self) -> Result<(), Error> {
+        let (asked, plain) = (Instant::now(), &self.0.plain);
+        let script = redis::Script::new(
+            "local owner = redis.call('GET', KEYS[1])
+             if owner and owner ~= ARGV[1] then return 0 end
+             redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+             return 1",
+        );
+        let mut extend = script.key(&self.0.name);
+        extend.arg(&self.0.owner).arg(plain.ttl());
+        if extend.invoke_async(&mut plain.redis.clone()).await? {
+            self.0.end.send_replace(asked + plain.options.ttl.mul_f64(0.98));
+            return Ok(());
+        }
+        self.0.end.send_replace(asked);
+        Err(Error::Lost)
+    }
+
+    async fn lost(&self) {
+        self.0.lost().await;
+    }
+
+    async fn release(self) -> Result<(), Error> {
+        self.0.release().await
+    }
+}
+
+/// To be safe, calls the lease lost when half of it is over. The work is broken off that could have
+/// been finished. Rejected by `extend_moves_the_end`.
+pub(super) struct LostAtHalf(Plain);
+pub(super) struct LostAtHalfHeld(PlainHeld);
+
+impl Held for LostAtHalfHeld {
+    fn token(&self) -> u64 {
+        self.0.token()
+    }
+
+    async fn extend(&self) -> Result<(), Error> {
+        self.0.extend().await
+    }
+
+    async fn lost(&self) {
+        let half = self.0.plain.options.ttl / 2;
+        let mut end = self.0.end.subscribe();
+        loop {
+            let at = *end.borrow_and_update() - half;
+            if tokio::time::timeout_at(at.into(), end.changed()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn release(self) -> Result<(), Error> {
+        self.0.release().await
     }
 }

@@ -51,7 +51,10 @@ impl Plain {
         loop {
             let asked = Instant::now();
             let refused = match self.ask(name, owner).await {
-                Ok(Some(token)) => return Ok(self.held(name, owner, token, asked)),
+                Ok(Some(token)) if asked.elapsed() < self.options.ttl => {
+                    return Ok(self.held(name, owner, token, asked));
+                }
+                Ok(Some(_)) => Error::Lost,
                 Ok(None) => Error::Busy(began.elapsed()),
                 Err(error) => Error::Redis(error),
             };

@@ -9,8 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub(super) async fn cost_by_route<S: HttpLimits>(world: World) -> Result<(), Finding> {
     let mut scene = Scene::set(world);
     let mut door = scene.door::<S>(Proxies::default());
-    for path in ["/products", "/checkout", "/login"] {
-        let cost = scene.random.random_range(2..50);
+    for path in ["/products", "/checkout", "/login", "/quota"] {
+        // To look at one's quota costs nothing, and is asked and told of like the rest.
+        let cost = if path == "/quota" { 0 } else { scene.random.random_range(2..50) };
         scene.says_yes(1);
         let ask = Ask { path: path.into(), cost: Some(cost), ..Ask::plain() };
         let answer = scene.passes(&mut door, ask).await?;
@@ -88,7 +89,16 @@ pub(super) async fn forged_address<S: HttpLimits>(world: World) -> Result<(), Fi
     let mut door = scene.door::<S>(none());
     let one = scene.key(&mut door, Ask::from(client)).await?;
     let other = scene.key(&mut door, Ask::from([192, 0, 2, 1])).await?;
-    other.is_not(&one, "two addresses")
+    other.is_not(&one, "two addresses")?;
+
+    // A server that does not know the other end, as on a unix socket.
+    scene.world.history().turn_page();
+    let nowhere = || Ask { from: None, ..Ask::plain() };
+    let honest = scene.key(&mut door, nowhere()).await?;
+    let forged = nowhere().header("x-forwarded-for", client.to_string());
+    let forged = scene.key(&mut door, forged).await?;
+    forged.is(&honest, "those of whom nobody knows where they are")?;
+    honest.is_not(&one, "somebody unknown, and an address")
 }
 
 fn none() -> Proxies {
@@ -132,7 +142,33 @@ pub(super) async fn address_behind_proxies<S: HttpLimits>(world: World) -> Resul
     scene.world.history().turn_page();
     let honest = scene.key(&mut door, Ask::from(inner).header(xff, client.clone())).await?;
     let direct = scene.key(&mut door, Ask::from(client.parse::<IpAddr>().expect("one"))).await?;
-    direct.is(&honest, "the same client, through a proxy and directly")
+    direct.is(&honest, "the same client, through a proxy and directly")?;
+
+    // The edge knew the client by no address. What stands before that, the client wrote.
+    scene.world.history().turn_page();
+    let hidden = scene.key(&mut door, through(format!("{client}, unknown, {edge}"))).await?;
+    let forged = scene.key(&mut door, through(format!("{made_up}, unknown, {edge}"))).await?;
+    forged.is(&hidden, "whom the proxy did not know, whatever they write before it")?;
+    // A proxy that asks for itself sends no such header.
+    let itself = scene.key(&mut door, Ask::from(inner)).await?;
+    itself.is_not(&direct, "a proxy, and a client of it")?;
+
+    // Others write the standard header, and pass this one on as the client has sent it.
+    scene.world.history().turn_page();
+    let trusted = vec!["10.0.0.0/8".parse().expect("a network")];
+    let mut door = scene.door::<S>(Proxies { trusted, header: Forwarding::Forwarded });
+    let chain = format!("for={client};proto=https, for={edge}");
+    let through = |chain: String| Ask::from(inner).header("forwarded", chain);
+    let honest = scene.key(&mut door, through(chain.clone())).await?;
+    honest.is(&direct, "the same client, through other proxies and directly")?;
+    for forged in [
+        through(format!("for={made_up}, {chain}")),
+        through(chain).header(xff, format!("{made_up}, {edge}")),
+    ] {
+        let forged = scene.key(&mut door, forged).await?;
+        forged.is(&honest, "the same client, whatever it sent along")?;
+    }
+    Ok(())
 }
 
 pub(super) async fn ipv6_by_64<S: HttpLimits>(world: World) -> Result<(), Finding> {

@@ -1,10 +1,11 @@
 //! What happens to the request, and to the service behind the limit.
 
 use super::scene::{Ask, Broken, Scene, Shop};
-use grading::{Evidence, Finding, World};
+use grading::{Evidence, Finding, SOON, World};
 use http::{Response, StatusCode};
-use rate_limiting::http_limits::{HttpLimits, Proxies};
+use rate_limiting::http_limits::{Handler, HttpLimits, Proxies};
 use std::time::Duration;
+use testbed::gate::Gate;
 
 pub(super) async fn asked_first<S: HttpLimits>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world);
@@ -80,6 +81,8 @@ pub(super) async fn passed_on<S: HttpLimits>(world: World) -> Result<(), Finding
         .status(StatusCode::ACCEPTED)
         .header("x-shop", "kept")
         .header("ratelimit", "\"the-shops-own\";r=1;t=1")
+        .header("ratelimit-policy", "\"the-shops-own\";q=1;w=1")
+        .header("retry-after", "120")
         .body("what the shop said".to_owned())
         .expect("an answer");
     scene.shop.counter().answers.push_back(Ok(said));
@@ -94,6 +97,7 @@ pub(super) async fn passed_on<S: HttpLimits>(world: World) -> Result<(), Finding
         let accept = request.headers().contains_key("accept");
         let known = request.extensions().get::<Ask>().is_some();
         for (whole, what) in [
+            (request.method() == "POST", "its method"),
             (query == "page=2", "its query"),
             (accept, "its headers"),
             (known, "its extensions, in which a server keeps who is asking"),
@@ -107,18 +111,47 @@ pub(super) async fn passed_on<S: HttpLimits>(world: World) -> Result<(), Finding
     }
     let whole = answer.status == StatusCode::ACCEPTED
         && answer.text("x-shop") == Some("kept")
+        && answer.text("retry-after") == Some("120")
         && answer.body == "what the shop said";
     if !whole {
         return Err(answer.not("the service's answer, with two fields more"));
     }
-    answer.field("ratelimit", "the-shops-own")?;
-    answer.field("ratelimit", scene.policy.name())?;
+    for field in ["ratelimit", "ratelimit-policy"] {
+        answer.field(field, "the-shops-own")?;
+        answer.field(field, scene.policy.name())?;
+    }
 
     scene.world.history().turn_page();
     scene.says_yes(4);
     scene.shop.counter().answers.push_back(Err(Broken("the shop's own error")));
-    match scene.ask(&mut door, Ask::plain()).await {
-        Ok(answer) => Err(answer.not("the service's own error, passed on")),
-        Err(_) => Ok(()),
+    if let Ok(answer) = scene.ask(&mut door, Ask::plain()).await {
+        return Err(answer.not("the service's own error, passed on"));
     }
+    side_by_side(&scene, door).await
+}
+
+/// One whose answer is slow, and while it waits another: nobody waits for somebody else's answer.
+async fn side_by_side(
+    scene: &Scene,
+    door: impl Handler<String, String, Error = Broken>,
+) -> Result<(), Finding> {
+    scene.world.history().turn_page();
+    let gate = Gate::shut();
+    let (mut first, mut second) = (door.clone(), door);
+    scene.shop.counter().slow = Some(gate.clone());
+    scene.says_yes(3);
+    let slow = scene.passes(&mut first, Ask { path: "/slow".into(), ..Ask::plain() });
+    let quick = async {
+        gate.arrived(1, SOON).await?;
+        scene.says_yes(2);
+        let answer = tokio::time::timeout(SOON, scene.passes(&mut second, Ask::plain())).await;
+        gate.open();
+        answer.map_err(|_| {
+            let expected = "an answer, while the service works on another's";
+            let asks = scene.world.history().last("client", "/shelf");
+            Finding::from(Evidence::new(expected, format!("nothing within {SOON:?}")).at(asks))
+        })?
+    };
+    let (slow, quick) = tokio::join!(slow, quick);
+    quick.and(slow).map(drop)
 }

@@ -17,6 +17,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use testbed::gate::Gate;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
@@ -76,18 +77,23 @@ impl Scene {
 
     /// What the limiter says next: no, and when to come again.
     pub(super) fn says_no(&self, retry_after: Option<Duration>) {
+        self.says_too_much(0, retry_after);
+    }
+
+    /// What the limiter says next: no, for so much is left, and it would have cost more.
+    pub(super) fn says_too_much(&self, remaining: u32, retry_after: Option<Duration>) {
         self.script.says(Decision {
             allowed: false,
-            remaining: 0,
+            remaining,
             retry_after,
             reset_after: self.policy.quota().window(),
             by: By::State,
         });
     }
 
-    /// What the limiter says next: it cannot reach its state.
-    pub(super) fn says_outage(&self, outage: Outage) {
-        self.script.says(Decision::in_outage(outage, self.policy.quota(), 1));
+    /// What the limiter says next, of this `cost`: it cannot reach its state.
+    pub(super) fn says_outage(&self, outage: Outage, cost: u32) {
+        self.script.says(Decision::in_outage(outage, self.policy.quota(), cost));
     }
 
     /// Asks, and expects the service's own answer.
@@ -255,7 +261,7 @@ impl Ask {
     }
 
     fn request(&self) -> Request<String> {
-        let mut request = Request::builder().uri(&self.path);
+        let mut request = Request::builder().method("POST").uri(&self.path);
         for (name, value) in &self.headers {
             request = request.header(*name, value);
         }
@@ -395,6 +401,8 @@ pub(super) struct Shop {
 pub(super) struct Counter {
     pub(super) served: Vec<Request<String>>,
     pub(super) answers: VecDeque<Result<Response<String>, Broken>>,
+    /// Where the next answer waits, if it is slow.
+    pub(super) slow: Option<Gate>,
 }
 
 impl Shop {
@@ -454,8 +462,12 @@ impl Service<Request<String>> for Shop {
         self.history.note("shop", format!("serves {}", request.uri().path()));
         let answer = self.counter().answers.pop_front();
         self.counter().served.push(request);
+        let slow = self.counter().slow.take();
         Box::pin(async move {
-            tokio::task::yield_now().await;
+            match slow {
+                Some(gate) => gate.pass().await,
+                None => tokio::task::yield_now().await,
+            }
             drop(place);
             answer.unwrap_or_else(|| Ok(Response::new("what the shop said".to_owned())))
         })

@@ -30,14 +30,22 @@ pub(super) async fn every_answer_tells<S: HttpLimits>(world: World) -> Result<()
             return Err(answer.not(format!("{status}, which the service said")));
         }
         tells(&scene, &answer, remaining)?;
+        if let Some(told) = answer.text("retry-after") {
+            let expected = "no Retry-After: it was allowed, and the service did not write one";
+            return Err(answer.saw(expected, format!("Retry-After: {told}")));
+        }
     }
-    scene.world.history().turn_page();
-    scene.says_no(Some(Duration::from_millis(100)));
-    let answer = scene.ask(&mut door, Ask::plain()).await?;
-    if answer.status == StatusCode::OK {
-        return Err(answer.not("a refusal, for the limiter said no"));
+    // With something left, too: what was refused costs more than that.
+    for remaining in [0, 3] {
+        scene.world.history().turn_page();
+        scene.says_too_much(remaining, Some(Duration::from_millis(100)));
+        let answer = scene.ask(&mut door, Ask { cost: Some(5), ..Ask::plain() }).await?;
+        if answer.status == StatusCode::OK {
+            return Err(answer.not("a refusal, for the limiter said no"));
+        }
+        tells(&scene, &answer, remaining)?;
     }
-    tells(&scene, &answer, 0)
+    Ok(())
 }
 
 fn tells(scene: &Scene, answer: &Answer, remaining: u32) -> Result<(), Finding> {
@@ -165,7 +173,7 @@ pub(super) async fn outage_open<S: HttpLimits>(world: World) -> Result<(), Findi
     let scene = Scene::set(world);
     let mut door = scene.door::<S>(Proxies::default());
     let lost = scene.world.fault("the limiter cannot reach its state, and is open");
-    scene.says_outage(Outage::Open);
+    scene.says_outage(Outage::Open, 1);
     let answer = scene.passes(&mut door, Ask::plain()).await?;
     drop(lost);
     nothing_told(&answer)?;
@@ -189,7 +197,7 @@ pub(super) async fn outage_closed<S: HttpLimits>(world: World) -> Result<(), Fin
     let scene = Scene::set(world);
     let mut door = scene.door::<S>(Proxies::default());
     let lost = scene.world.fault("the limiter cannot reach its state, and is closed");
-    scene.says_outage(Outage::Closed);
+    scene.says_outage(Outage::Closed, 1);
     let answer = scene.ask(&mut door, Ask::plain()).await?;
     drop(lost);
     if scene.shop.served() > 0 {
@@ -197,5 +205,19 @@ pub(super) async fn outage_closed<S: HttpLimits>(world: World) -> Result<(), Fin
     }
     problem(&answer, StatusCode::SERVICE_UNAVAILABLE, REDUCED_CAPACITY)?;
     answer.retry_after()?;
+    nothing_told(&answer)?;
+
+    // What costs more than the burst is refused for that, and not for the outage.
+    scene.world.history().turn_page();
+    let never = scene.policy.quota().burst() + 1;
+    let lost = scene.world.fault("the limiter cannot reach its state, and is closed");
+    scene.says_outage(Outage::Closed, never);
+    let answer = scene.ask(&mut door, Ask { cost: Some(never), ..Ask::plain() }).await?;
+    drop(lost);
+    if let Some(told) = answer.text("retry-after") {
+        let expected = "no Retry-After: the cost is above the burst, and never allowed";
+        return Err(answer.saw(expected, format!("Retry-After: {told}")));
+    }
+    problem(&answer, StatusCode::TOO_MANY_REQUESTS, QUOTA_EXCEEDED)?;
     nothing_told(&answer)
 }

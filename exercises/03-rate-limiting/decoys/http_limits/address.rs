@@ -133,3 +133,79 @@ impl Usual for MappedCutShort {
         }
     }
 }
+
+/// Jumps over what is no address and takes the next to the left, which is where the client could
+/// write. The proxy said `unknown`, as it may, and the client is whoever it likes. Rejected by
+/// `address_behind_proxies`.
+pub(super) struct SkipsTheUnknown;
+
+impl Usual for SkipsTheUnknown {
+    fn address<L>(limits: &Limits<L>, head: &Parts) -> IpAddr {
+        let peer = limits.rules.peer(head).unwrap_or(UNKNOWN);
+        if !limits.proxies.trust(peer) {
+            return peer;
+        }
+        let hops = limits.proxies.hops(&head.headers).into_iter().flatten();
+        hops.rev().find(|hop| !limits.proxies.trust(*hop)).unwrap_or(peer)
+    }
+}
+
+/// Reads X-Forwarded-For, as everybody sends it, whatever these proxies write. Where they write
+/// `Forwarded`, X-Forwarded-For is the client's own. Rejected by `address_behind_proxies`.
+pub(super) struct OnlyXForwardedFor;
+
+impl Usual for OnlyXForwardedFor {
+    fn address<L>(limits: &Limits<L>, head: &Parts) -> IpAddr {
+        let usual = Proxies { header: Forwarding::XForwardedFor, ..limits.proxies.clone() };
+        let Some(mut known) = limits.rules.peer(head) else { return UNKNOWN };
+        for hop in usual.hops(&head.headers).into_iter().rev() {
+            match hop {
+                Some(hop) if usual.trust(known) => known = hop,
+                _ => break,
+            }
+        }
+        known
+    }
+}
+
+/// A proxy always sends the header, so there is always an address in it. Until the load balancer's
+/// own question comes, which it forwards from nobody. Rejected by `address_behind_proxies`.
+pub(super) struct PanicsWithoutHeader;
+
+impl Usual for PanicsWithoutHeader {
+    fn address<L>(limits: &Limits<L>, head: &Parts) -> IpAddr {
+        let peer = limits.rules.peer(head).unwrap_or(UNKNOWN);
+        if !limits.proxies.trust(peer) {
+            return peer;
+        }
+        let known = Honest::address(limits, head);
+        assert!(known != peer, "a proxy says for whom it asks");
+        known
+    }
+}
+
+/// Every connection has another end, so `unwrap`. A server on a unix socket does not know it.
+/// Rejected by `forged_address`.
+pub(super) struct PanicsWithoutPeer;
+
+impl Usual for PanicsWithoutPeer {
+    fn address<L>(limits: &Limits<L>, head: &Parts) -> IpAddr {
+        limits.rules.peer(head).expect("a connection has another end");
+        Honest::address(limits, head)
+    }
+}
+
+/// Where the server does not know the other end, a header is better than nothing. It is worse:
+/// anybody writes it. Rejected by `forged_address`.
+pub(super) struct HeaderWithoutPeer;
+
+impl Usual for HeaderWithoutPeer {
+    fn address<L>(limits: &Limits<L>, head: &Parts) -> IpAddr {
+        match limits.rules.peer(head) {
+            Some(_) => Honest::address(limits, head),
+            None => {
+                limits.proxies.hops(&head.headers).into_iter().flatten().next().unwrap_or(UNKNOWN)
+            }
+        }
+    }
+}

@@ -247,3 +247,93 @@ calling!(HidesErrors: |inner, limits, request| {
         }))
     })
 });
+
+/// Counts what there is to count: a cost of 0 is none. Rejected by `cost_by_route`.
+pub(super) struct NothingIsUnlimited;
+
+calling!(NothingIsUnlimited: |inner, limits, request| {
+    let mut ready = taken(inner);
+    Box::pin(async move {
+        let (head, body) = request.into_parts();
+        match limits.rules.cost(&head) {
+            None | Some(0) => ready.call(Request::from_parts(head, body)).await,
+            Some(_) => usually(ready, limits, Request::from_parts(head, body)).await,
+        }
+    })
+});
+
+/// Makes the request anew from its parts, and forgets the first word of it: GET, for all.
+/// Rejected by `passed_on`.
+pub(super) struct ForgetsTheMethod;
+
+calling!(ForgetsTheMethod: |inner, limits, request| {
+    let (mut head, body) = request.into_parts();
+    head.method = http::Method::GET;
+    Box::pin(usually(taken(inner), limits, Request::from_parts(head, body)))
+});
+
+/// One service for all, behind a lock, so that the future can own it. The lock is held until the
+/// answer is there: one slow answer, and everybody waits. Rejected by `passed_on`.
+pub(super) struct OneAfterTheOther;
+
+struct Locked<L, S> {
+    inner: Arc<tokio::sync::Mutex<S>>,
+    limits: Arc<Limits<L>>,
+}
+
+impl<L, S> Clone for Locked<L, S> {
+    fn clone(&self) -> Self {
+        Locked { inner: Arc::clone(&self.inner), limits: Arc::clone(&self.limits) }
+    }
+}
+
+impl<L, S, I, O> Service<Request<I>> for Locked<L, S>
+where
+    L: Limiter,
+    S: Service<Request<I>, Response = Response<O>, Future: Send> + Clone + Send + 'static,
+    I: Send + 'static,
+    O: From<String> + Send + 'static,
+{
+    type Response = Response<O>;
+    type Error = S::Error;
+    type Future = Answering<O, S::Error>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<I>) -> Self::Future {
+        let (inner, limits) = (Arc::clone(&self.inner), Arc::clone(&self.limits));
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let cost = limits.rules.cost(&head);
+            let mut told = None;
+            if let Some(cost) = cost {
+                let decision = limits.limiter.decide(&Plain::key(&limits, &head), cost).await;
+                if !decision.allowed {
+                    return Ok(Plain::refuse(&limits.policy, &decision));
+                }
+                told = (decision.by == By::State).then_some(decision);
+            }
+            let mut inner = inner.lock().await;
+            poll_fn(|context| inner.poll_ready(context)).await?;
+            let mut response = inner.call(Request::from_parts(head, body)).await?;
+            if let Some(decision) = told {
+                usual::tell(&limits.policy, &decision, response.headers_mut());
+            }
+            Ok(response)
+        })
+    }
+}
+
+impl HttpLimits for OneAfterTheOther {
+    fn limit<L, S, I, O>(inner: S, limits: Arc<Limits<L>>) -> impl Handler<I, O, Error = S::Error>
+    where
+        L: Limiter,
+        S: Handler<I, O>,
+        I: Send + 'static,
+        O: From<String> + Send + 'static,
+    {
+        Locked { inner: Arc::new(tokio::sync::Mutex::new(inner)), limits }
+    }
+}

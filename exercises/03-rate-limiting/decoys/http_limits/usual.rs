@@ -112,7 +112,8 @@ pub(super) fn refuse<M: Usual, O: From<String>>(
     policy: &Policy,
     decision: &Decision,
 ) -> Response<O> {
-    let outage = decision.by == By::Outage;
+    // What never fits is refused for that, also in an outage.
+    let outage = decision.by == By::Outage && M::wait(decision).is_some();
     let (status, kind) = match outage {
         true => (StatusCode::SERVICE_UNAVAILABLE, REDUCED_CAPACITY),
         false => (M::REFUSED, QUOTA_EXCEEDED),

@@ -118,7 +118,10 @@ impl Stock for WatchStock {
         self.with_connection(async |redis| {
             let attempts = self.options.attempts.max(1);
             for attempt in 0..attempts {
-                tokio::time::sleep(pause(attempt)).await;
+                // Tokio's timer counts in milliseconds, and a sleep of nothing takes one.
+                if attempt > 0 {
+                    tokio::time::sleep(pause(attempt)).await;
+                }
                 if let Some(answer) = Self::sell(redis, (product, order, units)).await? {
                     return Ok(answer);
                 }
@@ -134,14 +137,11 @@ impl Stock for WatchStock {
     }
 }
 
-/// How long to wait before an attempt: nothing before the first, then a random time out of a window
-/// that doubles, up to 32 ms.
+/// How long to wait before another attempt: a random time out of a window that doubles, from 2 ms up
+/// to 32 ms.
 ///
 /// Those who lost to the same write would otherwise come back together and lose again together.
 /// Source: Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 fn pause(attempt: u32) -> Duration {
-    match attempt {
-        0 => Duration::ZERO,
-        _ => Duration::from_millis(1 << attempt.min(5)).mul_f64(rand::random::<f64>()),
-    }
+    Duration::from_millis(1 << attempt.min(5)).mul_f64(rand::random::<f64>())
 }
