@@ -19,7 +19,7 @@ use testbed::redis::Redis;
 const PATIENCE: Duration = Duration::from_secs(5);
 const ROUNDS: usize = 20;
 /// Of the lease that is held too long.
-const TTL: Duration = Duration::from_millis(300);
+const TTL: Duration = Duration::from_secs(1);
 /// Set in the process that is going to be stopped: with fence, or without.
 const STOPPED: &str = "FENCING_EXAMPLE_HOLDER";
 
@@ -38,7 +38,7 @@ async fn run() -> anyhow::Result<()> {
     let postgres = testbed::postgres::private().await?;
     page::note(redis.origin());
     page::note(postgres.origin());
-    ask(&postgres, SCHEMA).await?;
+    furnish(&postgres).await?;
 
     stopped_holder(&redis, &postgres).await?;
     late_writes(&postgres).await?;
@@ -118,7 +118,7 @@ async fn holder<S: FencedStock>() -> anyhow::Result<()> {
 /// Part 1: a real process, really stopped.
 async fn stopped_holder(redis: &Redis, postgres: &Postgres) -> anyhow::Result<()> {
     page::part(1, "A holder is stopped, and wakes");
-    page::note("Another process holds the lease for 300 ms, has read 10 units, and has seen");
+    page::note("Another process holds the lease for a second, has read 10 units, and has seen");
     page::note("that its lease is good. There it is stopped (SIGSTOP). Meanwhile we get the");
     page::note("lease, read 10, and write 9: one sold. Then it wakes (SIGCONT), and writes 9.");
     let (looked, after_look) = wake("polite", redis, postgres).await?;
@@ -135,7 +135,8 @@ async fn stopped_holder(redis: &Redis, postgres: &Postgres) -> anyhow::Result<()
 
 /// What became of the stopped holder's write, and how many units there are.
 async fn wake(stock: &str, redis: &Redis, postgres: &Postgres) -> anyhow::Result<(String, i64)> {
-    put(postgres, stock).await?;
+    let database = Connections::open(postgres.url(), PATIENCE)?;
+    put(&database, stock).await?;
     let mut process = Command::new(std::env::current_exe()?)
         .env(STOPPED, stock)
         .env("HOLDER_REDIS", redis.url())
@@ -160,7 +161,7 @@ async fn wake(stock: &str, redis: &Redis, postgres: &Postgres) -> anyhow::Result
     writeln!(input, "go on")?;
     testbed::process::thaw(process.0.id())?;
     let said = lines.next().context("a word of what it did")??;
-    Ok((said, units(postgres, stock).await?))
+    Ok((said, units(&database, stock).await?))
 }
 
 /// Killed when it is dropped: a stopped process would not end by itself.
@@ -205,8 +206,8 @@ async fn late_writes(postgres: &Postgres) -> anyhow::Result<()> {
     {
         page::row(what, of(none), &[of(writes), of(both)], "");
     }
-    page::note("Rounds in which more was sold than is gone from the stock. A fence that only");
-    page::note("writes meet lets the late write in before the later one, which then undoes it.");
+    page::note("Rounds in which more was sold than is gone from the stock. Where only writes");
+    page::note("meet the fence, the late one passes before the later one, which undoes it.");
     Ok(())
 }
 
@@ -240,10 +241,11 @@ async fn held_up<S: FencedStock>(postgres: &Postgres, after: bool) -> anyhow::Re
     let proxy = Proxy::before_postgres(postgres.url()).await?;
     let early = std::sync::Arc::new(S::open(proxy.url(), Options::default())?);
     let late = S::open(postgres.url(), Options::default())?;
+    let database = Connections::open(postgres.url(), PATIENCE)?;
     let mut wrong = 0;
     for round in 0..ROUNDS {
         let product = format!("round {round} {after} {}", std::any::type_name::<S>());
-        put(postgres, &product).await?;
+        put(&database, &product).await?;
         let (a, b) = (Paper(1), Paper(2));
         early.read(&product, &a).await?;
         // Its statement, and nothing that is only prepared.
@@ -264,7 +266,7 @@ async fn held_up<S: FencedStock>(postgres: &Postgres, after: bool) -> anyhow::Re
         if !after {
             sold += u32::from(late.write(&product, 9, &b).await.is_ok());
         }
-        wrong += usize::from(i64::from(sold) != 10 - units(postgres, &product).await?);
+        wrong += usize::from(i64::from(sold) != 10 - units(&database, &product).await?);
     }
     Ok(wrong)
 }
@@ -292,11 +294,11 @@ impl Held for Paper {
 
 /// Part 3: what it costs.
 async fn price(postgres: &Postgres) -> anyhow::Result<()> {
-    const WRITES: u64 = 500;
+    const WRITES: u64 = 200;
     page::part(3, "What it costs");
-    put(postgres, "priced").await?;
     let stock = PgStock::open(postgres.url(), Options::default())?;
     let plain = Connections::open(postgres.url(), PATIENCE)?;
+    put(&plain, "priced").await?;
     let write = "UPDATE fenced_stock SET units = $2 WHERE product = $1 RETURNING units";
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for token in 1..=WRITES {
@@ -316,29 +318,24 @@ async fn price(postgres: &Postgres) -> anyhow::Result<()> {
     let ratio = format!("× {:.2}", with.as_secs_f64() / without.as_secs_f64());
     page::row("one write takes (median)", page::millis(without), &[page::millis(with)], &ratio);
     page::note("The comparison costs nothing that one could measure. A read that leaves its");
-    page::note("mark is a write, though: it is for who is about to write, and for nobody else.");
+    page::note("mark is a write, though: it is for those who are about to write.");
     Ok(())
 }
 
-async fn put(postgres: &Postgres, product: &str) -> anyhow::Result<()> {
-    let put = format!("INSERT INTO fenced_stock (product, units) VALUES ('{product}', 10)");
-    ask(postgres, &put).await.map(drop)
+async fn put(database: &Connections, product: &str) -> anyhow::Result<()> {
+    let put = "INSERT INTO fenced_stock (product, units) VALUES ($1, 10)";
+    Ok(database.row(put, &[&product]).await.map(drop)?)
 }
 
-async fn units(postgres: &Postgres, product: &str) -> anyhow::Result<i64> {
-    let look = format!("SELECT units FROM fenced_stock WHERE product = '{product}'");
-    Ok(ask(postgres, &look).await?.parse()?)
+async fn units(database: &Connections, product: &str) -> anyhow::Result<i64> {
+    let look = "SELECT units FROM fenced_stock WHERE product = $1";
+    Ok(database.row(look, &[&product]).await?.context("the product")?.get(0))
 }
 
-/// The first value of an answer, past every proxy.
-async fn ask(postgres: &Postgres, sql: &str) -> anyhow::Result<String> {
+/// The table, as a migration makes it.
+async fn furnish(postgres: &Postgres) -> anyhow::Result<()> {
     let target = Target::read(postgres.url()).map_err(anyhow::Error::msg)?;
-    let sql = sql.to_owned();
-    tokio::task::spawn_blocking(move || {
-        let mut session = Session::open(&target, PATIENCE)?;
-        let rows = session.query(&sql)?;
-        session.close();
-        Ok(rows.into_iter().flatten().flatten().next().unwrap_or_default())
-    })
-    .await?
+    let made = move || Session::open(&target, PATIENCE)?.query(SCHEMA);
+    tokio::task::spawn_blocking(made).await?.context("the table of the stock")?;
+    Ok(())
 }

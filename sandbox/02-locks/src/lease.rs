@@ -24,12 +24,12 @@
 //! | The holder hears of the loss before Redis forgets the lease | [its own clock](Held::lost), from before it asked |
 //! | A reply that is lost costs nobody a TTL | the next attempt recognises its own token |
 //! | A caller that goes away leaves nothing behind | what it got, or may have got, is given back in the background |
-//! | Fencing tokens rise, also when Redis forgets | the greater of the last one plus 1 and the server's time |
+//! | Fencing tokens rise, also when Redis forgets | a counter that begins with the server's time, in µs |
 //!
-//! The tokens rise on one assumption: the clock of the Redis server does not stand behind the last
-//! token at the moment when Redis forgets it, by losing its memory, by a failover, or because
-//! nobody has asked for [a day](RedisLease). As long as Redis remembers, its clock may do what it
-//! likes.
+//! The tokens rise on one assumption: when the counter begins anew, because Redis has lost its memory,
+//! failed over, or kept it for [a day](RedisLease), the server's clock does not stand behind the last
+//! token. It would have to be set back by about the time for which the counter has stood. As long as
+//! Redis remembers, its clock may do what it likes.
 //!
 //! Sources: [Distributed locks with Redis](https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/)
 //! for token, script and drift; M. Kleppmann,
@@ -143,8 +143,8 @@ pub enum Error {
 /// The reference: a lease in one Redis, with fencing tokens.
 ///
 /// An acquire that nobody contests is one round trip, a release another. The lease on `stock` stands
-/// at `lock:{stock}`, the last fencing token at `lock:{stock}:token` for a day after it was last
-/// used, so that names that come and go leave nothing behind. The braces are Redis Cluster's hash
+/// at `lock:{stock}`, the counter of its fencing tokens at `lock:{stock}:token`, for a day after it has
+/// begun, so that names that come and go leave nothing behind. The braces are Redis Cluster's hash
 /// tag: both keys are in one slot. Clones share their connection.
 #[derive(Clone, Debug)]
 pub struct RedisLease {

@@ -5,7 +5,7 @@ use locks::lease::{Lease, RedisLease};
 use serde::{Deserialize, Serialize};
 
 /// Long enough for a busy machine to read in.
-const TTL: Duration = Duration::from_millis(400);
+const TTL: Duration = Duration::from_millis(800);
 
 /// What the second process is told.
 #[derive(Serialize, Deserialize)]
@@ -67,7 +67,8 @@ pub(super) async fn stopped_holder<S: FencedStock>(world: World) -> Result<(), F
     }
     let paper = Paper::of(lease.token());
     late.finds(&product, scene.units, &paper).await?;
-    late.sets(&product, scene.units - 1, &paper).await?;
+    // Two, so that the stopped one's write would show.
+    late.sets(&product, scene.units - 2, &paper).await?;
     // It is told to write while it cannot hear; it wakes in the middle of its turn.
     process.say("write").await;
     process.resume()?;
@@ -78,7 +79,7 @@ pub(super) async fn stopped_holder<S: FencedStock>(world: World) -> Result<(), F
         "done" => call.ok("done"),
         _ => call.fail(answer.clone()),
     };
-    scene.has(&product, scene.units - 1, "as the later holder wrote it").await?;
+    scene.has(&product, scene.units - 2, "as the later holder wrote it").await?;
     if answer == "done" {
         let evidence = Evidence::new("the write refused: another holds the lease", "done");
         return Err(evidence.at(scene.world.history().last("process", "= done")).into());

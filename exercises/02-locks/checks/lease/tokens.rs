@@ -74,7 +74,7 @@ pub(super) async fn tokens_in_order<L: Lease>(world: World) -> Result<(), Findin
             world.history().turn_page();
             let early = Client::<L>::open(&world, "early", SHORT).await?;
             early.warm_up().await?;
-            let name = format!("{name}:{step}:{reply}:{keeps}:{forgets}");
+            let name = format!("{name}:{held_up}");
             let gate = match reply {
                 false => early.proxy.hold(move |request| request.nth == step),
                 true => early.proxy.hold_reply(move |request| request.nth == step),

@@ -8,20 +8,22 @@ pub(super) async fn one_round_trip<L: Lease>(world: World) -> Result<(), Finding
     let other = Client::<L>::open(&world, "other", LONG).await?;
     client.warm_up().await?;
     other.warm_up().await?;
-    let one = |client: &Client<L>, what: &str| {
+    let counted = |client: &Client<L>, most: usize, what: &str| {
         let counted = client.proxy.counts().round_trips;
         client.proxy.reset_count();
-        match counted {
-            1 => Ok(()),
-            n => Err(client.broken(format!("one round trip for {what}"), n.to_string())),
+        match (1..=most).contains(&counted) {
+            true => Ok(()),
+            false => Err(client.broken(format!("one round trip for {what}"), counted.to_string())),
         }
     };
     let held = client.gets(&name, "a lease on a name that nobody holds").await?;
-    one(&client, "a lease")?;
+    counted(&client, 1, "a lease")?;
     other.finds_it_held(&name, "the name held").await?;
-    one(&other, "a no")?;
+    // Who gives back whatever it may have got, to be sure, does so behind its caller's back: whether
+    // that has been sent by now is luck.
+    counted(&other, 2, "a no")?;
     client.gives_back(held).await?;
-    one(&client, "a release")
+    counted(&client, 1, "a release")
 }
 
 pub(super) async fn waits_politely<L: Lease>(world: World) -> Result<(), Finding> {

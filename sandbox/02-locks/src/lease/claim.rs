@@ -1,11 +1,8 @@
 //! One owner's claim on a name, as Redis knows it: asked for, extended, given back.
 
 use super::{Backoff, after};
-use rand::TryRng;
-use rand::rngs::SysRng;
 use redis::aio::ConnectionManager;
 use redis::{RedisResult, Script};
-use std::io;
 use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -18,9 +15,10 @@ use tokio::time::Instant;
 /// An owner that finds itself there already has lost the reply to an earlier attempt. It begins the
 /// TTL anew and draws again: the token that was lost was never used.
 ///
-/// A counter alone would begin again at 1 when Redis loses its memory. So the token is at least the
-/// server's time, in µs since 1970, which has moved on meanwhile. Lua's numbers are doubles: whole
-/// up to 2^53, which is the year 2255, but as text they keep 14 digits unless told otherwise.
+/// A counter that began with 1 would begin so again when Redis loses its memory. This one begins with
+/// the server's time, in µs since 1970, which moves on faster than anybody draws. Lua's numbers are
+/// doubles: whole up to 2^53, which is the year 2255, but as text they keep 14 digits unless told
+/// otherwise.
 static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"local lease, counter, owner, ttl = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
@@ -28,10 +26,12 @@ static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
               if redis.call('GET', lease) ~= owner then return false end
               redis.call('PEXPIRE', lease, ttl)
           end
-          local now = redis.call('TIME')
-          local last = tonumber(redis.call('GET', counter) or 0)
-          local token = math.max(last + 1, now[1] * 1000000 + now[2])
-          redis.call('SET', counter, string.format('%.0f', token), 'PX', ARGV[3])
+          local token = redis.call('INCR', counter)
+          if token == 1 then
+              local now = redis.call('TIME')
+              token = now[1] * 1000000 + now[2]
+              redis.call('SET', counter, string.format('%.0f', token), 'PX', ARGV[3])
+          end
           return token",
     )
 });
@@ -55,9 +55,10 @@ static EXTEND: LazyLock<Script> = LazyLock::new(|| {
 });
 // ANCHOR_END: release
 
-/// How long the last fencing token of a name is kept after its last use: longer than a server's
-/// clock is ever set back, as until then it is what keeps the tokens rising.
-const TOKEN_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long the counter of a name is kept before it begins anew, so that names which are not used any
+/// more leave nothing behind. Also by how much a clock may then have been set back: the tokens have
+/// fallen behind it by nearly as long.
+const COUNTER_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A name, an owner that nobody else can be, and what is known about whether it holds the name.
 #[derive(Debug)]
@@ -66,7 +67,6 @@ pub(super) struct Claim {
     runtime: Handle,
     lease: String,
     counter: String,
-    /// Empty until Redis is asked for the first time.
     owner: String,
     ttl: Duration,
     /// Redis was asked and has not said no. A claim that is dropped like this is given back.
@@ -85,7 +85,7 @@ impl Claim {
             runtime: runtime.clone(),
             lease: format!("lock:{{{name}}}"),
             counter: format!("lock:{{{name}}}:token"),
-            owner: String::new(),
+            owner: new_owner(),
             ttl,
             perhaps_held: false,
         }
@@ -97,12 +97,9 @@ impl Claim {
 
     /// Asks once. The fencing token, or `None` if another holds the name. One round trip.
     pub(super) async fn ask(&mut self) -> RedisResult<Option<u64>> {
-        if self.owner.is_empty() {
-            self.owner = new_owner()?;
-        }
         let doubt = std::mem::replace(&mut self.perhaps_held, true);
         let mut script = ACQUIRE.key(&self.lease);
-        script.key(&self.counter).arg(&self.owner).arg(millis(self.ttl)).arg(millis(TOKEN_KEPT));
+        script.key(&self.counter).arg(&self.owner).arg(millis(self.ttl)).arg(millis(COUNTER_KEPT));
         // `invoke_async` sends EVALSHA, and falls back to loading the script: a Redis that was
         // restarted or flushed costs two more round trips and no error.
         let token: Option<u64> = script.invoke_async(&mut self.redis).await?;
@@ -157,12 +154,10 @@ async fn give_back(mut redis: ConnectionManager, lease: String, owner: String, t
     }
 }
 
-/// 128 bits from the system, which no process draws twice: not by luck, not after a fork, not in
-/// two copies of one virtual machine.
-fn new_owner() -> io::Result<String> {
-    let mut bits = [0; 16];
-    SysRng.try_fill_bytes(&mut bits).map_err(io::Error::other)?;
-    Ok(format!("{:032x}", u128::from_ne_bytes(bits)))
+/// 128 bits of a generator that is made for secrets (ChaCha, seeded by the system): nobody draws or
+/// guesses them twice.
+fn new_owner() -> String {
+    format!("{:032x}", rand::random::<u128>())
 }
 
 /// Redis counts in whole milliseconds, refuses zero, and refuses an end that a signed 64-bit
