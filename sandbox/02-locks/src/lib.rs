@@ -11,3 +11,4 @@ pub use connection;
 pub mod fencing;
 pub mod lease;
 pub mod lock_free;
+mod postgres;

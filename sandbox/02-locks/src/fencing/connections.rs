@@ -1,8 +1,9 @@
 //! Connections to PostgreSQL that may be lost without anybody waiting for them.
 
 use super::Error;
-use deadpool_postgres::tokio_postgres::{Config, NoTls, Row, types::ToSql};
-use deadpool_postgres::{Manager, Object, Pool, Runtime};
+use crate::postgres;
+use deadpool_postgres::tokio_postgres::{Row, types::ToSql};
+use deadpool_postgres::{Object, Pool};
 use std::time::Duration;
 
 /// More statements at once wait for each other.
@@ -23,19 +24,7 @@ impl Connections {
     /// # Errors
     /// Only for a `url` that cannot be read.
     pub fn open(url: &str, timeout: Duration) -> Result<Connections, Error> {
-        let mut config: Config = url.parse()?;
-        // For the server, too: a statement that waits for a row whose holder hangs is given up.
-        let limit = format!("-c statement_timeout={}", timeout.as_millis());
-        let given = config.get_options().map(|given| format!("{given} {limit}"));
-        config.options(given.unwrap_or(limit)).connect_timeout(timeout);
-        let pool = Pool::builder(Manager::new(config, NoTls))
-            .max_size(CONNECTIONS)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(timeout))
-            .create_timeout(Some(timeout))
-            .recycle_timeout(Some(timeout))
-            .build()
-            .expect("a runtime for the timeouts is given");
+        let pool = postgres::pool(url, timeout, CONNECTIONS)?;
         Ok(Connections { pool, timeout })
     }
 

@@ -1,8 +1,9 @@
 //! The stock in PostgreSQL: the condition stands in the statement that takes.
 
 use super::{Answer, Error, Options, Stock};
-use deadpool_postgres::tokio_postgres::{Config, IsolationLevel, NoTls};
-use deadpool_postgres::{Manager, Object, Pool, Runtime};
+use crate::postgres;
+use deadpool_postgres::tokio_postgres::IsolationLevel;
+use deadpool_postgres::{Object, Pool};
 use std::time::Duration;
 
 // ANCHOR: schema
@@ -94,23 +95,7 @@ impl UpdateStock {
 impl Stock for UpdateStock {
     fn open(url: &str, options: Options) -> Result<UpdateStock, Error> {
         let timeout = options.timeout;
-        let mut config: Config = url.parse()?;
-        let millis = timeout.as_millis();
-        // For the server's side of it: a statement that waits for a row is given up, and so is a
-        // transaction whose client stopped in the middle, which would keep everybody from the row.
-        let limits = format!(
-            "-c statement_timeout={millis} -c idle_in_transaction_session_timeout={millis}"
-        );
-        let given = config.get_options().map(|given| format!("{given} {limits}"));
-        config.options(given.unwrap_or(limits)).connect_timeout(timeout);
-        let pool = Pool::builder(Manager::new(config, NoTls))
-            .max_size(options.connections.max(1))
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(timeout))
-            .create_timeout(Some(timeout))
-            .recycle_timeout(Some(timeout))
-            .build()
-            .expect("a runtime for the timeouts is given");
+        let pool = postgres::pool(url, timeout, options.connections)?;
         Ok(UpdateStock { pool, timeout })
     }
 

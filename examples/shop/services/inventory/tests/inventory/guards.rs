@@ -1,11 +1,14 @@
 //! The switch `pattern.lock`: what every variant promises, and what only some of them do.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use locks::lease::{self, Lease, RedisHeld, RedisLease};
 use shop_contracts::Kind;
 use shop_contracts::id::{OrderId, ProductId};
 use shop_contracts::inventory::State;
 use shop_flags::PatternLock;
+use shop_inventory::leases::Leases;
 use shop_inventory::{Options, Think};
 use testbed::gate::Gate;
 use testbed::together;
@@ -153,4 +156,36 @@ async fn a_redis_that_forgets_or_dies_costs_the_script_nothing() {
     redis.kill().await.expect("it is ours");
     world.flags.set(PatternLock::Lease);
     refused(world.client.reserve(OrderId::new(), &one).await, Kind::Unavailable);
+}
+
+/// Leases of somebody's own, which count.
+struct Mine(RedisLease);
+
+static ACQUIRED: AtomicUsize = AtomicUsize::new(0);
+
+impl Lease for Mine {
+    type Held = RedisHeld;
+
+    fn open(url: &str, options: lease::Options) -> Result<Mine, redis::RedisError> {
+        RedisLease::open(url, options).map(Mine)
+    }
+
+    async fn acquire(&self, name: &str, patience: Duration) -> Result<RedisHeld, lease::Error> {
+        ACQUIRED.fetch_add(1, Ordering::SeqCst);
+        self.0.acquire(name, patience).await
+    }
+}
+
+#[tokio::test]
+async fn the_leases_are_those_that_the_shop_was_opened_with() {
+    for (lock, acquired) in
+        [(PatternLock::Conditional, 0), (PatternLock::Lease, 1), (PatternLock::Fencing, 2)]
+    {
+        let mine = Options { leases: Leases::open::<Mine>, ..Options::default() };
+        let world = guarded(lock, mine).await;
+        let tea = world.delivered(5).await;
+        let bought = world.client.reserve(OrderId::new(), &wanted([(tea, 1)])).await;
+        bought.expect("enough");
+        assert_eq!(ACQUIRED.load(Ordering::SeqCst), acquired, "{lock:?}");
+    }
 }
