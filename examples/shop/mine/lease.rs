@@ -14,5 +14,5 @@ mod lease;
 #[tokio::main]
 async fn main() -> ExitCode {
     let leases = Leases::open::<lease::MyLease>;
-    shop::command::main(Patterns { leases }).await
+    shop::command::main(Patterns { leases, called: "cargo lab shop --mine lease" }).await
 }

@@ -133,12 +133,17 @@ fn rate(text: &str) -> Result<f64, String> {
 pub struct Patterns {
     /// Lesson 02.2, under the stock.
     pub leases: OpenLeases,
+    /// How this program is called, for messages that name the next command.
+    pub called: &'static str,
 }
 
 impl Default for Patterns {
     /// The references.
     fn default() -> Patterns {
-        Patterns { leases: shop_inventory::Options::default().leases }
+        Patterns {
+            leases: shop_inventory::Options::default().leases,
+            called: "cargo run -p shop --",
+        }
     }
 }
 
@@ -162,7 +167,7 @@ pub async fn main(patterns: Patterns) -> ExitCode {
         Command::Load(load) => load::load(&load).await,
         Command::Compare { what: Compare::Cache(run) } => compare::cache::compare(&run).await,
         Command::Compare { what: Compare::Lock(runs) } => {
-            compare::lock::compare(&runs, patterns.leases).await
+            compare::lock::compare(&runs, patterns).await
         }
         Command::Compare { what: Compare::Limiter(run) } => compare::limiter::compare(&run).await,
         Command::Compare { what: Compare::Monolith(run) } => compare::monolith::compare(&run).await,

@@ -19,12 +19,12 @@ use shop_contracts::id::{OrderId, ProductId};
 use shop_contracts::inventory::{Client, Delivery, Line, Wanted};
 use shop_contracts::{Kind, Problem, Quantity};
 use shop_flags::PatternLock;
-use shop_inventory::leases::OpenLeases;
 use shop_inventory::{Options, Think};
 use testbed::gate::Gate;
 use tokio::task::JoinSet;
 
 use super::{Run, build};
+use crate::command::Patterns;
 use crate::place::Place;
 use crate::whole::{Setup, Shop};
 
@@ -106,11 +106,12 @@ impl Stopped {
     }
 }
 
-/// Runs the comparison, with leases that `leases` opens, and prints it.
+/// Runs the comparison, with the leases of `patterns`, and prints it.
 ///
 /// # Errors
 /// A shop that does not open, or a count that is not as it must be.
-pub async fn compare(runs: &Runs, leases: OpenLeases) -> Result<()> {
+pub async fn compare(runs: &Runs, patterns: Patterns) -> Result<()> {
+    let leases = patterns.leases;
     let Runs { run, runs } = *runs;
     let mut place = Place::for_a_run(run.real).await?;
     // The embedded shop has no Redis, and three of the variants need one.
@@ -152,7 +153,7 @@ pub async fn compare(runs: &Runs, leases: OpenLeases) -> Result<()> {
     } else {
         print(&outcome);
     }
-    judge(&outcome)
+    judge(&outcome, patterns.called)
 }
 
 /// What became of the buyers.
@@ -327,11 +328,11 @@ fn median(sales: &[Sale], of: fn(&Sale) -> f64) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap_or_default()
 }
 
-fn judge(outcome: &Outcome) -> Result<()> {
+fn judge(outcome: &Outcome, called: &str) -> Result<()> {
     for Variant { switch, sales } in &outcome.variants {
         for (seed, sale) in (outcome.seed..).zip(sales) {
             let Sale { sold, oversold, refused, failed, counted, .. } = *sale;
-            let again = format!("next: cargo run -p shop -- compare lock --runs 1 --seed {seed}");
+            let again = format!("next: {called} compare lock --runs 1 --seed {seed}");
             if matches!(*switch, "none" | "lease") {
                 ensure!(
                     oversold > 0 && counted > UNITS,
