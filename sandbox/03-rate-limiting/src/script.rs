@@ -21,8 +21,9 @@ use tokio::time::timeout;
 /// A script, and the hash by which Redis knows it once it has seen it.
 ///
 /// Given a key and, in microseconds, the quota's window, the cost, and the time (or nothing, for
-/// the server's own), and the milliseconds by which the key's TTL is to be longer, it answers three whole numbers: 1 if the cost was spent and 0 if not, what
-/// could be spent now, and the time until all of it is there again.
+/// the server's own), and the milliseconds by which the key's TTL is to be longer, it answers three
+/// whole numbers: 1 if the cost was spent and 0 if not, what could be spent now, and the time until
+/// all of it is there again.
 #[derive(Debug)]
 pub(crate) struct Program {
     text: &'static str,
