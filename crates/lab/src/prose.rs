@@ -14,27 +14,31 @@ pub(crate) fn head_comment(source: &str) -> String {
     text
 }
 
-/// The doc comment (`///`) of a struct or enum, and the line that its comment begins on.
+/// The doc comment (`///`) of a type, and the line that it begins on. It stands above the type, or,
+/// where a macro makes several types at once, above what one of them does: `impl Lease for NAME`.
 pub(crate) fn type_comment(source: &str, name: &str) -> Option<(String, usize)> {
     let lines: Vec<&str> = source.lines().collect();
-    let is_its = |line: &&str| {
-        // A type that a macro makes is named on a line of its own, below its comment.
+    let is_its = |line: &str| {
+        // A type that a macro makes is named on a line of its own.
         if line.trim().strip_suffix(',') == Some(name) {
             return true;
         }
         let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
-        words.any(|word| ["struct", "enum", "type"].contains(&word)) && words.next() == Some(name)
+        let names = ["struct", "enum", "type", "for"];
+        words.any(|word| names.contains(&word)) && words.next() == Some(name)
     };
-    let at = lines.iter().position(is_its)?;
-    let above =
-        lines[..at].iter().rev().take_while(|line| line.trim_start().starts_with(['/', '#']));
-    let first = at - above.count();
-    let text: Vec<&str> = lines[first..at]
-        .iter()
-        .filter_map(|line| line.trim_start().strip_prefix("///"))
-        .map(|text| text.strip_prefix(' ').unwrap_or(text))
-        .collect();
-    Some((text.join("\n"), first + 1))
+    let commented = |at: usize| {
+        let above =
+            lines[..at].iter().rev().take_while(|line| line.trim_start().starts_with(['/', '#']));
+        let first = at - above.count();
+        let text: Vec<&str> = lines[first..at]
+            .iter()
+            .filter_map(|line| line.trim_start().strip_prefix("///"))
+            .map(|text| text.strip_prefix(' ').unwrap_or(text))
+            .collect();
+        (!text.is_empty()).then(|| (text.join("\n"), first + 1))
+    };
+    (0..lines.len()).filter(|at| is_its(lines[*at])).find_map(commented)
 }
 
 /// Renders Markdown for reading: paragraphs filled to the width, lists and code kept, links as
