@@ -7,6 +7,8 @@ use anstream::ColorChoice;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Replays one schedule: the seed that a failure printed.
 const SEED: &str = "SEED";
@@ -144,18 +146,78 @@ fn every_round(
     wanted: fn(&Ran) -> bool,
 ) -> Result<(), Failed> {
     let rounds = number(REPEAT)?.unwrap_or(1).max(1);
-    for round in 1..=rounds {
-        let seed = number(SEED)?.unwrap_or_else(|| u64::from(rand::random::<u16>()));
-        let ran = runner::run(check, process::role(lesson, subject, check), seed);
-        let as_wanted = wanted(&ran);
-        if round == rounds || !as_wanted {
-            report::record(lesson, subject, check, &ran, round as usize);
+    let fixed = number(SEED)?;
+    let (begun, ended) = (AtomicU64::new(0), Mutex::new(None));
+    // Some rounds at once: a wrong answer that hangs costs its patience in each of them.
+    std::thread::scope(|scope| {
+        for _ in 0..rounds.min(ROUNDS_AT_ONCE) {
+            scope.spawn(|| {
+                let failed = || matches!(&*hold(&ended), Some((_, _, false)));
+                while !failed() {
+                    let round = begun.fetch_add(1, Ordering::SeqCst) + 1;
+                    if round > rounds {
+                        return;
+                    }
+                    let seed = fixed.unwrap_or_else(|| u64::from(rand::random::<u16>()));
+                    let turn = Turn::take();
+                    let ran = runner::run(check, process::role(lesson, subject, check), seed);
+                    drop(turn);
+                    let as_wanted = wanted(&ran);
+                    if !failed() {
+                        *hold(&ended) = Some((ran, round, as_wanted));
+                    }
+                }
+            });
         }
-        if !as_wanted {
-            return Err(failure(lesson, subject, check, &ran, round));
-        }
+    });
+    let ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let Some((ran, round, as_wanted)) = ended else {
+        return Err("no round was run".into());
+    };
+    let recorded = if as_wanted { rounds } else { round };
+    report::record(lesson, subject, check, &ran, recorded as usize);
+    match as_wanted {
+        true => Ok(()),
+        false => Err(failure(lesson, subject, check, &ran, round)),
     }
-    Ok(())
+}
+
+/// How many rounds of one test run at once.
+const ROUNDS_AT_ONCE: u64 = 4;
+
+/// A check waits most of its time: for a server to start, a lease to end, a decoy to hang. So more
+/// of them run at once than there are processors, and no more than this.
+const CHECKS_A_PROCESSOR: usize = 6;
+
+/// The right to run a check; given back when it is dropped.
+struct Turn;
+
+static RUNNING: Mutex<usize> = Mutex::new(0);
+static FREE: Condvar = Condvar::new();
+
+impl Turn {
+    fn take() -> Turn {
+        let full = |running: &mut usize| *running >= checks_at_once();
+        let waited = FREE.wait_while(hold(&RUNNING), full);
+        *waited.unwrap_or_else(PoisonError::into_inner) += 1;
+        Turn
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *hold(&RUNNING) -= 1;
+        FREE.notify_one();
+    }
+}
+
+fn checks_at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from) * CHECKS_A_PROCESSOR
+}
+
+/// Nothing here panics while it holds one of these.
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn failure(lesson: &str, subject: &Subject, check: &Check, ran: &Ran, round: u64) -> Failed {
@@ -187,14 +249,10 @@ fn number(variable: &str) -> Result<Option<u64>, Failed> {
     }
 }
 
-/// A check waits most of its time: for a server to start, a lease to end, a decoy to hang. So more
-/// of them run at once than there are processors, unless `--test-threads` says otherwise.
-const CHECKS_A_PROCESSOR: usize = 4;
-
 fn conclude(trials: Vec<Trial>) -> ExitCode {
     let mut arguments = Arguments::from_args();
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    arguments.test_threads.get_or_insert(processors * CHECKS_A_PROCESSOR);
+    // `--test-threads` still says how many tests are under way.
+    arguments.test_threads.get_or_insert_with(checks_at_once);
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
