@@ -49,7 +49,7 @@ async fn run() -> anyhow::Result<()> {
     flood(&redis, seed).await?;
     obedience(&redis).await?;
     page::next(&[
-        ("cargo lab start http_limits", "write it yourself, and be lied to by clients"),
+        ("cargo lab start http_limits", "write it yourself, and be lied to"),
         ("cargo run -p shop -- compare limiter", "the same at the door of a whole shop"),
     ]);
     Ok(())
