@@ -94,24 +94,28 @@ impl Decoy {
     }
 }
 
-/// The text with which `decoy` is rejected on the schedule of `seed`, for tests of the words
-/// themselves: without colours, and without what differs from run to run.
+/// The text with which the one of `decoys` that is called `name` is rejected, for tests of the words
+/// themselves: always on the same schedule, without colours, and without what differs from run to
+/// run.
 ///
 /// # Panics
-/// If the decoy names a check that is not there, or passes it.
-pub fn explain(lesson: &'static str, decoy: Decoy, seed: u64) -> String {
+/// If there is no such decoy, if it names a check that is not there, or passes it.
+pub fn explain(lesson: &'static str, decoys: Vec<Decoy>, name: &str) -> String {
+    const SEED: u64 = 7;
+    let decoy = decoys.into_iter().find(|decoy| decoy.name == name).expect("a decoy of this name");
     let subject = decoy.subject();
     let checks = leak(decoy.checks);
     let check = checks.iter().find(|check| check.name == decoy.rejected_by);
     let check = check.expect("a decoy names one of its lesson's checks");
-    let ran = runner::run(check, process::role(lesson, &subject, check), seed);
-    assert!(ran.is_invalid(), "{} is not rejected: {:?}", decoy.name, ran.verdict);
+    let ran = runner::run(check, process::role(lesson, &subject, check), SEED);
+    assert!(ran.is_invalid(), "{name} is not rejected: {:?}", ran.verdict);
     let text = report::message(lesson, &subject, check, &ran);
-    timeless(&anstream::adapter::strip_str(&text).to_string())
+    steady(&anstream::adapter::strip_str(&text).to_string())
 }
 
-/// What differs from run to run: the time at the edge, and long numbers such as a jittered TTL.
-fn timeless(text: &str) -> String {
+/// Without the time at the edge, numbers of five digits and more, such as a jittered TTL, and what
+/// is random, such as a lease's owner.
+fn steady(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
         let edge: String = line.chars().take(7).collect();
@@ -120,13 +124,22 @@ fn timeless(text: &str) -> String {
         let mark = if line.starts_with('✗') { "✗     ·" } else { "      ·" };
         let rest: String = line.chars().skip(if timed { 7 } else { 0 }).collect();
         let line = if timed { format!("{mark}{rest}") } else { rest };
-        let words = line.split_inclusive(' ').map(|word| {
-            let number = word.trim_end();
-            let long = number.len() >= 5 && number.chars().all(|c| c.is_ascii_digit());
-            if long { word.replace(number, "#####") } else { word.to_owned() }
-        });
-        out.extend(words);
+        let without_tokens = masked(&line, |c| c.is_ascii_hexdigit(), 8);
+        out += &masked(&without_tokens, |c| c.is_ascii_digit(), 5);
         out.push('\n');
+    }
+    out
+}
+
+/// `#####` in the place of each run of such letters that is this long.
+fn masked(text: &str, of: fn(char) -> bool, long: usize) -> String {
+    let mut out = String::new();
+    for part in text.split_inclusive(|letter| !of(letter)) {
+        let run = part.trim_end_matches(|letter| !of(letter));
+        match run.len() >= long {
+            true => out.extend(["#####", &part[run.len()..]]),
+            false => out.push_str(part),
+        }
     }
     out
 }
