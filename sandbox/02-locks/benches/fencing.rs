@@ -8,7 +8,7 @@
 //! same `UPDATE` without a fence.
 
 use criterion::Criterion;
-use locks::fencing::{Connections, FencedStock, Options, PgStock, SCHEMA};
+use locks::fencing::{Connections, FencedStock, PgStock, SCHEMA};
 use locks::lease::{self, Held};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -61,10 +61,10 @@ impl Subjects {
             session.query(put)
         };
         tokio::task::spawn_blocking(fill).await??;
-        let subjects = Subjects {
-            plain: Connections::open(postgres.url(), TIMEOUT)?,
-            stock: PgStock::open(postgres.url(), Options { timeout: TIMEOUT })?,
-        };
+        // The same connection for both. Each of two would have a process of PostgreSQL's to itself,
+        // and the one that happens to share our processor is told from the other by a factor of two.
+        let plain = Connections::open(postgres.url(), TIMEOUT)?;
+        let subjects = Subjects { stock: PgStock::on(plain.clone()), plain };
         subjects.select().await;
         subjects.read().await;
         subjects.update().await;

@@ -33,9 +33,9 @@ mod connections;
 pub use connections::Connections;
 
 use crate::lease::Held;
+use crate::postgres::because;
 use deadpool_postgres::PoolError;
 use deadpool_postgres::tokio_postgres::{self, types::ToSql};
-use std::error::Error as _;
 use std::future::Future;
 use std::time::Duration;
 
@@ -134,20 +134,22 @@ pub enum Error {
 }
 // ANCHOR_END: contract
 
-/// What PostgreSQL said; the error itself reads "db error" and keeps that as its source.
-fn because(error: &tokio_postgres::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), ToString::to_string)
-}
-
 /// The reference: one conditional `UPDATE` a call.
 #[derive(Clone, Debug)]
 pub struct PgStock {
     connections: Connections,
 }
 
+impl PgStock {
+    /// A stock on connections that others use, too.
+    pub fn on(connections: Connections) -> PgStock {
+        PgStock { connections }
+    }
+}
+
 impl FencedStock for PgStock {
     fn open(url: &str, options: Options) -> Result<PgStock, Error> {
-        Ok(PgStock { connections: Connections::open(url, options.timeout)? })
+        Ok(PgStock::on(Connections::open(url, options.timeout)?))
     }
 
     async fn read(&self, product: &str, lease: &impl Held) -> Result<u32, Error> {

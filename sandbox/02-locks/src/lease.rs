@@ -37,11 +37,10 @@
 //! for what is not promised; C. Gray and D. Cheriton, "Leases: an efficient fault-tolerant
 //! mechanism for distributed file cache consistency", SOSP 1989, for the idea.
 
-mod backoff;
 mod claim;
 mod validity;
 
-use backoff::Backoff;
+use crate::backoff::Backoff;
 use claim::Claim;
 use redis::RedisError;
 use redis::aio::ConnectionManager;
@@ -183,7 +182,7 @@ impl Lease for RedisLease {
         // Whoever drops this future drops the claim, and it is given back if it may be held. One
         // token for all attempts: what an attempt got whose reply was lost, the next one recognises.
         let mut claim = Claim::new(&self.redis, &self.runtime, name, self.options.ttl);
-        let mut backoff = Backoff::new();
+        let mut backoff = backoff();
         loop {
             // From before the question: Redis begins to count later than we do, never earlier.
             let asked = Instant::now();
@@ -237,6 +236,12 @@ impl Held for RedisHeld {
             false => Err(Error::Lost),
         }
     }
+}
+
+/// The first pause is about what an uncontested turn takes: a holder that does a thing or two is soon
+/// done. Pauses longer than the longest would save little traffic, and the lease would lie idle.
+fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(4), Duration::from_millis(128))
 }
 
 /// As much later as the clock can say: a patience of `Duration::MAX` means for ever.

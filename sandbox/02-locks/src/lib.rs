@@ -8,6 +8,7 @@
 
 pub use connection;
 
+mod backoff;
 pub mod fencing;
 pub mod lease;
 pub mod lock_free;

@@ -34,9 +34,9 @@ pub use script::ScriptStock;
 pub use update::{SCHEMA, UpdateStock};
 pub use watch::WatchStock;
 
+use crate::postgres::because;
 use deadpool_postgres::{PoolError, tokio_postgres};
 use redis::RedisError;
-use std::error::Error as _;
 use std::future::Future;
 use std::time::Duration;
 
@@ -133,8 +133,3 @@ pub enum Error {
     Slow(Duration),
 }
 // ANCHOR_END: contract
-
-/// What PostgreSQL said; the error itself reads "db error" and keeps that as its source.
-fn because(error: &tokio_postgres::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), ToString::to_string)
-}

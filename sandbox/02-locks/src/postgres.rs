@@ -1,7 +1,9 @@
-//! A pool of connections to PostgreSQL that may be lost without anybody waiting for them.
+//! A pool of connections to PostgreSQL that may be lost without anybody waiting for them, and what
+//! its errors mean.
 
 use deadpool_postgres::tokio_postgres::{self, Config, NoTls};
 use deadpool_postgres::{Manager, Pool, Runtime};
+use std::error::Error as _;
 use std::time::Duration;
 
 /// Up to so many `connections` to the database at `url`. The first is made by who first asks for
@@ -33,4 +35,9 @@ pub(crate) fn pool(
         .recycle_timeout(Some(timeout))
         .build();
     Ok(pool.expect("a runtime for the timeouts is given"))
+}
+
+/// What PostgreSQL said; the error itself reads "db error" and keeps that as its source.
+pub(crate) fn because(error: &tokio_postgres::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }

@@ -1,6 +1,6 @@
 //! One owner's claim on a name, as Redis knows it: asked for, extended, given back.
 
-use super::{Backoff, after};
+use super::{after, backoff};
 use redis::aio::ConnectionManager;
 use redis::{RedisResult, Script};
 use std::sync::LazyLock;
@@ -139,7 +139,7 @@ impl Drop for Claim {
 /// Until Redis has heard it, or the TTL is over and there is nothing left to give back.
 async fn give_back(mut redis: ConnectionManager, lease: String, owner: String, ttl: Duration) {
     let over = after(Instant::now(), ttl);
-    let mut backoff = Backoff::new();
+    let mut backoff = backoff();
     loop {
         let told: RedisResult<bool> =
             RELEASE.key(&lease).arg(&owner).invoke_async(&mut redis).await;

@@ -2,6 +2,7 @@
 
 use super::script::{LEFT, field, key};
 use super::{Answer, Error, Options, Stock};
+use crate::backoff::Backoff;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, AsyncConnectionConfig, Client, RedisError};
 use std::sync::{Mutex, PoisonError};
@@ -117,10 +118,12 @@ impl Stock for WatchStock {
     async fn take(&self, product: &str, order: &str, units: u32) -> Result<Answer, Error> {
         self.with_connection(async |redis| {
             let attempts = self.options.attempts.max(1);
+            // Those who lost to the same write come back apart.
+            let mut backoff = Backoff::new(Duration::from_millis(2), Duration::from_millis(32));
             for attempt in 0..attempts {
                 // Tokio's timer counts in milliseconds, and a sleep of nothing takes one.
                 if attempt > 0 {
-                    tokio::time::sleep(pause(attempt)).await;
+                    tokio::time::sleep(backoff.next()).await;
                 }
                 if let Some(answer) = Self::sell(redis, (product, order, units)).await? {
                     return Ok(answer);
@@ -135,13 +138,4 @@ impl Stock for WatchStock {
     async fn left(&self, product: &str) -> Result<Option<u32>, Error> {
         self.with_connection(async |redis| Ok(redis.hget(key(product), LEFT).await?)).await
     }
-}
-
-/// How long to wait before another attempt: a random time out of a window that doubles, from 2 ms up
-/// to 32 ms.
-///
-/// Those who lost to the same write would otherwise come back together and lose again together.
-/// Source: Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
-fn pause(attempt: u32) -> Duration {
-    Duration::from_millis(1 << attempt.min(5)).mul_f64(rand::random::<f64>())
 }
