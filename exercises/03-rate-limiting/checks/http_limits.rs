@@ -4,6 +4,7 @@ mod asking;
 mod obeying;
 mod passing;
 mod scene;
+mod shop;
 mod telling;
 
 use asking::{address_behind_proxies, cost_by_route, forged_address, ipv6_by_64, who_before_where};

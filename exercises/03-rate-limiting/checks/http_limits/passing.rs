@@ -1,6 +1,7 @@
 //! What happens to the request, and to the service behind the limit.
 
-use super::scene::{Ask, Broken, Scene, Shop};
+use super::scene::{Ask, Scene};
+use super::shop::{Broken, Shop};
 use grading::{Evidence, Finding, SOON, World};
 use http::{Response, StatusCode};
 use rate_limiting::http_limits::{Handler, HttpLimits, Proxies};
