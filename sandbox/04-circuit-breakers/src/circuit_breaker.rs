@@ -1,0 +1,1 @@
+//! 04.2 · Circuit breaker: stops asking who does not answer.

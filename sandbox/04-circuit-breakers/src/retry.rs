@@ -1,0 +1,1 @@
+//! 04.3 · Retry: asks once more, within a budget.

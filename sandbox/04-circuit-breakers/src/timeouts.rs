@@ -1,0 +1,1 @@
+//! 04.4 · Timeouts: one deadline for a chain of calls.
