@@ -89,7 +89,7 @@ impl<M: Machine> Core<M> {
     /// Takes a permit back, with what came of it. Tells the state if that has changed it.
     pub(super) fn settle(&self, permit: Permit, judgement: Judgement) -> Option<State> {
         let mut inside = self.lock();
-        if permit.generation != inside.generation {
+        if permit.spend() != inside.generation {
             inside.metrics.late += 1;
             return None;
         }
@@ -146,6 +146,12 @@ impl<M: Machine> Core<M> {
     fn lock(&self) -> MutexGuard<'_, Inside<M>> {
         // Only a policy of the user's can panic in here, and it does so before anything changes.
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Permit {
+    fn spend(self) -> u64 {
+        self.generation
     }
 }
 
