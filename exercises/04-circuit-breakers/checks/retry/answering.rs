@@ -43,6 +43,7 @@ pub(super) async fn success_is_returned<S: Retry>(world: World) -> Result<(), Fi
         let failures =
             [Reply::Status(502), Reply::Status(503), Reply::Status(504), Reply::Broken(1)];
         for failure in failures {
+            client.shop.turn_page();
             client.shop.says([failure.clone()]);
             let ended = client.sends(get()).await?;
             ended.times(2, "the second succeeded")?;

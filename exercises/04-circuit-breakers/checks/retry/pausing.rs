@@ -139,8 +139,8 @@ pub(super) async fn retry_after_is_kept<S: Retry>(world: World) -> Result<(), Fi
         let config = stage.config();
         let client = stage.client::<S>(config);
         for status in [429, 502, 503, 504] {
-            client.shop.turn_page();
             for (text, wait) in [("7", 7), ("1", 1), ("0", 0), ("10", 10)] {
+                client.shop.turn_page();
                 client.shop.says([Reply::Later(status, text)]);
                 let ended = client.sends(get()).await?;
                 ended.times(2, "the second succeeded")?;
@@ -156,6 +156,7 @@ pub(super) async fn retry_after_is_kept<S: Retry>(world: World) -> Result<(), Fi
             let unclear = ["soon", "-1", "1.5", "Fri, 31 Dec 2027 23:59:59 GMT"];
             let long = ["11", "86400", "18446744073709551615", "99999999999999999999"];
             for text in unclear.into_iter().chain(long) {
+                client.shop.turn_page();
                 client.shop.says([Reply::Later(status, text)]);
                 let ended = client.sends(get()).await?;
                 ended.times(1, "it is not known to be over in time")?;
@@ -185,7 +186,7 @@ async fn herd<S: Retry>(client: &Client<S>) -> Result<(), Finding> {
     // Of at least 80 moments, 40 uniform draws meet in a dozen, not in one or two.
     match pauses.len() {
         few if few < 10 => {
-            let saw = format!("at {few} different moments");
+            let saw = format!("at {}", plural(few, "moment"));
             Err(Evidence::new("40 clients to come back spread over the jitter", saw).into())
         }
         _ => Ok(()),

@@ -292,11 +292,10 @@ impl Shop {
         inner.shown += 1;
         if inner.shown < SHOWN {
             let pause = match inner.asked.last() {
-                Some(last) => format!("after {:?}: ", at - last.at),
+                Some(last) => format!("+{:?} ", at - last.at),
                 None => String::new(),
             };
-            let what = format!("{} {}", request.method(), request.uri());
-            self.history.note("shop", format!("{pause}{what} → {}", reply.told()));
+            self.history.note("shop", format!("{pause}{} → {}", request.method(), reply.told()));
         }
         inner.asked.push(Asked { request, at });
         reply

@@ -8,6 +8,7 @@ use http::Method;
 use rand::RngExt;
 use std::time::Duration;
 use testbed::gate::Gate;
+use tokio::task::JoinHandle;
 
 pub(super) async fn budget_in_an_outage<S: Retry>(world: World) -> Result<(), Finding> {
     const CALLS: usize = 1_000;
@@ -25,8 +26,8 @@ pub(super) async fn budget_in_an_outage<S: Retry>(world: World) -> Result<(), Fi
                 denied += u64::from(ended.asked.len() < 3);
                 let earned = call * percent as usize / 100;
                 if asked > call + earned {
-                    let calls = plural(call, "call");
-                    let expected = format!("at most {} for {calls}, all failed", call + earned);
+                    let (most, calls) = (plural(call + earned, "attempt"), plural(call, "call"));
+                    let expected = format!("at most {most} for {calls}, all of which failed");
                     return Err(ended.not(expected, plural(asked, "attempt")));
                 }
                 if call < CALLS {
@@ -61,7 +62,7 @@ pub(super) async fn one_budget_for_all<S: Retry>(world: World) -> Result<(), Fin
         client.shop.says(vec![Reply::Held(503, gate.clone()); CALLERS]);
         let callers: Vec<_> = (0..CALLERS).map(|_| tokio::spawn(client.send(get()))).collect();
         if let Err(nobody) = gate.arrived(CALLERS, SOON).await {
-            for caller in callers.into_iter().filter(|caller| caller.is_finished()) {
+            for caller in callers.into_iter().filter(JoinHandle::is_finished) {
                 let _ = caller.await?;
             }
             return Err(nobody.into());
