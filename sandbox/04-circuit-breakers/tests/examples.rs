@@ -17,7 +17,7 @@ fn retry() {
     let well = |column| page.number("1 % fails: well", column);
     assert!(well(2) > well(0), "a bad moment is what a budget is for");
     let herd = |column| page.number("most of them in 10 ms", column);
-    assert!(herd(2) < herd(0) / 2.0, "no jitter and full jitter");
+    assert!(herd(0) > 900.0 && herd(2) < 80.0, "no jitter, and full jitter");
     assert_eq!(page.cells("orders acknowledged")[1..], ["80", "100"]);
     assert_eq!(page.cells("orders in Redis")[1..], ["100", "100"]);
     assert!(page.number("orders in Redis", 0) > 115.0, "INCR, naive");
