@@ -7,7 +7,7 @@
 //! The service answers at once, so what is left is the layer: the budget, a copy of the request with
 //! a header more, a boxed future. Beside it tower's own, with its backoff, its budget and a policy
 //! that decides the same; it writes no header, so it does not know of other layers. After criterion's
-//! figures come the ratios of this run. It fails if a call takes more than three times what tower's
+//! figures come the ratios of this run. It fails if a call takes more than twice what tower's
 //! does, or if a call without HTTP takes longer than a bare request.
 
 use circuit_breakers::BoxError;
@@ -136,7 +136,7 @@ fn main() -> anyhow::Result<()> {
             let mut ratios = Ratios::of("retry");
             ratios.compare("tower's retry / bare", bare, towers).await;
             ratios.compare("with retries / bare", bare, ours).await;
-            ratios.at_most(3.0, "with retries / tower's retry", towers, ours).await;
+            ratios.at_most(2.0, "with retries / tower's retry", towers, ours).await;
             ratios.at_most(1.0, "a call without HTTP / a bare request", bare, call).await;
             ratios.end();
         });
