@@ -1,15 +1,28 @@
 //! Grades the graders: the starter fails, the reference passes, each decoy dies where it must.
 
+use circuit_breakers::bulkhead::Compartment;
+use circuit_breakers_exercises::bulkhead;
+use grading::Lesson;
+
 /// The wrong answers that people really give. Each names the check that must reject it.
 #[allow(unreachable_pub)] // they are written like the learner's own files
 #[path = "../decoys"]
-mod decoys {}
+mod decoys {
+    pub mod bulkhead;
+}
 
 /// The untouched starters. They must fail.
 #[allow(unreachable_pub)]
 #[path = "../starters"]
-mod starters {}
+mod starters {
+    pub mod bulkhead;
+}
 
 fn main() -> std::process::ExitCode {
-    grading::audit(vec![])
+    grading::audit(vec![Lesson {
+        name: "bulkhead",
+        starter: bulkhead::checks::<starters::bulkhead::MyBulkhead>(),
+        reference: bulkhead::checks::<Compartment>(),
+        decoys: decoys::bulkhead::all(),
+    }])
 }

@@ -61,10 +61,9 @@ pub trait Bulkhead: Send + Sync + Sized + 'static {
     /// [`Full::Queue`] at once, if all places are taken and the queue is full. [`Full::Waited`], if
     /// no place came free within the longest wait. What `call` answers is not looked at: a failure
     /// of the dependency is an `Ok` here.
-    fn call<T, F>(&self, call: F) -> impl Future<Output = Result<T, Full>> + Send
+    fn call<F>(&self, call: F) -> impl Future<Output = Result<F::Output, Full>> + Send
     where
-        T: Send,
-        F: Future<Output = T> + Send;
+        F: Future<Output: Send> + Send;
 
     /// How full it is. For a dashboard: it may be old when it is read.
     fn counts(&self) -> Counts;
@@ -177,10 +176,9 @@ impl Bulkhead for Compartment {
         }
     }
 
-    async fn call<T, F>(&self, call: F) -> Result<T, Full>
+    async fn call<F>(&self, call: F) -> Result<F::Output, Full>
     where
-        T: Send,
-        F: Future<Output = T> + Send,
+        F: Future<Output: Send> + Send,
     {
         // With a name, for `let _ =` would drop it here. And before `call` is awaited, so that it is
         // dropped after it: a call that is given up has a place for as long as it takes to go.
