@@ -20,13 +20,14 @@ pub(super) async fn clones_share<B: Bulkhead>(world: World) -> Result<(), Findin
     let first = asks(door.clone(), Order::of(0));
     is_served(&scene, &first).await?;
     let refused = asks(door.clone().clone(), Order::of(1)).hears().await?;
-    refused.is(Heard::Full(Full::Queue), "a refusal: the only place is taken, by another clone")?;
+    refused
+        .is(&Heard::Full(Full::Queue), "a refusal: the only place is taken, by another clone")?;
     // And a second service around the same bulkhead, too.
     let again = Arc::clone(&scene.bulkhead).around(shop);
     let refused = asks(again, Order::of(2)).hears().await?;
-    refused.is(Heard::Full(Full::Queue), "a refusal: the only place is taken")?;
+    refused.is(&Heard::Full(Full::Queue), "a refusal: the only place is taken")?;
     first.order.gate.open();
-    first.hears().await?.is(Heard::Done(0), "its answer")?;
+    first.hears().await?.is(&Heard::Done(0), "its answer")?;
     scene.kept_to(1)
 }
 
@@ -62,7 +63,7 @@ pub(super) async fn ready_holds_nothing<B: Bulkhead>(world: World) -> Result<(),
     for asked in inside {
         asked.order.gate.open();
         let who = asked.order.who;
-        asked.hears().await?.is(Heard::Done(who), "its answer")?;
+        asked.hears().await?.is(&Heard::Done(who), "its answer")?;
     }
     drop(idle);
     Ok(())
@@ -88,7 +89,7 @@ pub(super) async fn queue_holds_nothing<B: Bulkhead>(world: World) -> Result<(),
         is_served(&scene, &asked).await?;
         asked.order.gate.open();
         let who = asked.order.who;
-        asked.hears().await?.is(Heard::Done(who), "its answer")?;
+        asked.hears().await?.is(&Heard::Done(who), "its answer")?;
     }
     scene.kept_to(1)
 }
@@ -101,7 +102,7 @@ pub(super) async fn called_only_inside<B: Bulkhead>(world: World) -> Result<(), 
     let second = asks(door.clone(), Order::of(1));
     scene.waiting(1).await?;
     let refused = asks(door, Order::of(2)).hears().await?;
-    refused.is(Heard::Full(Full::Queue), "a refusal: places taken, queue full")?;
+    refused.is(&Heard::Full(Full::Queue), "a refusal: places taken, queue full")?;
     let began = scene.dependency.began();
     if began != [0] {
         let begins = scene.world.history().last("dependency", "begins");
@@ -109,10 +110,10 @@ pub(super) async fn called_only_inside<B: Bulkhead>(world: World) -> Result<(), 
         return Err(Evidence::new(expected, format!("{began:?}")).at(begins).into());
     }
     first.order.gate.open();
-    first.hears().await?.is(Heard::Done(0), "its answer")?;
+    first.hears().await?.is(&Heard::Done(0), "its answer")?;
     is_served(&scene, &second).await?;
     second.order.gate.open();
-    second.hears().await?.is(Heard::Done(1), "its answer")?;
+    second.hears().await?.is(&Heard::Done(1), "its answer")?;
     scene.kept_to(1)
 }
 
@@ -122,7 +123,7 @@ pub(super) async fn ready_one_is_called<B: Bulkhead>(world: World) -> Result<(),
     for who in 0..3 {
         let asked = asks(door.clone(), Order::of(who));
         asked.order.gate.open();
-        asked.hears().await?.is(Heard::Done(who), "an answer of a service that is ready")?;
+        asked.hears().await?.is(&Heard::Done(who), "an answer of a service that is ready")?;
     }
     // The same one again and again, as a connection does. And one that waits for it inside.
     for who in 10..13 {
@@ -146,8 +147,8 @@ pub(super) async fn ready_one_is_called<B: Bulkhead>(world: World) -> Result<(),
     let second = asks(door, Order::of(21));
     first.order.gate.open();
     second.order.gate.open();
-    first.hears().await?.is(Heard::Done(20), "its answer")?;
-    second.hears().await?.is(Heard::Done(21), "its answer, when the connection is free")
+    first.hears().await?.is(&Heard::Done(20), "its answer")?;
+    second.hears().await?.is(&Heard::Done(21), "its answer, when the connection is free")
 }
 
 pub(super) async fn errors_are_typed<B: Bulkhead>(world: World) -> Result<(), Finding> {
@@ -156,13 +157,13 @@ pub(super) async fn errors_are_typed<B: Bulkhead>(world: World) -> Result<(), Fi
     let fails = asks(door.clone(), Order { fails: true, ..Order::of(0) });
     is_served(&scene, &fails).await?;
     let refused = asks(door.clone(), Order::of(1)).hears().await?;
-    refused.is(Heard::Full(Full::Queue), "an error that is `Full::Queue`, by downcast_ref")?;
+    refused.is(&Heard::Full(Full::Queue), "an error that is `Full::Queue`, by downcast_ref")?;
     fails.order.gate.open();
     let expected = "the service's own error, by downcast_ref";
-    fails.hears().await?.is(Heard::Broken, expected)?;
+    fails.hears().await?.is(&Heard::Broken, expected)?;
     // It cannot even say that it is ready.
     shop.connections.close();
-    asks(door, Order::of(2)).hears().await?.is(Heard::Broken, expected)?;
+    asks(door, Order::of(2)).hears().await?.is(&Heard::Broken, expected)?;
     let refused = scene.bulkhead.counts().refused;
     match refused {
         1 => Ok(()),
@@ -190,7 +191,7 @@ pub(super) async fn work_goes_with_its_caller<B: Bulkhead>(world: World) -> Resu
     scene.kept_to(1)?;
     first.order.gate.open();
     second.order.gate.open();
-    second.hears().await?.is(Heard::Done(1), "its answer")
+    second.hears().await?.is(&Heard::Done(1), "its answer")
 }
 
 /// A scene, and a service with so many connections.
@@ -307,8 +308,8 @@ fn heard(answer: Result<usize, BoxError>) -> Heard {
 }
 
 impl Heard {
-    fn is(&self, expected: Heard, why: &str) -> Result<(), Finding> {
-        match *self == expected {
+    fn is(&self, expected: &Heard, why: &str) -> Result<(), Finding> {
+        match self == expected {
             true => Ok(()),
             false => Err(Evidence::new(why, format!("{self:?}")).into()),
         }

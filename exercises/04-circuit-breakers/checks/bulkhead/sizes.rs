@@ -22,8 +22,7 @@ pub(super) async fn never_more_than_places<B: Bulkhead>(world: World) -> Result<
         behind.push(scene.queues(who).await?);
     }
     // One after the other goes, and never are there more.
-    let mut next = inside.into_iter().chain(behind);
-    while let Some(mut caller) = next.next() {
+    for mut caller in inside.into_iter().chain(behind) {
         scene.is_at_work(&mut caller).await?;
         scene.ends(caller).await?;
         scene.kept_to(places)?;
