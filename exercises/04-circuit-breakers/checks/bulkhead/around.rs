@@ -17,14 +17,14 @@ use tower_service::Service;
 pub(super) async fn clones_share<B: Bulkhead>(world: World) -> Result<(), Finding> {
     let (scene, shop) = set::<B>(world, 1, 0, 8);
     let door = Arc::clone(&scene.bulkhead).around(shop.clone());
-    let first = asks(door.clone(), Order::of(0));
+    let first = asks(&scene, door.clone(), Order::of(0));
     is_served(&scene, &first).await?;
-    let refused = asks(door.clone().clone(), Order::of(1)).hears().await?;
+    let refused = asks(&scene, door.clone().clone(), Order::of(1)).hears().await?;
     refused
         .is(&Heard::Full(Full::Queue), "a refusal: the only place is taken, by another clone")?;
     // And a second service around the same bulkhead, too.
     let again = Arc::clone(&scene.bulkhead).around(shop);
-    let refused = asks(again, Order::of(2)).hears().await?;
+    let refused = asks(&scene, again, Order::of(2)).hears().await?;
     refused.is(&Heard::Full(Full::Queue), "a refusal: the only place is taken")?;
     first.order.gate.open();
     first.hears().await?.is(&Heard::Done(0), "its answer")?;
@@ -56,7 +56,7 @@ pub(super) async fn ready_holds_nothing<B: Bulkhead>(world: World) -> Result<(),
     }
     let mut inside = Vec::new();
     for who in 0..places {
-        let asked = asks(door.clone(), Order::of(who));
+        let asked = asks(&scene, door.clone(), Order::of(who));
         is_served(&scene, &asked).await?;
         inside.push(asked);
     }
@@ -72,11 +72,11 @@ pub(super) async fn ready_holds_nothing<B: Bulkhead>(world: World) -> Result<(),
 pub(super) async fn queue_holds_nothing<B: Bulkhead>(world: World) -> Result<(), Finding> {
     let (scene, shop) = set::<B>(world, 1, 2, 3);
     let door = Arc::clone(&scene.bulkhead).around(shop.clone());
-    let first = asks(door.clone(), Order::of(0));
+    let first = asks(&scene, door.clone(), Order::of(0));
     is_served(&scene, &first).await?;
     let mut behind = Vec::new();
     for who in [1, 2] {
-        behind.push(asks(door.clone(), Order::of(who)));
+        behind.push(asks(&scene, door.clone(), Order::of(who)));
         scene.waiting(who).await?;
     }
     let free = shop.connections.available_permits();
@@ -97,11 +97,11 @@ pub(super) async fn queue_holds_nothing<B: Bulkhead>(world: World) -> Result<(),
 pub(super) async fn called_only_inside<B: Bulkhead>(world: World) -> Result<(), Finding> {
     let (scene, shop) = set::<B>(world, 1, 1, 8);
     let door = Arc::clone(&scene.bulkhead).around(shop);
-    let first = asks(door.clone(), Order::of(0));
+    let first = asks(&scene, door.clone(), Order::of(0));
     is_served(&scene, &first).await?;
-    let second = asks(door.clone(), Order::of(1));
+    let second = asks(&scene, door.clone(), Order::of(1));
     scene.waiting(1).await?;
-    let refused = asks(door, Order::of(2)).hears().await?;
+    let refused = asks(&scene, door, Order::of(2)).hears().await?;
     refused.is(&Heard::Full(Full::Queue), "a refusal: places taken, queue full")?;
     let began = scene.dependency.began();
     if began != [0] {
@@ -121,7 +121,7 @@ pub(super) async fn ready_one_is_called<B: Bulkhead>(world: World) -> Result<(),
     let (scene, shop) = set::<B>(world, 2, 0, 1);
     let mut door = Arc::clone(&scene.bulkhead).around(shop);
     for who in 0..3 {
-        let asked = asks(door.clone(), Order::of(who));
+        let asked = asks(&scene, door.clone(), Order::of(who));
         asked.order.gate.open();
         asked.hears().await?.is(&Heard::Done(who), "an answer of a service that is ready")?;
     }
@@ -142,9 +142,9 @@ pub(super) async fn ready_one_is_called<B: Bulkhead>(world: World) -> Result<(),
             }
         }
     }
-    let first = asks(door.clone(), Order::of(20));
+    let first = asks(&scene, door.clone(), Order::of(20));
     is_served(&scene, &first).await?;
-    let second = asks(door, Order::of(21));
+    let second = asks(&scene, door, Order::of(21));
     first.order.gate.open();
     second.order.gate.open();
     first.hears().await?.is(&Heard::Done(20), "its answer")?;
@@ -154,16 +154,16 @@ pub(super) async fn ready_one_is_called<B: Bulkhead>(world: World) -> Result<(),
 pub(super) async fn errors_are_typed<B: Bulkhead>(world: World) -> Result<(), Finding> {
     let (scene, shop) = set::<B>(world, 1, 0, 1);
     let door = Arc::clone(&scene.bulkhead).around(shop.clone());
-    let fails = asks(door.clone(), Order { fails: true, ..Order::of(0) });
+    let fails = asks(&scene, door.clone(), Order { fails: true, ..Order::of(0) });
     is_served(&scene, &fails).await?;
-    let refused = asks(door.clone(), Order::of(1)).hears().await?;
+    let refused = asks(&scene, door.clone(), Order::of(1)).hears().await?;
     refused.is(&Heard::Full(Full::Queue), "an error that is `Full::Queue`, by downcast_ref")?;
     fails.order.gate.open();
     let expected = "the service's own error, by downcast_ref";
     fails.hears().await?.is(&Heard::Broken, expected)?;
     // It cannot even say that it is ready.
     shop.connections.close();
-    asks(door, Order::of(2)).hears().await?.is(&Heard::Broken, expected)?;
+    asks(&scene, door, Order::of(2)).hears().await?.is(&Heard::Broken, expected)?;
     let refused = scene.bulkhead.counts().refused;
     match refused {
         1 => Ok(()),
@@ -177,7 +177,7 @@ pub(super) async fn errors_are_typed<B: Bulkhead>(world: World) -> Result<(), Fi
 pub(super) async fn work_goes_with_its_caller<B: Bulkhead>(world: World) -> Result<(), Finding> {
     let (scene, shop) = set::<B>(world, 1, 0, 8);
     let door = Arc::clone(&scene.bulkhead).around(shop);
-    let first = asks(door.clone(), Order::of(0));
+    let first = asks(&scene, door.clone(), Order::of(0));
     is_served(&scene, &first).await?;
     scene.world.history().note("callers", "0 goes away");
     first.task.abort();
@@ -186,7 +186,7 @@ pub(super) async fn work_goes_with_its_caller<B: Bulkhead>(world: World) -> Resu
         Err(panicked) => return Err(panicked.into()),
         Ok(_) => return Err(Finding::inconclusive("it ended before its caller could go away")),
     }
-    let second = asks(door, Order::of(1));
+    let second = asks(&scene, door, Order::of(1));
     is_served(&scene, &second).await?;
     scene.kept_to(1)?;
     first.order.gate.open();
@@ -334,17 +334,24 @@ impl Asked {
     }
 }
 
-fn asks<D>(mut door: D, order: Order) -> Asked
+fn asks<B, D>(scene: &Scene<B>, mut door: D, order: Order) -> Asked
 where
+    B: Bulkhead,
     D: Service<Order, Response = usize, Error = BoxError, Future: Send> + Send + 'static,
 {
-    let asked = order.clone();
+    let (asked, history) = (order.clone(), scene.world.history().clone());
     let task = tokio::spawn(async move {
+        let call = history.invoke("callers", format!("{} asks the service", order.who));
         let answer = async {
             poll_fn(|context| door.poll_ready(context)).await?;
             door.call(order).await
         };
-        heard(answer.await)
+        let heard = heard(answer.await);
+        match &heard {
+            Heard::Done(who) => call.ok(format!("{who} is done")),
+            other => call.fail(format!("{other:?}")),
+        };
+        heard
     });
     Asked { order: asked, task }
 }
