@@ -88,8 +88,8 @@ fn retries(seed: u64, first: Duration, transient: fn(&BoxError) -> bool) -> Arc<
 async fn retry_and_breaker(seed: u64) {
     const CALLS: u64 = 20;
     page::part(1, "The retry and the breaker");
-    page::note("20 calls to a dependency that is down. The breaker opens after 5 failures in a");
-    page::note("row, the retry makes 3 attempts.");
+    page::note("20 calls to a dependency that is down. The breaker opens after 5 failures");
+    page::note("in a row, the retry makes 3 attempts.");
     let mut told = Vec::new();
     let only_what_helps = Repeats::default().transient;
     let anything: fn(&BoxError) -> bool = |_| true;
@@ -111,10 +111,8 @@ async fn retry_and_breaker(seed: u64) {
     }
     page::heads(&["retry outside", "retry inside", "repeats a no"]);
     table(&["reached the dependency", "calls until it is open", "refused by it", "pauses"], &told);
-    page::note("Inside, three failures are one to the breaker, and what is down is asked three");
-    page::note(
-        "times as often. And a breaker's no is an answer: who repeats it waits for nothing.",
-    );
+    page::note("Inside, three failures are one to the breaker: what is down is asked three");
+    page::note("times as often. And a no is an answer: who repeats it waits for nothing.");
 }
 
 /// Part 2: who is cut off.
@@ -123,8 +121,8 @@ async fn retry_and_timeout(stands: &Redis, is_well: &Redis, seed: u64) -> anyhow
     const EACH: Duration = Duration::from_millis(100);
     const ALL: Duration = Duration::from_millis(400);
     page::part(2, "The timeout and the retry");
-    page::note("Two replicas in turns; one of them stands still (SIGSTOP). 10 calls, which have");
-    page::note("400 ms each.");
+    page::note("Two replicas in turns; one of them stands still (SIGSTOP). 10 calls, each");
+    page::note("with a deadline of 400 ms, and 100 ms for one attempt.");
     let replicas = [connect(stands).await?, connect(is_well).await?];
     stands.stop_process().await?;
     let mut told = Vec::new();
@@ -157,8 +155,8 @@ async fn retry_and_timeout(stands: &Redis, is_well: &Redis, seed: u64) -> anyhow
     page::heads(&["each, and all", "all only"]);
     table(&["answered, of 10", "attempts"], &told);
     page::row("waited, all in all", page::millis(waited[0]), &[page::millis(waited[1])], "");
-    page::note("Without a limit of its own the first attempt takes the time of all, and there is");
-    page::note("none left for the one that would have been answered.");
+    page::note("Without a limit of its own the first attempt takes the time of all, and");
+    page::note("none is left for the one that would have been answered.");
     Ok(())
 }
 
@@ -167,8 +165,9 @@ async fn breaker_and_timeout() {
     const CALLS: u64 = 20;
     const PATIENCE: Duration = Duration::from_millis(30);
     page::part(3, "The timeout and the breaker");
-    page::note("20 calls to a dependency that hangs, each given up after 30 ms. The breaker opens");
-    page::note("after 5 failures in a row; a call that somebody drops is one after slow_after.");
+    page::note("20 calls to a dependency that hangs, each given up after 30 ms. The breaker");
+    page::note("opens after 5 failures in a row. A call that is dropped is one if it had");
+    page::note("run for slow_after: 60 s, and in the last column 20 ms.");
     let mut told = Vec::new();
     let short = Duration::from_millis(20);
     for (inside, slow_after) in [(true, NEVER), (false, NEVER), (false, short)] {
@@ -192,8 +191,8 @@ async fn breaker_and_timeout() {
 async fn retry_and_bulkhead(seed: u64) {
     const CALLS: u64 = 10;
     page::part(4, "The retry and the bulkhead");
-    page::note("10 calls at once; each first attempt fails at once, each second one succeeds. 2");
-    page::note("places, no queue, pauses of up to 200 ms.");
+    page::note("10 calls at once; each first attempt fails at once, each second succeeds.");
+    page::note("2 places, no queue, pauses of up to 200 ms.");
     let mut told = Vec::new();
     for inside in [true, false] {
         let hiccups = Dependency::of(|asked| {
@@ -228,8 +227,8 @@ async fn retry_and_bulkhead(seed: u64) {
 async fn bulkhead_and_timeout() {
     const CALLS: u64 = 8;
     page::part(5, "The timeout and the bulkhead");
-    page::note("8 calls at once to a dependency that is well and takes 50 ms; one place, and room");
-    page::note("for all to wait. Patience: 120 ms. The breaker around opens after 3 failures.");
+    page::note("8 calls at once to a dependency that is well and takes 50 ms; one place, and");
+    page::note("room for all to wait. Patience: 120 ms. The breaker opens after 3 failures.");
     let mut told = Vec::new();
     for inside in [true, false] {
         let is_well = Dependency::of(|_| {
@@ -258,8 +257,8 @@ async fn bulkhead_and_timeout() {
     }
     page::heads(&["timeout inside", "outside"]);
     table(&["answered, of 8", "late", "the breaker opened"], &told);
-    page::note("Outside, the clock runs in our own queue: a dependency that has answered every");
-    page::note("call in its time is taken for dead.");
+    page::note("Outside, the clock runs in our own queue: a dependency that has answered");
+    page::note("each call in its time is taken for dead.");
 }
 
 fn table<const N: usize>(rows: &[&str; N], columns: &[[u64; N]]) {

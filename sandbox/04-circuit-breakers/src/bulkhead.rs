@@ -120,7 +120,6 @@ pub enum Full {
 }
 // ANCHOR_END: contract
 
-// ANCHOR: reference
 /// The reference: two of tokio's semaphores, one inside the other.
 ///
 /// Whoever is here at all, waiting or inside, has a ticket; whoever is inside has a place as well.
@@ -139,6 +138,7 @@ pub struct Compartment {
     refused: AtomicU64,
 }
 
+// ANCHOR: enter
 impl Compartment {
     /// Waits for a place. Dropped, it leaves nothing behind.
     async fn enter(&self) -> Result<Inside<'_>, Full> {
@@ -162,6 +162,7 @@ struct Inside<'a> {
     _place: SemaphorePermit<'a>,
     _ticket: SemaphorePermit<'a>,
 }
+// ANCHOR_END: enter
 
 impl Bulkhead for Compartment {
     fn new(config: Config) -> Compartment {
@@ -176,6 +177,7 @@ impl Bulkhead for Compartment {
         }
     }
 
+    // ANCHOR: call
     async fn call<F>(&self, call: F) -> Result<F::Output, Full>
     where
         F: Future<Output: Send> + Send,
@@ -187,6 +189,7 @@ impl Bulkhead for Compartment {
         })?;
         Ok(call.await)
     }
+    // ANCHOR_END: call
 
     fn counts(&self) -> Counts {
         let Config { places, queue, .. } = self.config;
@@ -211,4 +214,3 @@ impl Bulkhead for Compartment {
         BulkheadLayer::new(self).layer(inner)
     }
 }
-// ANCHOR_END: reference

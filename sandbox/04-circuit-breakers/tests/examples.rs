@@ -1,0 +1,46 @@
+//! The examples run, end by themselves in time, and print what they are to prove.
+//!
+//! Ignored in `cargo test`, which should not build and run other programs:
+//! `cargo test -p circuit_breakers --test examples -- --ignored --nocapture`.
+
+use page::printed::Printed;
+
+const EXAMPLES: &str = "circuit-breakers-examples";
+
+#[test]
+#[ignore = "builds and runs an example"]
+fn bulkhead() {
+    let page = Printed::by(EXAMPLES, "bulkhead");
+    assert_eq!(page.cells("catalogue: asked"), ["100", "100"]);
+    let meanwhile = "catalogue: answered meanwhile";
+    assert!(page.number(meanwhile, 0) < 50.0, "without");
+    assert!(page.number(meanwhile, 1) > 90.0, "with: all but the last, on a busy machine");
+    let waited = "catalogue: 99 of 100";
+    assert!(page.number(waited, 1) < page.number(waited, 0), "milliseconds");
+    assert_eq!(page.number("payment: most workers at once", 0), 16.0);
+    // Three places, two in the queue, and one who is being refused.
+    assert!(page.number("payment: most workers at once", 1) <= 6.0 + 2.0);
+    assert_eq!(page.number("payment: refused", 0), 0.0);
+    assert_eq!(page.number("payment: refused", 1), 97.0);
+    assert!(page.number("refused at once", 0) > 50.0, "two places are too few");
+    assert!(page.number("refused at once", 2) < 20.0, "ten are enough");
+    page.cells("cargo lab start bulkhead");
+}
+
+#[test]
+#[ignore = "builds and runs an example"]
+fn composition() {
+    let page = Printed::by(EXAMPLES, "composition");
+    assert_eq!(page.cells("reached the dependency"), ["5", "15", "5"]);
+    assert_eq!(page.cells("calls until it is open"), ["2", "5", "2"]);
+    assert_eq!(page.cells("refused by it"), ["19", "15", "55"]);
+    assert_eq!(page.cells("pauses"), ["4", "10", "40"]);
+    assert_eq!(page.cells("answered, of 10"), ["10", "5"]);
+    assert_eq!(page.cells("waited in vain"), ["5", "20", "5"]);
+    assert_eq!(page.cells("refused at once"), ["15", "0", "15"]);
+    assert_eq!(page.cells("places held in the pause"), ["0", "2"]);
+    assert_eq!(page.number("answered, of 8", 0), 8.0);
+    assert!(page.number("answered, of 8", 1) < 8.0, "its clock runs in our own queue");
+    assert_eq!(page.cells("the breaker opened"), ["0", "1"]);
+    page.cells("cargo lab start bulkhead");
+}
