@@ -21,7 +21,7 @@ fn bulkhead() {
     // Three places, two in the queue, and one who is being refused.
     assert!(page.number("payment: most workers at once", 1) <= 6.0 + 2.0);
     assert_eq!(page.number("payment: refused", 0), 0.0);
-    assert_eq!(page.number("payment: refused", 1), 97.0);
+    assert!(page.number("payment: refused", 1) >= 90.0, "all but three, if nobody is late");
     assert!(page.number("refused at once", 0) > 50.0, "two places are too few");
     assert!(page.number("refused at once", 2) < 20.0, "ten are enough");
     page.cells("cargo lab start bulkhead");
