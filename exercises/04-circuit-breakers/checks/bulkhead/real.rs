@@ -210,8 +210,13 @@ pub(super) async fn redis_that_dies<B: Bulkhead>(world: World) -> Result<(), Fin
             _ => {}
         }
     }
-    match bulkhead.counts().inside {
-        0 => Ok(()),
-        inside => Err(Evidence::new("nobody inside", format!("{inside}")).into()),
-    }
+    let empty = async {
+        while bulkhead.counts().inside > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(SOON, empty).await.map_err(|_| {
+        let saw = format!("{:?}", bulkhead.counts());
+        Evidence::new("nobody inside", saw).into()
+    })
 }
