@@ -7,7 +7,9 @@ use grading::Lesson;
 /// The wrong answers that people really give. Each names the check that must reject it.
 #[allow(unreachable_pub)] // they are written like the learner's own files
 #[path = "../decoys"]
-mod decoys {}
+mod decoys {
+    pub mod circuit_breaker;
+}
 
 /// The untouched starters. They must fail.
 #[allow(unreachable_pub)]
@@ -21,6 +23,6 @@ fn main() -> std::process::ExitCode {
         name: "circuit_breaker",
         starter: circuit_breaker::checks::<starters::circuit_breaker::MyBreaker>(),
         reference: circuit_breaker::checks::<Breaker>(),
-        decoys: vec![],
+        decoys: decoys::circuit_breaker::all(),
     }])
 }

@@ -3,8 +3,8 @@
 use super::scene::{HOUR, MOMENT, Scene};
 use circuit_breakers::circuit_breaker::{CallError, CircuitBreaker, Judgement, State};
 use grading::{Evidence, Finding, SOON, World};
-use redis::aio::ConnectionManager;
 use redis::RedisError;
+use redis::aio::ConnectionManager;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
