@@ -93,7 +93,7 @@ impl<M: Machine> Core<M> {
             inside.metrics.late += 1;
             return None;
         }
-        inside.metrics.count(judgement);
+        inside.count(judgement);
         let next = match (&mut inside.phase, judgement) {
             (Phase::Closed, Judgement::Success) => {
                 inside.machine.succeeded();
@@ -156,6 +156,14 @@ impl Permit {
 }
 
 impl<M> Inside<M> {
+    fn count(&mut self, judgement: Judgement) {
+        *match judgement {
+            Judgement::Success => &mut self.metrics.succeeded,
+            Judgement::Failure => &mut self.metrics.failed,
+            Judgement::Ignored => &mut self.metrics.ignored,
+        } += 1;
+    }
+
     fn refuse(&mut self, retry_after: Duration) -> Open {
         self.metrics.refused += 1;
         Open { retry_after }
@@ -169,15 +177,5 @@ impl Phase {
             Phase::Open => State::Open,
             Phase::HalfOpen { .. } => State::HalfOpen,
         }
-    }
-}
-
-impl Metrics {
-    fn count(&mut self, judgement: Judgement) {
-        *match judgement {
-            Judgement::Success => &mut self.succeeded,
-            Judgement::Failure => &mut self.failed,
-            Judgement::Ignored => &mut self.ignored,
-        } += 1;
     }
 }
