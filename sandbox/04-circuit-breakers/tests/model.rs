@@ -154,7 +154,7 @@ struct Running {
 fn begin(breaker: &Arc<Breaker>) -> (Call, Arc<Mutex<Option<End>>>) {
     let told = Arc::new(Mutex::new(None));
     let (breaker, hears) = (Arc::clone(breaker), Arc::clone(&told));
-    let inside = poll_fn(move |_| match *hears.lock().unwrap() {
+    let inside = poll_fn(move |_| match *hears.lock().expect("no panic under it") {
         None | Some(End::IsDropped) => Poll::Pending,
         Some(End::Judged(Judgement::Success)) => Poll::Ready(Ok(Judgement::Success)),
         Some(End::Judged(judgement)) => Poll::Ready(Err(judgement)),
@@ -182,7 +182,7 @@ fn agree(config: Config, ops: &[Op]) -> Result<(), TestCaseError> {
         .enable_time()
         .start_paused(true)
         .build()
-        .unwrap();
+        .expect("a runtime of one thread");
     let _in_virtual_time = runtime.enter();
     failsafe::clock::freeze(|clock| {
         let breaker = Arc::new(Breaker::new(config));
@@ -202,7 +202,7 @@ fn agree(config: Config, ops: &[Op]) -> Result<(), TestCaseError> {
                 Op::End(which, end) => {
                     let at = which % running.len();
                     let Running { mut call, told, began } = running.swap_remove(at);
-                    *told.lock().unwrap() = Some(end);
+                    *told.lock().expect("no panic under it") = Some(end);
                     let result = poll(&mut call);
                     drop(call);
                     prop_assert_eq!(result.is_some(), matches!(end, End::Judged(_)));
@@ -223,7 +223,11 @@ fn agree(config: Config, ops: &[Op]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig {
+        cases: 1_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn it_does_what_the_model_does(
