@@ -40,7 +40,7 @@ pub fn checks<S: CircuitBreaker>() -> Vec<Check> {
         retry_after_is_kept: "who waits for as long as the refusal says is let in",
         calls_overlap: "one call does not wait for another",
         passes_on: "what the call ends with comes back as it is",
-        hundred_at_half_open: "of a hundred at half-open, at most so many as configured get in",
+        hundred_at_half_open: "of a hundred at half-open, as many as configured get in, and no more",
         succeeded_probes_count: "a probe that has succeeded keeps its place until it closes",
         all_probes_have_to_succeed: "it closes when all probes have succeeded, not when one has",
         failed_probe_opens_anew: "one failed probe opens it anew, for as long as before",

@@ -22,6 +22,11 @@ pub fn all() -> Vec<Decoy> {
         OneTooMany: row_opens,
         ClosesWithTheOldRow: closed_counts_anew,
         RetriesNow: open_means_no_call,
+        OpensForAMoment: open_means_no_call,
+        SecondsForMillis: retry_after_is_kept,
+        FiveInARow: row_opens,
+        OneProbeAtATime: hundred_at_half_open,
+        PatienceOfItsOwn: hang_up_early_says_nothing,
         HalfTheWait: retry_after_is_kept,
         OuterTimeoutNotCounted: given_up_counts,
         EveryDropIsAFailure: hang_up_early_says_nothing,
@@ -155,6 +160,57 @@ struct RetriesNow;
 impl Usual for RetriesNow {
     fn retry_after(_: Duration) -> Duration {
         Duration::ZERO
+    }
+}
+
+/// Opens for as long as it took to write the test. Rejected by `open_means_no_call`.
+struct OpensForAMoment;
+
+impl Usual for OpensForAMoment {
+    fn open_for(_: &Config) -> Duration {
+        Duration::from_millis(10)
+    }
+}
+
+/// Takes one unit for another: in production it is open for a thousandth of the time. Rejected by
+/// `retry_after_is_kept`.
+struct SecondsForMillis;
+
+impl Usual for SecondsForMillis {
+    fn open_for(config: &Config) -> Duration {
+        Duration::from_millis(config.open_for.as_secs())
+    }
+}
+
+/// The number of the article. Rejected by `row_opens`.
+struct FiveInARow;
+
+impl Usual for FiveInARow {
+    fn fails(inside: &mut Inside, config: &Config) {
+        usual_fails(inside, &Config { failures: 5, ..*config });
+    }
+}
+
+/// One probe at a time, whatever was configured. It is careful, and at a thousand calls a second it
+/// takes its time to close. Rejected by `hundred_at_half_open`.
+struct OneProbeAtATime;
+
+impl Usual for OneProbeAtATime {
+    fn has_room(inside: &Inside, _: &Config) -> bool {
+        inside.in_flight == 0
+    }
+}
+
+/// Knows better than its configuration how long a caller waits. Rejected by
+/// `hang_up_early_says_nothing`.
+struct PatienceOfItsOwn;
+
+impl Usual for PatienceOfItsOwn {
+    fn dropped(ran: Duration, _: &Config) -> Option<Judgement> {
+        Some(match ran >= Duration::from_millis(25) {
+            true => Judgement::Failure,
+            false => Judgement::Ignored,
+        })
     }
 }
 

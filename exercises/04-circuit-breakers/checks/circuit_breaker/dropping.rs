@@ -10,15 +10,10 @@ const IN_VAIN: Duration = Duration::from_millis(30);
 
 pub(super) async fn given_up_counts<S: CircuitBreaker>(world: World) -> Result<(), Finding> {
     let scene = Scene::<S>::set(world, HOUR, MOMENT);
-    let mut held = Vec::new();
-    for _ in 0..scene.config.failures {
-        let mut call = scene.hold("caller", Word::Well);
-        call.is_in("it is closed").await?;
-        held.push(call);
-    }
-    tokio::time::sleep(IN_VAIN).await;
+    let held = scene.hold_some("caller", scene.config.failures).await?;
+    scene.waits(IN_VAIN).await;
     for call in held {
-        call.is_dropped().await?;
+        call.hangs_up().await?;
     }
     scene.is(State::Open, "so many have waited in vain")?;
     scene.refused("so many have waited in vain").await.map(|_| ())
@@ -31,7 +26,12 @@ pub(super) async fn hang_up_early_says_nothing<S: CircuitBreaker>(
     for _ in 0..3 * scene.config.failures {
         let mut call = scene.hold("caller", Word::Well);
         call.is_in("nobody has waited for an hour").await?;
-        call.is_dropped().await?;
+        call.hangs_up().await?;
+    }
+    let patient = scene.hold_some("caller", 2 * scene.config.failures).await?;
+    scene.waits(2 * IN_VAIN).await;
+    for call in patient {
+        call.hangs_up().await?;
     }
     scene.is(State::Closed, "nobody has waited for an hour")?;
     // Nor do they end a row.
@@ -40,7 +40,7 @@ pub(super) async fn hang_up_early_says_nothing<S: CircuitBreaker>(
         if nth < scene.config.failures {
             let mut call = scene.hold("caller", Word::Well);
             call.is_in("it is not open yet").await?;
-            call.is_dropped().await?;
+            call.hangs_up().await?;
         }
     }
     scene.is(State::Open, "so many in a row, and what was hung up in between says nothing")
@@ -53,7 +53,7 @@ pub(super) async fn probe_dropped_gives_permit_back<S: CircuitBreaker>(
     scene.trip_and_wait().await?;
     for _ in 0..2 {
         for probe in scene.hold_probes("probe").await? {
-            probe.is_dropped().await?;
+            probe.hangs_up().await?;
         }
         scene.is(State::HalfOpen, "they said nothing")?;
     }
@@ -81,8 +81,8 @@ pub(super) async fn given_up_probe_opens_anew<S: CircuitBreaker>(
     scene.trip_and_wait().await?;
     let mut probe = scene.hold("probe", Word::Well);
     probe.is_in("its time is over").await?;
-    tokio::time::sleep(IN_VAIN).await;
-    probe.is_dropped().await?;
+    scene.waits(IN_VAIN).await;
+    probe.hangs_up().await?;
     scene.is(State::Open, "the probe has waited in vain")
 }
 
@@ -90,13 +90,8 @@ pub(super) async fn slow_success_is_a_success<S: CircuitBreaker>(
     world: World,
 ) -> Result<(), Finding> {
     let scene = Scene::<S>::set(world, HOUR, MOMENT);
-    let mut held = Vec::new();
-    for _ in 0..2 * scene.config.failures {
-        let mut call = scene.hold("caller", Word::Well);
-        call.is_in("it is closed").await?;
-        held.push(call);
-    }
-    tokio::time::sleep(IN_VAIN).await;
+    let held = scene.hold_some("caller", 2 * scene.config.failures).await?;
+    scene.waits(IN_VAIN).await;
     for call in held {
         call.ends().await?.ran("it was in already")?;
     }

@@ -73,7 +73,7 @@ pub(super) async fn late_failure_opens_nothing<S: CircuitBreaker>(
     // They have waited since before the trip.
     tokio::time::sleep(Duration::from_millis(2)).await;
     for call in given_up {
-        call.is_dropped().await?;
+        call.hangs_up().await?;
     }
     scene.is(State::Closed, "who gave up had begun before it was well again")
 }
@@ -95,8 +95,8 @@ pub(super) async fn old_probe_frees_nothing<S: CircuitBreaker>(
     let probes = scene.hold_probes("probe").await?;
     for (nth, probe) in old.into_iter().enumerate() {
         match nth {
-            0 => probe.is_dropped().await?,
-            _ => drop(probe.ends().await?),
+            0 => probe.hangs_up().await?,
+            _ => _ = probe.ends().await?.ran("it was in already")?,
         }
         scene.refused("all places are taken by the probes of now").await?;
         scene.is(State::HalfOpen, "no probe of now has ended yet")?;

@@ -6,15 +6,19 @@ use grading::{Evidence, Finding, World};
 use std::time::{Duration, Instant};
 
 pub(super) async fn row_opens<S: CircuitBreaker>(world: World) -> Result<(), Finding> {
-    let scene = Scene::<S>::set(world, HOUR, HOUR);
-    scene.is(State::Closed, "as it is made")?;
-    for _ in 1..scene.config.failures {
+    let mut scene = Scene::<S>::set(world, HOUR, HOUR);
+    for failures in [scene.config.failures, 1, scene.config.failures + 1] {
+        scene.renew(failures, scene.config.probes);
+        scene.is(State::Closed, "as it is made")?;
+        for _ in 1..failures {
+            scene.runs(Word::Ill, "it is not open yet").await?;
+            scene.is(State::Closed, "one failure too few")?;
+        }
         scene.runs(Word::Ill, "it is not open yet").await?;
-        scene.is(State::Closed, "one failure too few")?;
+        scene.is(State::Open, "after so many in a row")?;
+        scene.refused("it is open").await?;
     }
-    scene.runs(Word::Ill, "it is not open yet").await?;
-    scene.is(State::Open, "after so many in a row")?;
-    scene.refused("it is open").await.map(|_| ())
+    Ok(())
 }
 
 pub(super) async fn success_ends_the_row<S: CircuitBreaker>(world: World) -> Result<(), Finding> {
@@ -38,6 +42,8 @@ pub(super) async fn open_means_no_call<S: CircuitBreaker>(world: World) -> Resul
             return Err(scene.saw("a retry_after of at most an hour, and not now", saw));
         }
     }
+    scene.waits(3 * MOMENT).await;
+    scene.refused("the hour is not over").await?;
     scene.is(State::Open, "the hour is not over")
 }
 

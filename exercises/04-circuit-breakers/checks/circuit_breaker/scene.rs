@@ -59,11 +59,14 @@ impl Dependency {
     /// Answers once `gate` is open.
     async fn answer(self, word: Word, gate: Option<Gate>) -> Answer {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        self.history.note("dependency", "is asked");
-        if let Some(gate) = gate {
-            gate.pass().await;
+        match gate {
+            None => _ = self.history.note("dependency", format!("is asked, answers: {word:?}")),
+            Some(gate) => {
+                self.history.note("dependency", "is asked");
+                gate.pass().await;
+                self.history.note("dependency", format!("answers: {word:?}"));
+            }
         }
-        self.history.note("dependency", format!("answers: {word:?}"));
         match word {
             Word::Well => Ok("well"),
             Word::Ill => Err("down"),
@@ -86,11 +89,19 @@ impl<B: CircuitBreaker> Scene<B> {
         let mut random = world.random();
         let (failures, probes) = (random.random_range(3..6), random.random_range(2..5));
         let config = Config { failures, open_for, probes, slow_after };
-        let text = format!("opens after {failures}, closes after {probes}");
-        world.history().note("dependency", text);
+        let text = format!("{failures} failures, {probes} probes");
+        world.history().note("caller", text);
         let dependency =
             Dependency { history: world.history().clone(), asked: Arc::new(AtomicUsize::new(0)) };
         Scene { breaker: Arc::new(B::new(config)), config, dependency, world }
+    }
+
+    /// A new breaker, with other numbers.
+    pub(super) fn renew(&mut self, failures: u32, probes: u32) {
+        self.config = Config { failures, probes, ..self.config };
+        self.world.history().turn_page();
+        self.world.history().note("caller", format!("{failures} failures, {probes} probes"));
+        self.breaker = Arc::new(B::new(self.config));
     }
 
     /// How many calls have reached the dependency.
@@ -148,7 +159,10 @@ impl<B: CircuitBreaker> Scene<B> {
 
     /// As long as it is open for, and a little.
     pub(super) async fn time_passes(&self) {
-        let time = self.config.open_for + Duration::from_millis(2);
+        self.waits(self.config.open_for + Duration::from_millis(2)).await;
+    }
+
+    pub(super) async fn waits(&self, time: Duration) {
         self.world.history().note("caller", format!("waits {time:?}"));
         tokio::time::sleep(time).await;
     }
@@ -182,6 +196,21 @@ impl<B: CircuitBreaker> Scene<B> {
         let gate = Gate::shut();
         let task = tokio::spawn(self.calling(lane, word, Some(gate.clone())));
         Held { gate, task, history: self.world.history().clone(), lane }
+    }
+
+    /// Begins such calls while it is closed.
+    pub(super) async fn hold_some(
+        &self,
+        lane: &'static str,
+        many: u32,
+    ) -> Result<Vec<Held>, Finding> {
+        let mut held = Vec::new();
+        for _ in 0..many {
+            let mut call = self.hold(lane, Word::Well);
+            call.is_in("it is closed").await?;
+            held.push(call);
+        }
+        Ok(held)
     }
 
     /// Begins such calls, as many as there are probes, and they have to be let in.
@@ -286,7 +315,7 @@ impl Held {
     }
 
     /// Its caller hangs up: the future is dropped where it stands.
-    pub(super) async fn is_dropped(self) -> Result<(), Finding> {
+    pub(super) async fn hangs_up(self) -> Result<(), Finding> {
         self.history.note(self.lane, "hangs up");
         self.task.abort();
         match self.task.await {

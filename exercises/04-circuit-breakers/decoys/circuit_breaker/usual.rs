@@ -56,6 +56,11 @@ pub(super) trait Usual: Send + Sync + 'static {
         }
     }
 
+    /// For how long it is open.
+    fn open_for(config: &Config) -> Duration {
+        config.open_for
+    }
+
     fn retry_after(left: Duration) -> Duration {
         left
     }
@@ -92,7 +97,7 @@ impl<M: Usual> Usually<M> {
     fn admit(&self) -> Result<Running<'_, M>, Open> {
         let mut inside = self.lock();
         if inside.state == State::Open {
-            let left = self.config.open_for.saturating_sub(inside.opened.elapsed());
+            let left = M::open_for(&self.config).saturating_sub(inside.opened.elapsed());
             if !left.is_zero() {
                 return Err(Open { retry_after: M::retry_after(left) });
             }
