@@ -123,6 +123,8 @@ struct Outcome {
     sent_while_hung: u64,
     most: u64,
     charged: u64,
+    /// How late a caller came at worst: this machine's own fault.
+    late: Duration,
 }
 
 impl Outcome {
@@ -187,6 +189,11 @@ async fn hang(redis: &Redis, seed: u64) -> anyhow::Result<()> {
     row("all well again after", &|outcome| page::millis(outcome.well_again_after()), "");
     page::note("The breaker is late to notice by one patience, and late to notice the end by");
     page::note("as long as it is open for. In between, nobody waits but the probes.");
+    let late = without.late.max(with.late);
+    if late > CONFIG.slow_after / 4 {
+        let late = page::millis(late);
+        page::note(format_args!("Busy machine: callers came up to {late} late."));
+    }
     Ok(())
 }
 
@@ -245,7 +252,8 @@ async fn load(
     let charged = charged.context("the provider is well again")?;
     let answers = std::mem::take(&mut *answers.lock().unwrap_or_else(PoisonError::into_inner));
     let most = provider.most.load(Ordering::SeqCst);
-    Ok(Outcome { answers, hung, well, sent_while_hung, most, charged })
+    let late = report.late;
+    Ok(Outcome { answers, hung, well, sent_while_hung, most, charged, late })
 }
 
 /// Part 2: the moment when its time is over, and the provider still hangs.

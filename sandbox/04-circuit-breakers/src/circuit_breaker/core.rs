@@ -30,7 +30,6 @@ pub(super) struct Permit {
     generation: u64,
 }
 
-// ANCHOR: core
 pub(super) struct Core<M> {
     /// The generation, while the breaker is closed. A call that finds it is let in without waiting
     /// for the lock: all that a permit needs to hold is the generation in which it began.
@@ -62,6 +61,7 @@ impl<M: Machine> Core<M> {
         Core { closed: AtomicU64::new(generation), probes: probes.max(1), inside }
     }
 
+    // ANCHOR: core
     /// Lets a call in, or not. What it gets has to be settled.
     pub(super) fn admit(&self) -> Result<Permit, Open> {
         let generation = self.closed.load(Ordering::Acquire);
