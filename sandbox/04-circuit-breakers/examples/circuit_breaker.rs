@@ -52,8 +52,7 @@ async fn run() -> anyhow::Result<()> {
     hang(&redis, seed).await?;
     crowd(&redis).await?;
     page::next(&[
-        ("cargo lab start circuit_breaker", "write it yourself, and be hung up on"),
-        ("cargo test -p circuit_breakers --test others", "what other breakers do"),
+        ("cargo lab start circuit_breaker", "write it, and be hung up on"),
         ("cargo run -p shop -- compare breaker", "the same in a whole shop"),
     ]);
     Ok(())
