@@ -6,3 +6,5 @@
 //! them. They are modules of the tests that grade the graders.
 
 pub mod retry;
+pub mod bulkhead;
+pub mod circuit_breaker;

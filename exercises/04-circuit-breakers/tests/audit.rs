@@ -2,6 +2,10 @@
 
 use circuit_breakers::retry::Retries;
 use circuit_breakers_exercises::retry;
+use circuit_breakers::bulkhead::Compartment;
+use circuit_breakers_exercises::bulkhead;
+use circuit_breakers::circuit_breaker::Breaker;
+use circuit_breakers_exercises::circuit_breaker;
 use grading::Lesson;
 
 /// The wrong answers that people really give. Each names the check that must reject it.
@@ -9,6 +13,8 @@ use grading::Lesson;
 #[path = "../decoys"]
 mod decoys {
     pub mod retry;
+    pub mod bulkhead;
+    pub mod circuit_breaker;
 }
 
 /// The untouched starters. They must fail.
@@ -16,6 +22,8 @@ mod decoys {
 #[path = "../starters"]
 mod starters {
     pub mod retry;
+    pub mod bulkhead;
+    pub mod circuit_breaker;
 }
 
 fn main() -> std::process::ExitCode {
@@ -24,5 +32,13 @@ fn main() -> std::process::ExitCode {
         starter: retry::checks::<starters::retry::MyRetries>(),
         reference: retry::checks::<Retries>(),
         decoys: decoys::retry::all(),
+        name: "bulkhead",
+        starter: bulkhead::checks::<starters::bulkhead::MyBulkhead>(),
+        reference: bulkhead::checks::<Compartment>(),
+        decoys: decoys::bulkhead::all(),
+        name: "circuit_breaker",
+        starter: circuit_breaker::checks::<starters::circuit_breaker::MyBreaker>(),
+        reference: circuit_breaker::checks::<Breaker>(),
+        decoys: decoys::circuit_breaker::all(),
     }])
 }

@@ -43,7 +43,7 @@ use tokio::time::Instant;
 
 pub use layer::{BreakerLayer, Guarded, Judge};
 
-/// Where [`core`](self::core) takes its lock from; its loom test takes another.
+/// Where [`core`] takes its lock from; its loom test takes another.
 mod sync {
     pub(super) use std::sync::atomic::{AtomicU64, Ordering};
     pub(super) use std::sync::{Mutex, MutexGuard};
@@ -60,9 +60,9 @@ pub trait CircuitBreaker: Send + Sync + Sized + 'static {
     /// - **Closed**, all calls run. [`Config::failures`] in a row open it; a success ends the row.
     /// - **Open**, none does: `call` is dropped without having been polled, and the answer is there
     ///   at once. After [`Config::open_for`] the next call finds it half-open.
-    /// - **Half-open**, at most [`Config::probes`] calls are let in altogether: those in flight and
-    ///   those that succeeded. When so many have succeeded, it closes and counts from nothing. One
-    ///   failure opens it anew.
+    /// - **Half-open**, [`Config::probes`] calls are let in, and no more: those in flight and those
+    ///   that succeeded count together. When so many have succeeded, it closes and counts from
+    ///   nothing. One failure opens it anew.
     ///
     /// A call that ends without a result, because this future is dropped or `call` panics, gives its
     /// permit back. It is a failure if it had run for [`Config::slow_after`]: somebody has waited

@@ -22,4 +22,54 @@ fn retry() {
     assert_eq!(page.cells("orders in Redis")[1..], ["100", "100"]);
     assert!(page.number("orders in Redis", 0) > 115.0, "INCR, naive");
     page.cells("cargo lab start retry");
+fn bulkhead() {
+    let page = Printed::by(EXAMPLES, "bulkhead");
+    assert_eq!(page.cells("catalogue: asked"), ["100", "100"]);
+    let meanwhile = "catalogue: answered meanwhile";
+    assert!(page.number(meanwhile, 0) < 50.0, "without");
+    assert!(page.number(meanwhile, 1) > 90.0, "with: all but the last, on a busy machine");
+    let waited = "catalogue: 99 of 100";
+    assert!(page.number(waited, 1) < page.number(waited, 0), "milliseconds");
+    assert_eq!(page.number("payment: most workers at once", 0), 16.0);
+    // Three places, two in the queue, and one who is being refused.
+    assert!(page.number("payment: most workers at once", 1) <= 6.0 + 2.0);
+    assert_eq!(page.number("payment: refused", 0), 0.0);
+    assert!(page.number("payment: refused", 1) >= 90.0, "all but three, if nobody is late");
+    assert!(page.number("refused at once", 0) > 50.0, "two places are too few");
+    assert!(page.number("refused at once", 2) < 20.0, "ten are enough");
+    page.cells("cargo lab start bulkhead");
+}
+
+#[test]
+#[ignore = "builds and runs an example"]
+fn composition() {
+    let page = Printed::by(EXAMPLES, "composition");
+    assert_eq!(page.cells("reached the dependency"), ["5", "15", "5"]);
+    assert_eq!(page.cells("calls until it is open"), ["2", "5", "2"]);
+    assert_eq!(page.cells("refused by it"), ["19", "15", "55"]);
+    assert_eq!(page.cells("pauses"), ["4", "10", "40"]);
+    assert_eq!(page.cells("answered, of 10"), ["10", "5"]);
+    assert_eq!(page.cells("waited in vain"), ["5", "20", "5"]);
+    assert_eq!(page.cells("refused at once"), ["15", "0", "15"]);
+    assert_eq!(page.cells("places held in the pause"), ["0", "2"]);
+    assert_eq!(page.number("answered, of 8", 0), 8.0);
+    assert!(page.number("answered, of 8", 1) < 8.0, "its clock runs in our own queue");
+    assert_eq!(page.cells("the breaker opened"), ["0", "1"]);
+    page.cells("cargo lab start bulkhead");
+fn circuit_breaker() {
+    let page = Printed::by(EXAMPLES, "circuit_breaker");
+    assert_eq!(page.cells("callers"), ["520", "520"]);
+    assert_eq!(page.number("told at once: try later", 0), 0.0, "there is no breaker");
+    assert!(page.number("told at once: try later", 1) > 150.0, "of three hundred");
+    for what in ["waited 100 ms for nothing", "calls sent to the provider"] {
+        let (without, with) = (page.number(what, 0), page.number(what, 1));
+        assert!(with * 2.0 < without, "{what}: {without}, {with}");
+    }
+    let waited = "half waited at most";
+    assert!(page.number(waited, 1) * 4.0 < page.number(waited, 0), "milliseconds");
+    // It opens for 200 ms, and probes take no time; a busy machine does.
+    assert!(page.number("all well again after", 1) < 1_000.0, "milliseconds");
+    assert_eq!(page.cells("sent to the provider")[..2], ["100", "3"]);
+    assert_eq!(page.cells("and after they gave up, it"), ["lets all in", "open anew"]);
+    page.cells("cargo lab start circuit_breaker");
 }
