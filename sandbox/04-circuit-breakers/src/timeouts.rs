@@ -65,8 +65,9 @@ pub trait Deadlines: Send + Sync + 'static {
     /// headers: from here on that would be old.
     ///
     /// The future ends with the service's own answer or error, or with [`Late`] at the deadline. By
-    /// then the work is dropped, and nothing of it goes on. With nothing left `service` is not even
-    /// asked whether it is ready.
+    /// then the work is dropped, and nothing of it goes on; once the deadline is over it is not
+    /// polled again, however late the machine itself is. With nothing left `service` is not even
+    /// asked whether it is ready. Dropped before its end, the future takes the work along.
     fn serve<S, B>(
         service: S,
         request: Request<B>,
