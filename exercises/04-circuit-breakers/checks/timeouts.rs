@@ -6,6 +6,7 @@ mod beside;
 mod chain;
 mod scene;
 mod travelling;
+mod work;
 
 use arriving::{
     busy_machine, nothing_left, odd_headers, queue_counts, served_in_time, several_headers,

@@ -7,9 +7,10 @@ mod right;
 mod serving;
 
 use asking::{
-    AppendsTheHeader, AsksWithNothingLeft, CallsWhatIsNotReady, ConnectsWithoutTimeout,
-    CountsBeforeConnecting, FreshTimeoutAtEachHop, KeepsTheOldHeader, OnlyItsOwnPatience,
-    OnlyTheDeadline, RoundsToNearest, RoundsUp, SilenceIsAnError, TimeOfDay, WholeSeconds,
+    AppendsTheHeader, AsksInATask, AsksWithNothingLeft, CallsWhatIsNotReady,
+    ConnectsWithoutTimeout, CountsBeforeConnecting, FreshTimeoutAtEachHop, KeepsTheOldHeader,
+    OnlyItsOwnPatience, OnlyTheDeadline, RoundsToNearest, RoundsUp, SilenceIsAnError, TimeOfDay,
+    WholeSeconds,
 };
 use beside::{
     BareSpawn, BugsAreLate, DropsTheHandle, GuardedWhenPolled, NoClockOfItsOwn, NotATask,
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Decoy> {
         LeavesTheHeader: served_in_time,
         HidesErrors: served_in_time,
         AbortsWhenLate: cancelled_caller,
+        AsksInATask: cancelled_caller,
         FinishesWhatItBegan: hanging_redis,
         RoundsUp: rounded_down,
         RoundsToNearest: rounded_down,

@@ -1,9 +1,10 @@
 //! A request comes: until when is it worked on, and what becomes of the work?
 
 use super::scene::{
-    AGES, Broken, Ended, Next, SPANS, ends, is_late, poll_once, request, steps, told, until,
+    AGES, Broken, Ended, Next, SPANS, ends, is_late, poll_once, request, told, turns_late, until,
     working,
 };
+use super::work::steps;
 use circuit_breakers::timeouts::{Deadline, Deadlines};
 use grading::{Evidence, Finding, SOON, World};
 use http::{Request, Response};
@@ -144,12 +145,13 @@ pub(super) async fn queue_counts<D: Deadlines>(world: World) -> Result<(), Findi
     let left = millis(world.random().random_range(20..60));
     let hop = Next::new(world.history(), "service");
     let header = left.as_millis().to_string();
+    let call = world.invoke("caller", format!("time-left: {header}"));
     let served = D::serve(hop.clone(), request(&[&header]), AGES);
     {
         let _queue = world.fault("the request waits in a queue, for longer than it has");
         tokio::time::sleep(left + millis(10)).await;
     }
-    is_late(world.history(), "caller", &format!("time-left: {header}, on arrival"), served).await?;
+    turns_late(call, served).await?;
     hop.untouched("its time was over when it came out of the queue")
 }
 

@@ -1,7 +1,10 @@
 //! The next hop is asked: for how long, and what is it told?
 
 use super::arriving::{arrived_whole, own_error, whole_answer};
-use super::scene::{AGES, Broken, Ended, Next, ends, is_late, request, told, until};
+use super::scene::{
+    AGES, Broken, Ended, Next, ends, is_late, request, told, turns_late, until, working,
+};
+use super::work::steps;
 use circuit_breakers::timeouts::{Deadline, Deadlines, TIME_LEFT};
 use grading::{Evidence, Finding, SOON, World};
 use http::{Request, Response};
@@ -19,7 +22,7 @@ pub(super) async fn rounded_down<D: Deadlines>(world: World) -> Result<(), Findi
     for _ in 0..50 {
         world.history().turn_page();
         let deadline =
-            Deadline::in_time(Duration::from_micros(random.random_range(2_000_000..9_000_000)));
+            Deadline::in_time(Duration::from_micros(random.random_range(2_000_000..8_000_000)));
         let hop = Next::new(world.history(), "next hop");
         let asked = D::ask(hop.clone(), until(deadline), AGES);
         let (ended, step) = ends(world.history(), "hop", "asks on", SOON, asked).await?;
@@ -112,13 +115,15 @@ pub(super) async fn patience_or_deadline<D: Deadlines>(world: World) -> Result<(
             return Err(Evidence::new(expected, saw).at(seen.step).into());
         }
     }
-    // And it is kept to.
+    // And it is kept to: the call is dropped, with all that it holds.
     for (left, patience) in [(AGES, millis(60)), (millis(60), AGES)] {
         world.history().turn_page();
-        let silent = Next::new(world.history(), "next hop").answering(|_| std::future::pending());
+        let (steps, work) = steps(world.history(), "next hop");
+        let silent = working(world.history(), "next hop", work);
         let asked = D::ask(silent, until(Deadline::in_time(left)), patience);
         let what = format!("asks on: {left:?} left, patience {patience:?}");
-        is_late(world.history(), "hop", &what, asked).await?;
+        let late = is_late(world.history(), "hop", &what, asked).await?;
+        steps.must_end(Some(late), "nobody waits for the answer").await?;
     }
     Ok(())
 }
@@ -140,12 +145,13 @@ pub(super) async fn not_asked_too_late<D: Deadlines>(world: World) -> Result<(),
 
     world.history().turn_page();
     let hop = Next::new(world.history(), "next hop");
+    let call = world.invoke("hop", "asks on, with 30 ms left");
     let asked = D::ask(hop.clone(), until(Deadline::in_time(millis(30))), AGES);
     {
         let _busy = world.fault("the machine is busy: the call begins when its time is over");
         tokio::time::sleep(millis(40)).await;
     }
-    is_late(world.history(), "hop", "asks on, with 30 ms left", asked).await?;
+    turns_late(call, asked).await?;
     hop.untouched("its time was over")
 }
 

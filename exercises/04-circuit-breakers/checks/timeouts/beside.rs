@@ -1,6 +1,7 @@
 //! A task beside: it ends with the request that it was for.
 
-use super::scene::{AGES, SPANS, poll_once, steps};
+use super::scene::{AGES, SPANS, poll_once};
+use super::work::steps;
 use circuit_breakers::timeouts::{Deadline, Deadlines, Late};
 use grading::{Evidence, Finding, SOON, World};
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Three hops, and the wires between them.
 
-use super::scene::{AGES, Answering, Broken, Work, told};
+use super::scene::{AGES, Answering, Broken, told};
+use super::work::Work;
 use circuit_breakers::BoxError;
 use circuit_breakers::timeouts::{Deadline, Deadlines};
 use grading::History;

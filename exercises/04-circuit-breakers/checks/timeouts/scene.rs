@@ -1,8 +1,9 @@
-//! The next hop as the checks need it, and work that the check drives step by step.
+//! The next hop as the checks need it, and how a call of the subject ended.
 
+use super::work::Work;
 use circuit_breakers::BoxError;
 use circuit_breakers::timeouts::{Deadline, Late, TIME_LEFT};
-use grading::history::Step;
+use grading::history::{Call, Step};
 use grading::{Evidence, Finding, History, SOON};
 use http::{Request, Response};
 use std::fmt;
@@ -11,15 +12,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tower_service::Service;
 
 /// Longer than any check: whoever waits for it has missed every deadline.
-pub(super) const AGES: Duration = Duration::from_secs(60);
-
-/// So much after the deadline nobody works any more, on the busiest machine.
-pub(super) const GRACE: Duration = Duration::from_secs(1);
+pub(super) const AGES: Duration = Duration::from_secs(9);
 
 /// Until when: first as short as a check likes to be, then as long as a busy machine needs.
 pub(super) const SPANS: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(1_500)];
@@ -168,13 +165,17 @@ impl Service<Request<String>> for Next {
         if self.ready_at.is_some() {
             return Poll::Ready(Ok(()));
         }
-        if self.connecting.is_none() {
-            self.notes().asked_ready += 1;
-            self.history.note(self.lane, "connects");
-        }
+        let begins = self.connecting.is_none();
         let connect = Arc::clone(&self.connect);
         let connecting = self.connecting.get_or_insert_with(|| connect());
-        let connected = std::task::ready!(connecting.as_mut().poll(context));
+        let polled = connecting.as_mut().poll(context);
+        if begins {
+            self.notes().asked_ready += 1;
+            if polled.is_pending() {
+                self.history.note(self.lane, "connects");
+            }
+        }
+        let connected = std::task::ready!(polled);
         self.connecting = None;
         self.ready_at = connected.is_ok().then(Instant::now);
         Poll::Ready(connected)
@@ -273,23 +274,31 @@ impl fmt::Display for Ended {
     }
 }
 
-/// Waits for `call` as `lane`, and no longer than `within`.
+/// Waits for what `lane` has asked, and no longer than `within`.
 pub(super) async fn ends(
     history: &History,
     lane: &str,
     what: &str,
     within: Duration,
-    call: impl Future<Output = Result<Response<String>, BoxError>>,
+    asked: impl Future<Output = Result<Response<String>, BoxError>>,
 ) -> Result<(Ended, Step), Finding> {
-    let told = history.invoke(lane, what);
-    match tokio::time::timeout(within, call).await {
+    finishes(history.invoke(lane, what), within, asked).await
+}
+
+/// Waits for what was asked before.
+pub(super) async fn finishes(
+    call: Call,
+    within: Duration,
+    asked: impl Future<Output = Result<Response<String>, BoxError>>,
+) -> Result<(Ended, Step), Finding> {
+    match tokio::time::timeout(within, asked).await {
         Ok(result) => {
             let ended = Ended::of(result);
-            let step = told.ok(ended.to_string());
+            let step = call.ok(ended.to_string());
             Ok((ended, step))
         }
         Err(_) => {
-            let step = told.unknown("still waits");
+            let step = call.unknown("still waits");
             let expected = "an answer, or Late, in time";
             let saw = format!("neither, {within:?} after it was asked");
             Err(Evidence::new(expected, saw).at(step).into())
@@ -297,104 +306,24 @@ pub(super) async fn ends(
     }
 }
 
-/// Waits for `call`, which has to be late, and soon.
+/// Waits for what `lane` has asked, which has to be late, and soon.
 pub(super) async fn is_late(
     history: &History,
     lane: &str,
     what: &str,
-    call: impl Future<Output = Result<Response<String>, BoxError>>,
+    asked: impl Future<Output = Result<Response<String>, BoxError>>,
 ) -> Result<Step, Finding> {
-    match ends(history, lane, what, SOON, call).await? {
+    turns_late(history.invoke(lane, what), asked).await
+}
+
+/// Waits for what was asked before, which has to be late, and soon.
+pub(super) async fn turns_late(
+    call: Call,
+    asked: impl Future<Output = Result<Response<String>, BoxError>>,
+) -> Result<Step, Finding> {
+    match finishes(call, SOON, asked).await? {
         (Ended::Late, step) => Ok(step),
         (other, step) => Err(Evidence::new("Late", other.to_string()).at(step).into()),
-    }
-}
-
-/// Work of many small steps, each of which the check allows. It never ends by itself.
-pub(super) struct Steps {
-    lane: &'static str,
-    history: History,
-    allow: mpsc::UnboundedSender<()>,
-    done: watch::Receiver<usize>,
-}
-
-/// The work itself.
-pub(super) struct Work {
-    lane: &'static str,
-    history: History,
-    allowed: mpsc::UnboundedReceiver<()>,
-    done: watch::Sender<usize>,
-}
-
-pub(super) fn steps(history: &History, lane: &'static str) -> (Steps, Work) {
-    let (allow, allowed) = mpsc::unbounded_channel();
-    let (tell, done) = watch::channel(0);
-    let steps = Steps { lane, history: history.clone(), allow, done };
-    (steps, Work { lane, history: history.clone(), allowed, done: tell })
-}
-
-impl Work {
-    /// Takes one step for each that is allowed, `step` being what it does.
-    pub(super) async fn run<F: Future>(
-        mut self,
-        step: impl Fn(usize) -> F,
-    ) -> Result<Response<String>, BoxError> {
-        while self.allowed.recv().await.is_some() {
-            let number = *self.done.borrow() + 1;
-            self.history.note(self.lane, format!("works: step {number}"));
-            step(number).await;
-            self.done.send_replace(number);
-        }
-        std::future::pending().await
-    }
-}
-
-impl Steps {
-    /// Allows steps until this many are done. False if the work was dropped before.
-    pub(super) async fn take(&self, many: usize) -> Result<bool, Finding> {
-        for number in 1..=many {
-            if self.allow.send(()).is_err() {
-                return Ok(false);
-            }
-            let mut done = self.done.clone();
-            let came = tokio::time::timeout(SOON, done.wait_for(|done| *done >= number)).await;
-            match came {
-                Ok(Ok(_)) => {}
-                Ok(Err(_)) => return Ok(false),
-                Err(_) => {
-                    let expected = "the work to begin at once";
-                    return Err(Evidence::new(expected, format!("nothing in {SOON:?}")).into());
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// Allows one more, and does not look whether it is done.
-    pub(super) fn allow_one(&self) {
-        let _ = self.allow.send(());
-    }
-
-    /// How many steps were done.
-    pub(super) fn done(&self) -> usize {
-        *self.done.borrow()
-    }
-
-    /// The work is dropped: nothing of it can ever go on. `since` is what should have ended it.
-    pub(super) async fn must_end(&self, since: Option<Step>, why: &str) -> Result<(), Finding> {
-        if tokio::time::timeout(GRACE, self.allow.closed()).await.is_ok() {
-            return Ok(());
-        }
-        let done = self.done();
-        let _ = self.allow.send(());
-        let mut watch = self.done.clone();
-        let _ = tokio::time::timeout(GRACE, watch.wait_for(|now| *now > done)).await;
-        let saw = match self.done() > done {
-            true => format!("{} does step {} {GRACE:?} later", self.lane, self.done()),
-            false => format!("{} still holds all that it had {GRACE:?} later", self.lane),
-        };
-        let step = self.history.last(self.lane, "works");
-        Err(Evidence::new(format!("no more work: {why}"), saw).at(since).at(step).into())
     }
 }
 

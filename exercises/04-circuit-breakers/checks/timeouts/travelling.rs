@@ -1,7 +1,8 @@
 //! Three hops on a real Redis, and one deadline.
 
 use super::chain::{Door, Heard, Wire, behind, relay, worker};
-use super::scene::{Ended, GRACE, SPANS, Steps, is_late, request, steps};
+use super::scene::{Ended, SPANS, is_late, request};
+use super::work::{GRACE, Steps, steps};
 use circuit_breakers::timeouts::Deadlines;
 use grading::{Evidence, Finding, World};
 use redis::AsyncCommands;
@@ -43,7 +44,8 @@ pub(super) async fn one_deadline<D: Deadlines>(world: World) -> Result<(), Findi
         let chain = chain::<D>(&world, Wire::Deaf).await?;
         let header = span.as_millis().to_string();
         let (history, began) = (world.history().clone(), Instant::now());
-        let asked = chain.door.ask(request(&[&header]));
+        let (door, asked) = (chain.door.clone(), request(&[&header]));
+        let asked = async move { door.ask(asked).await };
         let what = format!("asks, time-left: {header}");
         let caller = tokio::spawn(async move { is_late(&history, "caller", &what, asked).await });
         let begun = chain.steps.take(3).await;
@@ -57,7 +59,10 @@ pub(super) async fn one_deadline<D: Deadlines>(world: World) -> Result<(), Findi
             let saw = format!("Late {early:.0?} before it");
             return Err(Evidence::new("an answer until the deadline", saw).at(late).into());
         }
-        chain.steps.must_end(Some(late), "the caller has gone, and hop 3 was told when").await?;
+        chain
+            .steps
+            .must_end(Some(late), "the caller has gone, and all hops have its deadline")
+            .await?;
         let (done, commands) = (chain.steps.done(), reached(&world).await?);
         if commands > done {
             let expected = format!("{done} commands at Redis, one for each step");
@@ -70,7 +75,7 @@ pub(super) async fn one_deadline<D: Deadlines>(world: World) -> Result<(), Findi
 
 pub(super) async fn less_at_each_hop<D: Deadlines>(world: World) -> Result<(), Finding> {
     let chain = chain::<D>(&world, Wire::Attentive).await?;
-    let asked = tokio::spawn(chain.door.ask(request(&["20000"])));
+    let asked = tokio::spawn(chain.door.ask(request(&["8000"])));
     let begun = chain.steps.take(1).await;
     if asked.is_finished() {
         // Only its panic or its error can tell why.
@@ -96,8 +101,8 @@ pub(super) async fn less_at_each_hop<D: Deadlines>(world: World) -> Result<(), F
 
 pub(super) async fn cancelled_caller<D: Deadlines>(world: World) -> Result<(), Finding> {
     let chain = chain::<D>(&world, Wire::Attentive).await?;
-    let call = world.invoke("caller", "asks, time-left: 60000");
-    let asked = tokio::spawn(chain.door.ask(request(&["60000"])));
+    let call = world.invoke("caller", "asks, time-left: 8000");
+    let asked = tokio::spawn(chain.door.ask(request(&["8000"])));
     let begun = chain.steps.take(3).await;
     if asked.is_finished() {
         let ended = Ended::of(asked.await?);
@@ -118,7 +123,8 @@ pub(super) async fn hanging_redis<D: Deadlines>(world: World) -> Result<(), Find
         let before = reached(&world).await?;
         let header = span.as_millis().to_string();
         let history = world.history().clone();
-        let asked = chain.door.ask(request(&[&header]));
+        let (door, asked) = (chain.door.clone(), request(&[&header]));
+        let asked = async move { door.ask(asked).await };
         let what = format!("asks, time-left: {header}");
         let caller = tokio::spawn(async move { is_late(&history, "caller", &what, asked).await });
         let begun = chain.steps.take(2).await;

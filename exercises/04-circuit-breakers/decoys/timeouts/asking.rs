@@ -285,3 +285,30 @@ asking!(FreshTimeoutAtEachHop: |service, request, patience| {
     });
     async move { answer.await? }
 });
+
+/// Asks in a task of its own, so that a panic over there stays there. When the caller hangs up, what
+/// it has asked for goes on: the handle is dropped, and the task is not. Rejected by
+/// `cancelled_caller`.
+pub struct AsksInATask;
+
+asking!(AsksInATask: |service, request, patience| {
+    let deadline = shorter(&request, patience);
+    async move {
+        if deadline.is_over() {
+            return Err(Late.into());
+        }
+        let mut task = tokio::spawn(async move {
+            ready(&mut service).await?;
+            deadline.tell(request.headers_mut())?;
+            request.extensions_mut().insert(deadline);
+            service.call(request).await.map_err(Into::into)
+        });
+        match deadline.within(&mut task).await {
+            Ok(answer) => answer?,
+            Err(late) => {
+                task.abort();
+                Err(late.into())
+            }
+        }
+    }
+});
