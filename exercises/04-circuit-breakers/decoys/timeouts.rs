@@ -18,7 +18,7 @@ use beside::{
 use circuit_breakers_exercises::timeouts::checks;
 use grading::Decoy;
 use serving::{
-    AbortsWhenLate, BelievesTheCaller, BelowZeroIsOdd, ClockStartsAtTheFirstPoll, ElapsedIsNotLate,
+    AbortsWhenLate, BelievesTheCaller, BelowZeroIsOdd, ClockStartsWhenPolled, ElapsedIsNotLate,
     EndsEarly, FinishesWhatItBegan, FirstHeaderOnly, ForgetsTheOuterLayer, HidesErrors,
     LeavesTheHeader, OwnLongestOnly, PanicsWhenHuge, RefusesWhatIsOdd, SpawnsTheWork,
     TokiosTimeout, ZeroIsNoLimit,
@@ -32,7 +32,7 @@ pub fn all() -> Vec<Decoy> {
         ForgetsTheOuterLayer: the_earliest_counts,
         ZeroIsNoLimit: nothing_left,
         BelowZeroIsOdd: nothing_left,
-        ClockStartsAtTheFirstPoll: queue_counts,
+        ClockStartsWhenPolled: queue_counts,
         TokiosTimeout: busy_machine,
         SpawnsTheWork: work_ends,
         ElapsedIsNotLate: work_ends,

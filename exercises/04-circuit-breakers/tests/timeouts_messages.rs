@@ -20,7 +20,7 @@ fn a_hop_that_works_for_nobody_is_shown_after_the_caller_has_gone() {
 
 #[test]
 fn a_queue_that_takes_no_time_is_shown() {
-    insta::assert_snapshot!(explain("timeouts", timeouts::all(), "clock_starts_at_the_first_poll"));
+    insta::assert_snapshot!(explain("timeouts", timeouts::all(), "clock_starts_when_polled"));
 }
 
 #[test]

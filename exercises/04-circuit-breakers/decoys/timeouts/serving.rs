@@ -164,9 +164,9 @@ until!(FirstHeaderOnly: |request, longest| {
 
 /// An `async` block around everything: it runs when it is polled, and the clock starts then. What
 /// has waited in a queue for a minute is as fresh as ever. Rejected by `queue_counts`.
-pub struct ClockStartsAtTheFirstPoll;
+pub struct ClockStartsWhenPolled;
 
-serving!(ClockStartsAtTheFirstPoll: |service, request, longest| async move {
+serving!(ClockStartsWhenPolled: |service, request, longest| async move {
     OneDeadline::serve(service, request, longest).await
 });
 
