@@ -18,8 +18,8 @@ use beside::{
 use circuit_breakers_exercises::timeouts::checks;
 use grading::Decoy;
 use serving::{
-    AbortsWhenLate, BelievesTheCaller, BelowZeroIsOdd, ClockStartsWhenPolled, ElapsedIsNotLate,
-    EndsEarly, FinishesWhatItBegan, FirstHeaderOnly, ForgetsTheOuterLayer, HidesErrors,
+    AbortsWhenLate, BelievesTheCaller, BelowZeroIsOdd, ClockStartsWhenPolled, CountsInSeconds,
+    ElapsedIsNotLate, FinishesWhatItBegan, FirstHeaderOnly, ForgetsTheOuterLayer, HidesErrors,
     LeavesTheHeader, OwnLongestOnly, PanicsWhenHuge, RefusesWhatIsOdd, SpawnsTheWork,
     TokiosTimeout, ZeroIsNoLimit,
 };
@@ -36,7 +36,7 @@ pub fn all() -> Vec<Decoy> {
         TokiosTimeout: busy_machine,
         SpawnsTheWork: work_ends,
         ElapsedIsNotLate: work_ends,
-        EndsEarly: work_ends,
+        CountsInSeconds: work_ends,
         PanicsWhenHuge: odd_headers,
         RefusesWhatIsOdd: odd_headers,
         FirstHeaderOnly: several_headers,

@@ -19,7 +19,7 @@
 //!
 //! - **That what was sent is not carried out.** To stop waiting is not to undo. A command that
 //!   Redis or a payment provider has got may still be carried out; who repeats it needs a key by
-//!   which the second is known (03 and 04.3 say more).
+//!   which the second is known: 04.3 says more.
 //! - **The time on the wire.** The next hop's clock starts when the request arrives. So each hop's
 //!   end lies later than its caller's by that much; the caller gives up on its own, and drops it.
 //! - **The body of an answer.** A service has answered when the head is there. Who reads a long

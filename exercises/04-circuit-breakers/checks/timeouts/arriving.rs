@@ -212,15 +212,17 @@ pub(super) async fn work_ends<D: Deadlines>(world: World) -> Result<(), Finding>
         let served = D::serve(hop, request(&[&header]), AGES);
         let history = world.history().clone();
         let what = format!("time-left: {header}");
-        let caller = tokio::spawn(async move { is_late(&history, "caller", &what, served).await });
+        let caller = tokio::spawn(async move {
+            let late = is_late(&history, "caller", &what, served).await?;
+            Ok::<_, Finding>((late, span.saturating_sub(began.elapsed())))
+        });
         let begun = steps.take(3).await;
-        let late = caller.await??;
+        let (late, early) = caller.await??;
+        if !early.is_zero() {
+            let saw = format!("Late {early:.0?} before the deadline");
+            return Err(Evidence::new("work until the deadline", saw).at(late).into());
+        }
         if begun? {
-            let early = span.saturating_sub(began.elapsed());
-            if !early.is_zero() {
-                let saw = format!("Late {early:.0?} before the deadline");
-                return Err(Evidence::new("work until the deadline", saw).at(late).into());
-            }
             return steps.must_end(Some(late), "the caller was told that it is late").await;
         }
     }

@@ -199,14 +199,15 @@ serving!(ElapsedIsNotLate: |service, request, longest| {
     async move { tokio::time::timeout_at(deadline.instant(), answer(service, request)).await? }
 });
 
-/// Keeps something in hand for the way back: a quarter. At each hop, and of what is left of it.
-/// Rejected by `work_ends`.
-pub struct EndsEarly;
+/// In whole seconds, as most timeouts are configured. What has 900 ms left has none, and is refused
+/// at once. Rejected by `work_ends`.
+pub struct CountsInSeconds;
 
-serving!(EndsEarly: |service, request, longest| {
+serving!(CountsInSeconds: |service, request, longest| {
     let deadline = earliest(&request, longest);
     enter(&mut request, deadline);
-    let work = Deadline::in_time(deadline.left() * 3 / 4).within(answer(service, request));
+    let seconds = Duration::from_secs(deadline.left().as_secs());
+    let work = Deadline::in_time(seconds).within(answer(service, request));
     async move { work.await? }
 });
 
