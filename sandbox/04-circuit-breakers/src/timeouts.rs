@@ -10,7 +10,7 @@
 //! | All hops share one deadline | it travels as the header [`TIME_LEFT`], and each hop passes on what is left of it |
 //! | No two clocks have to agree | what travels is a span of time, as in `grpc-timeout`, and not a time of day |
 //! | Who has nothing left does nothing | a request that comes too late is refused before any work, and none is sent that would come too late |
-//! | At the deadline the work ends | its future is dropped, and what was spawned is aborted |
+//! | At the deadline the work ends | its future is dropped, and what was spawned by [`Deadlines::spawn`] is aborted |
 //! | All waiting counts | the clock starts at arrival, so a queue counts; waiting for the service to be ready, which is where clients connect, counts as well |
 //!
 //! [`DeadlineLayer`] is the door of a server, [`TimeoutLayer`] goes around a client.
