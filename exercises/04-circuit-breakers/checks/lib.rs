@@ -8,3 +8,4 @@
 pub mod retry;
 pub mod bulkhead;
 pub mod circuit_breaker;
+pub mod timeouts;

@@ -6,6 +6,8 @@ use circuit_breakers::bulkhead::Compartment;
 use circuit_breakers_exercises::bulkhead;
 use circuit_breakers::circuit_breaker::Breaker;
 use circuit_breakers_exercises::circuit_breaker;
+use circuit_breakers::timeouts::OneDeadline;
+use circuit_breakers_exercises::timeouts;
 use grading::Lesson;
 
 /// The wrong answers that people really give. Each names the check that must reject it.
@@ -15,6 +17,7 @@ mod decoys {
     pub mod retry;
     pub mod bulkhead;
     pub mod circuit_breaker;
+    pub mod timeouts;
 }
 
 /// The untouched starters. They must fail.
@@ -24,6 +27,7 @@ mod starters {
     pub mod retry;
     pub mod bulkhead;
     pub mod circuit_breaker;
+    pub mod timeouts;
 }
 
 fn main() -> std::process::ExitCode {
@@ -40,5 +44,9 @@ fn main() -> std::process::ExitCode {
         starter: circuit_breaker::checks::<starters::circuit_breaker::MyBreaker>(),
         reference: circuit_breaker::checks::<Breaker>(),
         decoys: decoys::circuit_breaker::all(),
+        name: "timeouts",
+        starter: timeouts::checks::<starters::timeouts::MyDeadlines>(),
+        reference: timeouts::checks::<OneDeadline>(),
+        decoys: decoys::timeouts::all(),
     }])
 }
