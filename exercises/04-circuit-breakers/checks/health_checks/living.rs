@@ -49,7 +49,7 @@ pub(super) async fn liveness_asks_nobody<S: Health>(world: World) -> Result<(), 
 
 pub(super) async fn not_ready_before_start<S: Health>(world: World) -> Result<(), Finding> {
     let database = Stand::held(&world, "database", Gate::shut());
-    let scene = Scene::<S>::starting(&world, at_once(PATIENT), vec![database.critical()]);
+    let scene = Scene::<S>::starting(&world, at_once(PATIENT / 2), vec![database.critical()]);
     for _ in 0..2 {
         scene.must(Status::Fail, "it is starting").await?;
         scene.lives("who is restarted because it starts never gets to its end")?;

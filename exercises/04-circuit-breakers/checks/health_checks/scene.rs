@@ -204,8 +204,16 @@ impl Stand {
             return Ok(());
         }
         let last = self.history.last(self.name, "is asked");
-        let expected = format!("{} asked {times} times: {why}", self.name);
-        Err(Evidence::new(expected, format!("{asked} times")).at(last).into())
+        let expected = format!("{} is asked {}: {why}", self.name, often(times));
+        Err(Evidence::new(expected, often(asked)).at(last).into())
+    }
+}
+
+fn often(times: usize) -> String {
+    match times {
+        0 => "never".to_owned(),
+        1 => "once".to_owned(),
+        _ => format!("{times} times"),
     }
 }
 
