@@ -1,6 +1,6 @@
 //! How dependencies are asked: at once, in time, and no longer.
 
-use super::scene::{PATIENT, Scene, Stand, at_once, redis_at, seen, well};
+use super::scene::{PATIENT, Scene, Stand, at_once, own_redis_at, seen, well};
 use circuit_breakers::health_checks::{Dependency, Health, Status};
 use grading::{Evidence, Finding, SOON, World};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use testbed::gate::Gate;
 pub(super) async fn hanging_redis<S: Health>(world: World) -> Result<(), Finding> {
     const TIMEOUT: Duration = Duration::from_millis(200);
     let redis = testbed::redis::process().await?;
-    let dependency = redis_at(&world, redis.url())?;
+    let dependency = own_redis_at(&world, redis.url())?;
     let scene = Scene::<S>::running(&world, at_once(TIMEOUT), vec![dependency]);
     scene.comes_back("the start").await?;
     world.history().turn_page();

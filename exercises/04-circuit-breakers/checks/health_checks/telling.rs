@@ -13,7 +13,7 @@ pub(super) async fn own_time<S: Health>(world: World) -> Result<(), Finding> {
     const DELAY: Duration = Duration::from_millis(60);
     let proxy = world.client("redis").await?;
     let near = Stand::up(&world, "near");
-    let dependencies = vec![redis_at(&world, proxy.url())?, near.critical()];
+    let dependencies = vec![redis_at(proxy.url())?, near.critical()];
     let scene = Scene::<S>::running(&world, at_once(PATIENT), dependencies);
     scene.comes_back("the start").await?;
     world.history().turn_page();
