@@ -241,10 +241,15 @@ impl Health for Vitals {
 }
 
 impl Vitals {
+    /// Whether [`Health::drain`] was said.
+    pub fn is_draining(&self) -> bool {
+        self.under_way.draining()
+    }
+
     /// Why it is not there for requests, whatever its dependencies say.
     fn away(&self) -> Option<Report> {
         // Two facts and not one state: a late `started` must not undo a drain.
-        if self.under_way.draining() {
+        if self.is_draining() {
             return Some(Report::fail("draining"));
         }
         let started = self.started.load(Ordering::Acquire);
