@@ -55,6 +55,43 @@ async fn who_was_let_in_is_served_before_the_shop_is_gone() {
     adds_up(&program.peers()).await;
 }
 
+/// Customers keep coming while the shop closes, and go in where it says that it is ready, as a
+/// balancer does. Between the question and the step over the threshold the answer may change.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_load_loses_nobody() {
+    const BEFORE: usize = 12;
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = Program::open(folder.path(), &["up", "--lame-duck", "1s"]);
+    let mut crowd = Vec::new();
+    for nth in 0..2 * BEFORE {
+        let ada = customer(program.gateway(), &format!("ada-{nth}")).await;
+        ada.put(first_product(3000), 1).await.expect("in the cart");
+        crowd.push(ada);
+    }
+    let (mut inside, mut clock) = (Vec::new(), tokio::time::interval(Duration::from_millis(50)));
+    for (nth, ada) in crowd.into_iter().enumerate() {
+        clock.tick().await;
+        if nth == BEFORE {
+            program.signal("TERM");
+        }
+        if ask(&program.gateway(), "/health/ready").await.is_some_and(|(ready, _)| ready == 200) {
+            inside.push(tokio::spawn(async move { ada.buy("at-the-threshold").await }));
+        }
+    }
+    let inside_at_all = inside.len();
+    assert!((BEFORE..2 * BEFORE).contains(&inside_at_all), "{inside_at_all} went in");
+    for buying in inside {
+        buying.await.expect("no panic").expect("whoever was let in is served");
+    }
+    let (status, _, last) = program.ends();
+    assert!(status.success() && last.contains(" 0 lost"), "{last}");
+    let told = last.split_whitespace().skip_while(|word| !word.ends_with(';')).nth(1);
+    let under_way: usize = told.and_then(|number| number.parse().ok()).expect("a number");
+    assert!((1..=inside_at_all).contains(&under_way), "{last}");
+    let program = Program::open(folder.path(), &["up"]);
+    adds_up(&program.peers()).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readiness_fails_first_and_who_has_not_heard_of_it_is_served() {
     let folder = tempfile::tempdir().expect("a folder");

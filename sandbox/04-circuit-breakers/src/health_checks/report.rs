@@ -97,7 +97,8 @@ impl Report {
     /// With the status that a load balancer understands: 503 says "not at the moment" (RFC 9110,
     /// section 15.6.4), and 200 is for all who may be sent requests.
     pub(super) fn response(&self) -> Response<String> {
-        let mut response = Response::new(self.json());
+        // Whoever reads it in a terminal has the next line for themselves.
+        let mut response = Response::new(self.json() + "\n");
         *response.status_mut() = match self.status {
             Status::Pass | Status::Warn => StatusCode::OK,
             Status::Fail => StatusCode::SERVICE_UNAVAILABLE,
