@@ -44,10 +44,12 @@ pub fn all() -> Vec<Decoy> {
         OldOneMeanwhile: fresh_for_no_longer,
         AskedByTheFirst: prober_hangs_up,
         AllAreCritical: optional_warns,
+        LateIsFatal: optional_warns,
         WarnIsNotOk: optional_warns,
         ShowsTheError: secrets_stay_inside,
         SaysNothing: secrets_stay_inside,
         AlwaysOk: answer_by_status,
+        OnlyChecksCount: answer_by_status,
         JustText: answer_by_status,
         DrainIsDeath: drain_fails_readiness,
         RemembersBeforeTheDrain: drain_fails_readiness,
@@ -140,6 +142,18 @@ impl Usual for AllAreCritical {
     }
 }
 
+/// An error is weighed, a timeout is not: it comes from elsewhere in the code, where nobody knows any
+/// more what is optional. Rejected by `optional_warns`.
+struct LateIsFatal;
+
+impl Usual for LateIsFatal {
+    fn failed(dependency: &Dependency, why: String, took: Duration) -> Seen {
+        let fatal = dependency.is_critical() || why == usual::LATE;
+        let status = if fatal { Status::Fail } else { Status::Warn };
+        Seen { name: dependency.name(), status, took, output: Some(why) }
+    }
+}
+
 /// Only what passes is 200. The report says `warn`, the load balancer reads 503. Rejected by
 /// `optional_warns`.
 struct WarnIsNotOk;
@@ -182,6 +196,20 @@ impl Usual for AlwaysOk {
     fn answer(report: &Report) -> Response<String> {
         let mut response = usual::answer(report);
         *response.status_mut() = StatusCode::OK;
+        response
+    }
+}
+
+/// 503 if one of the dependencies fails. A service that is leaving has asked none of them, so none
+/// fails. Rejected by `answer_by_status`.
+struct OnlyChecksCount;
+
+impl Usual for OnlyChecksCount {
+    fn answer(report: &Report) -> Response<String> {
+        let mut response = usual::answer(report);
+        let fails = report.checks.iter().any(|seen| seen.status == Status::Fail);
+        let ok = if fails { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+        *response.status_mut() = ok;
         response
     }
 }

@@ -1,6 +1,6 @@
 //! What a report says, and to whom.
 
-use super::scene::{PATIENT, Scene, Stand, at_once, brief, redis_at, seen};
+use super::scene::{PATIENT, Scene, Stand, at_once, brief, redis_at, seen, well};
 use circuit_breakers::BoxError;
 use circuit_breakers::health_checks::{Dependency, Health, Report, Seen, Status};
 use grading::{Evidence, Finding, World};
@@ -62,6 +62,26 @@ pub(super) async fn optional_warns<S: Health>(world: World) -> Result<(), Findin
         if code != expected {
             let evidence = Evidence::new(format!("{expected}: {}", all.name()), code.to_string());
             return Err(evidence.at(scene.last_answer()).into());
+        }
+    }
+    // It may fail in other ways, too.
+    let hangs = Dependency::optional("search", std::future::pending);
+    let as_expected = false;
+    let panics = Dependency::optional("search", move || async move {
+        assert!(as_expected, "a check that meets what it did not expect");
+        Ok(())
+    });
+    // Long enough that a busy machine does not make the database late.
+    let timeout = Duration::from_millis(400);
+    for (search, how) in [(hangs, "hangs"), (panics, "panics")] {
+        world.history().turn_page();
+        let dependencies = vec![Dependency::critical("database", well), search];
+        let scene = Scene::<S>::running(&world, at_once(timeout), dependencies);
+        let band = world.fault(format!("the search, which only helps, {how}"));
+        let report = scene.must(warn, "the search only helps").await?;
+        drop(band);
+        if seen(&report, "search")?.status != warn {
+            return Err(scene.not("warn for the search", &report));
         }
     }
     Ok(())
@@ -144,6 +164,20 @@ pub(super) async fn answer_by_status<S: Health>(world: World) -> Result<(), Find
             && redis["output"].as_str() == output.as_deref();
         if !right {
             return wrong("the report, in the shape of Report::json", answer.body().clone());
+        }
+    }
+    // Nobody was asked, and it is not well all the same.
+    for (report, code) in [(Report::pass(), 200), (Report::fail("draining"), 503)] {
+        world.history().turn_page();
+        let call = world.history().invoke("balancer", format!("answer({})", brief(&report)));
+        let answer = S::answer(&report);
+        let step = call.ok(format!("{} {}", answer.status().as_u16(), answer.body()));
+        let body: Value = serde_json::from_str(answer.body()).unwrap_or_default();
+        let told = body["output"].as_str() == report.output;
+        if answer.status().as_u16() != code || body["status"] != report.status.name() || !told {
+            let expected = format!("{code} and {}", report.json());
+            let saw = format!("{} and {}", answer.status().as_u16(), answer.body());
+            return Err(Evidence::new(expected, saw).at(step).into());
         }
     }
     Ok(())

@@ -12,6 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
+/// What is said of who did not answer.
+pub(super) const LATE: &str = "no answer in time";
+
 /// The steps.
 pub trait Usual: Sized + Send + Sync + 'static {
     fn live(_: &Usually<Self>) -> Report {
@@ -257,7 +260,7 @@ pub(super) async fn ask<M: Usual>(dependency: Dependency, timeout: Duration) -> 
             Seen { name, status: Status::Pass, took, output: None }
         }
         Ok(Err(error)) => M::failed(&dependency, M::told(&error.to_string()), began.elapsed()),
-        Err(_) => M::failed(&dependency, "no answer in time".into(), timeout),
+        Err(_) => M::failed(&dependency, LATE.into(), timeout),
     }
 }
 
