@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use axum::Router;
 use shop_contracts::{carts, inventory, notifications, payments};
+use shop_service::health::{self, Dependency};
 use shop_storage::{Database, Error, Migration, Options, now};
 use tokio::time::sleep;
 
@@ -124,5 +125,10 @@ impl Orders {
     /// Its whole HTTP API; the table stands in `shop_contracts::orders`.
     pub fn router(&self) -> Router {
         routes::routes(self.store.clone(), self.checkout.clone())
+    }
+
+    /// What it leans on.
+    pub fn needs(&self) -> Vec<Dependency> {
+        vec![health::database(&self.store.0)]
     }
 }
