@@ -133,7 +133,10 @@ fn the_document_shows_definition_and_effect() {
     );
     let email = &document["flags"]["fault.email"];
     assert_eq!(email["state"], "ENABLED");
-    assert_eq!(email["variants"], json!({"off": "off", "slow": "slow", "error": "error"}));
+    assert_eq!(
+        email["variants"],
+        json!({"off": "off", "slow": "slow", "error": "error", "hang": "hang", "flaky": "flaky"})
+    );
     assert_eq!(email["defaultVariant"], "error");
     assert_eq!(email["metadata"]["schedule.from_ms"], 3_600_000);
     assert_eq!(document["flags"]["fault.cache"]["state"], "DISABLED");
@@ -178,7 +181,7 @@ fn a_refusal_says_where_and_what_is_allowed() {
         (
             flag(json!({"defaultVariant": "hangs"})),
             "/flags/fault.payment/defaultVariant: there is no variant `hangs`; did you mean \
-             `hang`? allowed: `off`, `slow`, `decline`, `error`, `hang`",
+             `hang`? allowed: `off`, `slow`, `decline`, `error`, `hang`, `flaky`",
         ),
         (
             flag(json!({"defaultVariant": true})),
@@ -201,7 +204,7 @@ fn a_refusal_says_where_and_what_is_allowed() {
         (
             flag(json!({"targeting": {"fractional": [["error", 30], ["of", 70]]}})),
             "/flags/fault.payment/targeting/fractional/1: there is no variant `of`; did you mean \
-             `off`? allowed: `off`, `slow`, `decline`, `error`, `hang`",
+             `off`? allowed: `off`, `slow`, `decline`, `error`, `hang`, `flaky`",
         ),
         (
             flag(json!({"targeting": {"fractional": [["error", 0.3], ["off", 0.7]]}})),

@@ -60,6 +60,7 @@ impl Counter {
             FaultPayment::Decline => Weather::Declines,
             FaultPayment::Error => Weather::Errors,
             FaultPayment::Hang => Weather::Hangs,
+            FaultPayment::Flaky => Weather::Flaky,
         }
     }
 }
