@@ -125,6 +125,10 @@ fn the_document_shows_definition_and_effect() {
             "pattern.cache": "off",
             "pattern.lock": "conditional",
             "pattern.limiter": "gcra",
+            "pattern.breaker": "on",
+            "pattern.retry": "budget",
+            "pattern.timeout": "deadline",
+            "pattern.bulkhead": "on",
             "fault.payment": {"error": 30, "off": 70},
             "fault.email": "off",
             "fault.catalog_db": "off",
@@ -167,7 +171,7 @@ fn a_refusal_says_where_and_what_is_allowed() {
         (
             json!({"flags": {"fault.paymnt": {}}}),
             "/flags/fault.paymnt: there is no flag `fault.paymnt`; did you mean `fault.payment`? allowed: \
-             `pattern.cache`, `pattern.lock`, `pattern.limiter`, `fault.payment`, `fault.email`, `fault.catalog_db`, `fault.cache`",
+             `pattern.cache`, `pattern.lock`, `pattern.limiter`, `pattern.breaker`, `pattern.retry`, `pattern.timeout`, `pattern.bulkhead`, `fault.payment`, `fault.email`, `fault.catalog_db`, `fault.cache`",
         ),
         (
             flag(json!("hang")),

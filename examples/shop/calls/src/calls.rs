@@ -1,0 +1,239 @@
+//! One caller, and what stands between it and each service that it asks.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use bytes::Bytes;
+use circuit_breakers::bulkhead::{self, Bulkhead, BulkheadLayer, Compartment};
+use circuit_breakers::circuit_breaker::{self, Breaker, BreakerLayer, CircuitBreaker};
+use circuit_breakers::retry::{self, ATTEMPT, Retries, Retry, RetryLayer};
+use circuit_breakers::timeouts::{Late, TimeoutLayer};
+use http::Request;
+use shop_contracts::peer::{Answering, Here, patiently};
+use shop_contracts::{Peer, Peers};
+use shop_flags::{Flags, PatternBreaker, PatternBulkhead, PatternRetry, PatternTimeout};
+
+use crate::context::{self, Context};
+use crate::refusal::{judge, told, transient};
+use crate::switched::Asking;
+use crate::told::{Book, Line};
+
+/// How a caller treats each service that it asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// When it stops asking.
+    pub breaker: circuit_breaker::Config,
+    /// How often it asks again.
+    pub retry: retry::Config,
+    /// How many it lets wait for one service.
+    pub bulkhead: bulkhead::Config,
+    /// How long it works on one request, whatever its own caller says.
+    pub longest: Duration,
+}
+
+impl Default for Options {
+    /// Five failures open a breaker for two seconds; three attempts within a budget of 10 %; 256
+    /// places for each service; half a minute for a request.
+    fn default() -> Options {
+        let millis = Duration::from_millis;
+        Options {
+            breaker: circuit_breaker::Config {
+                failures: 5,
+                open_for: millis(2_000),
+                probes: 2,
+                slow_after: millis(1_000),
+            },
+            retry: retry::Config { longest: millis(500), transient, ..retry::Config::default() },
+            bulkhead: bulkhead::Config { places: 256, queue: 64, longest_wait: millis(500) },
+            longest: Duration::from_secs(30),
+        }
+    }
+}
+
+/// One caller's ways to the services that it asks. Clones are handles to the same.
+#[derive(Clone, Debug)]
+pub struct Calls {
+    caller: &'static str,
+    flags: Flags,
+    options: Options,
+    ways: Arc<Mutex<Vec<Arc<Way>>>>,
+}
+
+/// What stands between a caller and one service. It is the pair's own.
+#[derive(Debug)]
+struct Way {
+    to: &'static str,
+    breaker: Arc<Breaker>,
+    retries: Arc<Retries>,
+    bulkhead: Arc<Compartment>,
+}
+
+/// Whether any attempt of a call has gone out. It goes along with all of them.
+#[derive(Clone, Default)]
+struct Sent(Arc<AtomicBool>);
+
+/// Attempts of the naive way.
+const NAIVE: usize = 3;
+
+impl Calls {
+    /// Of the service `caller`, switched by `flags`.
+    pub fn new(caller: &'static str, flags: Flags, options: Options) -> Calls {
+        Calls { caller, flags, options, ways: Arc::default() }
+    }
+
+    /// `peers` with all of it around them.
+    pub fn through(&self, peers: &Peers) -> Peers {
+        peers.clone().map(|peer| self.to(peer))
+    }
+
+    /// `peer` with all of it around.
+    pub fn to(&self, peer: Peer) -> Peer {
+        let name = peer.name();
+        let way = Arc::new(Way::new(name, &self.options));
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&way));
+        let flags = self.flags.clone();
+        peer.through(move |bare, patience| way.around(bare, name, patience, &flags))
+    }
+
+    /// `router`, whose requests bring their deadlines along: [`context::arriving`].
+    pub fn arriving(&self, router: Router) -> Router {
+        context::arriving(router, self.flags.clone(), self.options.longest)
+    }
+
+    /// What has been counted, for each service that was asked for anything.
+    pub fn book(&self) -> Book {
+        let ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
+        Book(ways.iter().map(|way| way.told(self.caller)).filter(Line::is_used).collect())
+    }
+}
+
+impl Way {
+    fn new(to: &'static str, options: &Options) -> Way {
+        // Clients that failed together must not come back together, so each draws its own seed.
+        let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), to);
+        Way {
+            to,
+            breaker: Arc::new(Breaker::new(options.breaker)),
+            retries: Arc::new(Retries::new(options.retry, seed)),
+            bulkhead: Arc::new(Compartment::new(options.bulkhead)),
+        }
+    }
+
+    // ANCHOR: around
+    /// From the inside out: the bare call, its patience, the bulkhead, the breaker, the retries, and
+    /// the deadline of whatever is being answered.
+    fn around(
+        &self,
+        bare: Here,
+        name: &'static str,
+        patience: Duration,
+        flags: &Flags,
+    ) -> Here {
+        let bulkhead = BulkheadLayer::new(Arc::clone(&self.bulkhead));
+        let breaker = BreakerLayer::new(Arc::clone(&self.breaker), judge);
+        let retry = RetryLayer::new(Arc::clone(&self.retries));
+        let asking = sending(bare, name, patience, flags.clone());
+        let asking = asking.behind(&bulkhead, {
+            let flags = flags.clone();
+            move |_| flags.get::<PatternBulkhead>() == PatternBulkhead::On
+        });
+        let asking = asking.behind(&breaker, {
+            let flags = flags.clone();
+            move |_| flags.get::<PatternBreaker>() == PatternBreaker::On
+        });
+        let naive = naively(asking.clone());
+        let asking = asking.behind(&retry, {
+            let flags = flags.clone();
+            // What somebody above repeats is none of its business, and earns it nothing.
+            move |request| {
+                flags.get::<PatternRetry>() == PatternRetry::Budget
+                    && !request.headers().contains_key(ATTEMPT)
+            }
+        });
+        let flags = flags.clone();
+        Arc::new(move |request| -> Answering {
+            let retry = flags.get::<PatternRetry>();
+            let asking = if retry == PatternRetry::Naive { &naive } else { &asking };
+            carried(asking.clone(), request, name, patience)
+        })
+    }
+    // ANCHOR_END: around
+
+    fn told(&self, from: &'static str) -> Line {
+        let (metrics, retries) = (self.breaker.metrics(), self.retries.counts());
+        Line::told(from, self.to, self.breaker.state(), metrics, retries, self.bulkhead.counts())
+    }
+}
+
+/// Gives a request the context in which it is sent, and ends with it.
+fn carried(
+    asking: Asking,
+    mut request: Request<Bytes>,
+    name: &'static str,
+    patience: Duration,
+) -> Answering {
+    let (context, sent) = (Context::now(), Sent::default());
+    if let Some(attempt) = context.attempt {
+        request.headers_mut().insert(ATTEMPT, attempt);
+    }
+    request.extensions_mut().insert(sent.clone());
+    Box::pin(async move {
+        let answer = match context.deadline {
+            Some(deadline) => {
+                // Every attempt sees it, and tells the other side what is left of it.
+                request.extensions_mut().insert(deadline);
+                let answer = deadline.within(async move { asking.ask(request).await }).await;
+                answer.unwrap_or_else(|late: Late| Err(late.into()))
+            }
+            None => asking.ask(request).await,
+        };
+        answer.map_err(|error| told(name, patience, sent.0.load(Ordering::Acquire), error))
+    })
+}
+
+/// The bare call with an end to it: a patience of its own, or what is left of the deadline, which
+/// the other side is then told.
+fn sending(bare: Here, name: &'static str, patience: Duration, flags: Flags) -> Asking {
+    let send: Here = Arc::new(move |request: Request<Bytes>| {
+        if let Some(sent) = request.extensions().get::<Sent>() {
+            sent.0.store(true, Ordering::Release);
+        }
+        bare(request)
+    });
+    let plain = Arc::clone(&send);
+    let told = Asking::by(move |request| {
+        let answer = send(request);
+        Box::pin(async move { Ok(answer.await?) })
+    });
+    let limited = TimeoutLayer::new(patience);
+    let plain = Asking::by(move |request| {
+        let answer = plain(request);
+        Box::pin(async move { Ok(patiently(name, patience, answer).await?) })
+    });
+    let told = told.behind(&limited, |_| true);
+    Asking::by(move |request| match flags.get::<PatternTimeout>() {
+        PatternTimeout::Deadline => told.ask(request),
+        PatternTimeout::Off => plain.ask(request),
+    })
+}
+
+/// What is written in a hurry: three attempts, at once, whoever else does the same. It stands here
+/// for `shop compare retry`. Even so it repeats nothing that may not be done twice.
+fn naively(asking: Asking) -> Asking {
+    Asking::by(move |request| {
+        let asking = asking.clone();
+        let attempts = if request.method().is_idempotent() { NAIVE } else { 1 };
+        Box::pin(async move {
+            for _ in 1..attempts {
+                match asking.ask(request.clone()).await {
+                    Ok(answer) if answer.status().is_server_error() => {}
+                    Err(error) if transient(&error) => {}
+                    answer => return answer,
+                }
+            }
+            asking.ask(request).await
+        })
+    })
+}
