@@ -1,8 +1,11 @@
 //! One service, opened with what it needs and nothing else.
 
 use anyhow::{Context, Result, bail};
+use axum::Json;
 use axum::Router;
+use axum::routing::get;
 use shop_cache::Cache;
+use shop_calls::Calls;
 use shop_carts::Carts;
 use shop_catalog::Catalog;
 use shop_contracts::Peers;
@@ -46,6 +49,18 @@ impl Opened {
     }
 }
 
+impl Opened {
+    /// The same, with what its requests bring along, and a route that tells what is counted between
+    /// it and those whom it asks.
+    fn among(mut self, calls: &Calls) -> Opened {
+        let told = calls.clone();
+        self.router = calls
+            .arriving(self.router)
+            .route("/calls", get(move || async move { Json(told.book()) }));
+        self
+    }
+}
+
 impl From<Router> for Opened {
     fn from(router: Router) -> Opened {
         Opened { router, orders: None }
@@ -59,6 +74,9 @@ impl Part<'_> {
     /// There is no such service, or its database cannot be opened.
     pub async fn open(&self, name: &str) -> Result<Opened> {
         let Part { place, setup, cache, peers } = *self;
+        let known = Peers::NAMES.into_iter().find(|known| *known == name);
+        let calls = Calls::new(known.unwrap_or_default(), setup.flags.clone(), setup.calls);
+        let peers = &calls.through(peers);
         let (storage, flags) = (place.storage.as_str(), setup.flags.clone());
         let opened = async {
             Ok::<_, shop_storage::Error>(Some(match name {
@@ -88,7 +106,7 @@ impl Part<'_> {
         match opened.await.with_context(|| {
             format!("the service `{name}` cannot open; next: --data FOLDER, or --storage URL")
         })? {
-            Some(opened) => Ok(opened),
+            Some(opened) => Ok(opened.among(&calls)),
             None => bail!(
                 "there is no service `{name}`\nnext: cargo run -p shop -- run gateway, or one of {}",
                 Peers::NAMES.join(", ")

@@ -44,6 +44,10 @@ pub struct Setup {
     pub stock: shop_inventory::Options,
     /// How the gateway limits its clients.
     pub limiting: Limiting,
+    /// How many requests are under way at once in the gateway.
+    pub places: usize,
+    /// How a service treats those whom it asks.
+    pub calls: shop_calls::Options,
 }
 
 impl Default for Setup {
@@ -57,6 +61,8 @@ impl Default for Setup {
             cache: shop_cache::Options::default(),
             stock: shop_inventory::Options::default(),
             limiting: Limiting::default(),
+            places: Gateway::PLACES,
+            calls: shop_calls::Options::default(),
         }
     }
 }
@@ -117,7 +123,9 @@ impl Shop {
             setup.flags.clone(),
             &place.cache,
             setup.limiting.clone(),
-        )?;
+        )?
+        .places(setup.places)
+        .calls(setup.calls);
         let gateway = serve("gateway", door, gateway.router(), &close)?;
         Ok(Shop { setup, peers, gateway, services, tending, close, stop })
     }

@@ -98,7 +98,10 @@ impl Calls {
     }
 
     /// `router`, whose requests bring their deadlines along: [`context::arriving`].
-    pub fn arriving(&self, router: Router) -> Router {
+    pub fn arriving<S>(&self, router: Router<S>) -> Router<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
         context::arriving(router, self.flags.clone(), self.options.longest)
     }
 
@@ -124,13 +127,7 @@ impl Way {
     // ANCHOR: around
     /// From the inside out: the bare call, its patience, the bulkhead, the breaker, the retries, and
     /// the deadline of whatever is being answered.
-    fn around(
-        &self,
-        bare: Here,
-        name: &'static str,
-        patience: Duration,
-        flags: &Flags,
-    ) -> Here {
+    fn around(&self, bare: Here, name: &'static str, patience: Duration, flags: &Flags) -> Here {
         let bulkhead = BulkheadLayer::new(Arc::clone(&self.bulkhead));
         let breaker = BreakerLayer::new(Arc::clone(&self.breaker), judge);
         let retry = RetryLayer::new(Arc::clone(&self.retries));

@@ -59,7 +59,10 @@ pub async fn asked_again<T>(work: impl Future<Output = T>) -> T {
 /// `router`, whose requests have a context: with `pattern.timeout` on, the deadline that came with
 /// them, and at most `longest` from their arrival on. What comes too late is refused before any work
 /// is done for it, and a handler is dropped at its deadline.
-pub fn arriving(router: Router, flags: Flags, longest: Duration) -> Router {
+pub fn arriving<S>(router: Router<S>, flags: Flags, longest: Duration) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
     router.layer(from_fn(move |request: Request, next: Next| {
         let deadlines = flags.get::<PatternTimeout>() == PatternTimeout::Deadline;
         async move {

@@ -67,7 +67,7 @@ pub(crate) fn told(name: &str, patience: Duration, sent: bool, error: BoxError) 
             }
             None if error.is::<Full>() => {
                 let detail = format!("too many wait for the service `{name}` already; try again");
-                Problem::new(Kind::Unavailable, detail).after(Some(1))
+                Problem::new(Kind::Unavailable, detail)
             }
             None if error.is::<Late>() => late(name, patience),
             None => Problem::new(Kind::Unavailable, format!("the service `{name}`: {error}")),

@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use clap::Args;
-use shop_flags::PatternLimiter;
+use shop_flags::{
+    Flags, PatternBreaker, PatternBulkhead, PatternLimiter, PatternRetry, PatternTimeout,
+};
 
 use crate::whole::Setup;
 
@@ -36,12 +38,28 @@ fn build() -> Option<&'static str> {
         .then_some("An unoptimised build: counts are exact, times are better with --release.")
 }
 
-/// What a comparison opens a shop with: no limit at the door, through which all of its load comes
-/// from one address.
+/// What a comparison opens a shop with: nothing but what it compares. No limit at the door, through
+/// which all of its load comes from one address, and nothing around the calls between services.
 fn setup() -> Setup {
     let setup = Setup::default();
     setup.flags.set(PatternLimiter::Off);
+    guard(&setup.flags, false);
     setup
+}
+
+/// Switches all that stands around calls, topic 04, on or off.
+fn guard(flags: &Flags, on: bool) {
+    if on {
+        flags.set(PatternBreaker::On);
+        flags.set(PatternRetry::Budget);
+        flags.set(PatternTimeout::Deadline);
+        flags.set(PatternBulkhead::On);
+    } else {
+        flags.set(PatternBreaker::Off);
+        flags.set(PatternRetry::Off);
+        flags.set(PatternTimeout::Off);
+        flags.set(PatternBulkhead::Off);
+    }
 }
 
 /// How many times smaller.

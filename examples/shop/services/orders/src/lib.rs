@@ -41,10 +41,10 @@ const MIGRATIONS: &[Migration] = &[Migration {
 }];
 
 /// How often orders are looked after.
-const TENDING: Duration = Duration::from_secs(15);
+const TENDING: Duration = Duration::from_secs(5);
 
-/// After how many microseconds an order that is under way has been left: a checkout that asks
-/// everybody as often as it may takes less.
+/// After how many microseconds an order that is under way has been left, though nobody here has left
+/// it: a checkout that asks everybody as often as it may takes less.
 const ABANDONED: i64 = 90_000_000;
 
 /// The orders service. Clones are handles to the same.
@@ -110,10 +110,12 @@ impl Orders {
         let mut before = now();
         async move {
             loop {
-                match checkout.recover(before).await {
-                    Ok(done) if done == Recovered::default() => {}
-                    Ok(done) => tracing::warn!(?done, "went on with orders that were left"),
-                    Err(error) => tracing::error!(%error, "the orders cannot be looked after"),
+                for done in [checkout.recover(before).await, checkout.go_on().await] {
+                    match done {
+                        Ok(done) if done == Recovered::default() => {}
+                        Ok(done) => tracing::warn!(?done, "went on with orders that were left"),
+                        Err(error) => tracing::error!(%error, "the orders cannot be looked after"),
+                    }
                 }
                 sleep(TENDING).await;
                 before = now() - ABANDONED;
