@@ -101,6 +101,9 @@ struct Load {
 
 #[derive(Subcommand)]
 enum Compare {
+    /// The payment provider hangs, with nothing around the calls between services and with breakers,
+    /// budgets, deadlines and bulkheads
+    Breaker(compare::breaker::Hang),
     /// Catalogue reads with the cache off and on, then a hot key that expires
     Cache(Run),
     /// A flash sale with the stock guarded by nothing, a lease, fencing, Lua, or the database
@@ -109,6 +112,8 @@ enum Compare {
     Limiter(Run),
     /// Checkout in the monolith and in the shop: one buyer, then ten of one product
     Monolith(Run),
+    /// A payment provider that fails three calls of ten, then all, under three ways to ask again
+    Retry(Run),
 }
 
 /// The gateway's port, where nobody names one.
@@ -165,6 +170,8 @@ pub async fn main(patterns: Patterns) -> ExitCode {
         Command::Run(run) => run.run(patterns).await,
         Command::Seed(seed) => seed::seed(&seed).await,
         Command::Load(load) => load::load(&load).await,
+        Command::Compare { what: Compare::Breaker(hang) } => compare::breaker::compare(&hang).await,
+        Command::Compare { what: Compare::Retry(run) } => compare::retry::compare(&run).await,
         Command::Compare { what: Compare::Cache(run) } => compare::cache::compare(&run).await,
         Command::Compare { what: Compare::Lock(runs) } => {
             compare::lock::compare(&runs, patterns).await

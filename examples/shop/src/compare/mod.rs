@@ -12,10 +12,13 @@ use shop_flags::{
 
 use crate::whole::Setup;
 
+pub mod breaker;
+mod buyers;
 pub mod cache;
 pub mod limiter;
 pub mod lock;
 pub mod monolith;
+pub mod retry;
 
 /// How a comparison is run.
 #[derive(Args, Clone, Copy, Debug)]
