@@ -10,7 +10,7 @@ use circuit_breakers::bulkhead::{self, Bulkhead, BulkheadLayer, Compartment};
 use circuit_breakers::circuit_breaker::{self, Breaker, BreakerLayer, CircuitBreaker};
 use circuit_breakers::retry::{self, ATTEMPT, Retries, Retry, RetryLayer};
 use circuit_breakers::timeouts::{Late, TimeoutLayer};
-use http::Request;
+use http::{Method, Request};
 use shop_contracts::peer::{Answering, Here, patiently};
 use shop_contracts::{Peer, Peers};
 use shop_flags::{Flags, PatternBreaker, PatternBulkhead, PatternRetry, PatternTimeout};
@@ -18,7 +18,7 @@ use shop_flags::{Flags, PatternBreaker, PatternBulkhead, PatternRetry, PatternTi
 use crate::context::{self, Context};
 use crate::refusal::{judge, told, transient};
 use crate::switched::Asking;
-use crate::told::{Book, Line};
+use crate::told::{Book, Line, Switch};
 
 /// How a caller treats each service that it asks.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +65,7 @@ pub struct Calls {
 #[derive(Debug)]
 struct Way {
     to: &'static str,
-    breaker: Arc<Breaker>,
+    breakers: [(Method, Arc<Breaker>); 4],
     retries: Arc<Retries>,
     bulkhead: Arc<Compartment>,
 }
@@ -118,7 +118,8 @@ impl Way {
         let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), to);
         Way {
             to,
-            breaker: Arc::new(Breaker::new(options.breaker)),
+            breakers: [Method::GET, Method::PUT, Method::POST, Method::DELETE]
+                .map(|method| (method, Arc::new(Breaker::new(options.breaker)))),
             retries: Arc::new(Retries::new(options.retry, seed)),
             bulkhead: Arc::new(Compartment::new(options.bulkhead)),
         }
@@ -129,16 +130,19 @@ impl Way {
     /// the deadline of whatever is being answered.
     fn around(&self, bare: Here, name: &'static str, patience: Duration, flags: &Flags) -> Here {
         let bulkhead = BulkheadLayer::new(Arc::clone(&self.bulkhead));
-        let breaker = BreakerLayer::new(Arc::clone(&self.breaker), judge);
         let retry = RetryLayer::new(Arc::clone(&self.retries));
         let asking = sending(bare, name, patience, flags.clone());
         let asking = asking.behind(&bulkhead, {
             let flags = flags.clone();
             move |_| flags.get::<PatternBulkhead>() == PatternBulkhead::On
         });
-        let asking = asking.behind(&breaker, {
-            let flags = flags.clone();
-            move |_| flags.get::<PatternBreaker>() == PatternBreaker::On
+        // One after the other around it, and each lets through what is another's.
+        let asking = self.breakers.iter().fold(asking, |asking, (method, breaker)| {
+            let layer = BreakerLayer::new(Arc::clone(breaker), judge);
+            let (method, flags) = (method.clone(), flags.clone());
+            asking.behind(&layer, move |request| {
+                *request.method() == method && flags.get::<PatternBreaker>() == PatternBreaker::On
+            })
         });
         let naive = naively(asking.clone());
         let asking = asking.behind(&retry, {
@@ -159,8 +163,16 @@ impl Way {
     // ANCHOR_END: around
 
     fn told(&self, from: &'static str) -> Line {
-        let (metrics, retries) = (self.breaker.metrics(), self.retries.counts());
-        Line::told(from, self.to, self.breaker.state(), metrics, retries, self.bulkhead.counts())
+        let switches = self.breakers.iter().map(|(method, breaker)| {
+            (method.to_string(), Switch::told(breaker.state(), breaker.metrics()))
+        });
+        Line {
+            from: from.to_owned(),
+            to: self.to.to_owned(),
+            breakers: switches.filter(|(_, switch)| switch.is_used()).collect(),
+            retry: self.retries.counts().into(),
+            bulkhead: self.bulkhead.counts().into(),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Context {
     /// Until when the answer is of use.
     pub deadline: Option<Deadline>,
     /// Somebody above repeats this, the how-manieth time it is: nobody below does.
-    pub(crate) attempt: Option<HeaderValue>,
+    pub attempt: Option<HeaderValue>,
 }
 
 tokio::task_local! {

@@ -1,5 +1,7 @@
 //! What is counted between a caller and those whom it asks, for `GET /counters`.
 
+use std::collections::BTreeMap;
+
 use circuit_breakers::bulkhead;
 use circuit_breakers::circuit_breaker::{Metrics, State};
 use circuit_breakers::retry;
@@ -16,8 +18,8 @@ pub struct Line {
     pub from: String,
     /// Who is asked.
     pub to: String,
-    /// The breaker.
-    pub breaker: Switch,
+    /// The breakers, by the method that they stand before.
+    pub breakers: BTreeMap<String, Switch>,
     /// The retries.
     pub retry: Repeats,
     /// The bulkhead.
@@ -61,42 +63,46 @@ pub struct Places {
     pub refused: u64,
 }
 
-impl Line {
-    pub(crate) fn told(
-        from: &str,
-        to: &str,
-        state: State,
-        metrics: Metrics,
-        repeats: retry::Counts,
-        places: bulkhead::Counts,
-    ) -> Line {
+impl Switch {
+    pub(crate) fn told(state: State, metrics: Metrics) -> Switch {
         let state = match state {
             State::Closed => "closed",
             State::Open => "open",
             State::HalfOpen => "half-open",
         };
-        let retry::Counts { offered, retried, denied } = repeats;
-        let bulkhead::Counts { inside, waiting, refused } = places;
-        Line {
-            from: from.to_owned(),
-            to: to.to_owned(),
-            breaker: Switch {
-                state: state.to_owned(),
-                opened: metrics.opened,
-                refused: metrics.refused,
-                calls: metrics.calls(),
-                failed: metrics.failed,
-            },
-            retry: Repeats { offered, retried, denied },
-            bulkhead: Places { inside, waiting, refused },
+        Switch {
+            state: state.to_owned(),
+            opened: metrics.opened,
+            refused: metrics.refused,
+            calls: metrics.calls(),
+            failed: metrics.failed,
         }
     }
 
+    pub(crate) fn is_used(&self) -> bool {
+        self.calls + self.refused > 0
+    }
+}
+
+impl From<retry::Counts> for Repeats {
+    fn from(counts: retry::Counts) -> Repeats {
+        let retry::Counts { offered, retried, denied } = counts;
+        Repeats { offered, retried, denied }
+    }
+}
+
+impl From<bulkhead::Counts> for Places {
+    fn from(counts: bulkhead::Counts) -> Places {
+        let bulkhead::Counts { inside, waiting, refused } = counts;
+        Places { inside, waiting, refused }
+    }
+}
+
+impl Line {
     /// Whether anything was ever asked.
     pub(crate) fn is_used(&self) -> bool {
-        let (breaker, places) = (&self.breaker, &self.bulkhead);
-        let calls = breaker.calls + breaker.refused + places.refused + self.retry.offered;
-        calls + places.inside as u64 > 0
+        let places = self.bulkhead.refused + self.bulkhead.inside as u64;
+        !self.breakers.is_empty() || places + self.retry.offered > 0
     }
 }
 

@@ -157,8 +157,13 @@ pub async fn main(patterns: Patterns) -> ExitCode {
     let cli = Cli::parse();
     // What goes wrong in a service, on standard error, so that --json stays JSON. RUST_LOG shows
     // more.
+    let usual = match &cli.command {
+        // What goes wrong there is what is looked at, by the hundred.
+        Command::Compare { what: Compare::Breaker(_) | Compare::Retry(_) } => "off",
+        _ => "warn,sqlx=error",
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,sqlx=error"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -25,7 +25,7 @@ const RATE: f64 = 25.0;
 const TIME: Duration = Duration::from_secs(8);
 /// Each of them buys once in a run.
 const CROWD: usize = 200;
-const PRODUCTS: usize = 40;
+const PRODUCTS: usize = 400;
 
 const WAYS: [(&str, PatternRetry); 3] =
     [("none", PatternRetry::Off), ("naive", PatternRetry::Naive), ("budget", PatternRetry::Budget)];
@@ -164,13 +164,15 @@ fn print(outcome: &Outcome) {
         });
         row("charges that reached it", &|one| page::count(one.reached));
         row("for each checkout", &|one| format!("{:.2}", one.amplification));
-        row("repeats without a budget", &|one| page::count(one.denied));
+        row("repeats that were denied", &|one| page::count(one.denied));
         row("99 of 100 checkouts (p99)", &|one| format!("{:.0} ms", one.p99_ms));
     }
     page::gap();
-    page::note("Who fails three calls of ten can be talked into nearly everything, by anybody.");
-    page::note("Who is down gets nine times the load from two layers that mean well. A budget");
-    page::note("is for a bad moment: it gives a part of the first for the safety of the second.");
+    page::note("Asked often enough, a provider that fails three calls of ten does everything.");
+    page::note("The same two layers give one that is down nine times its load. A budget is for");
+    page::note(
+        "a bad moment: it repeats some of the first, and adds next to nothing to the second.",
+    );
     page::gap();
     for invariant in &outcome.invariants {
         page::judged(invariant.what, invariant.holds, &invariant.figures);

@@ -23,8 +23,6 @@ mod routes;
 mod state;
 mod store;
 
-use std::time::Duration;
-
 use axum::Router;
 use shop_contracts::{carts, inventory, notifications, payments};
 use shop_storage::{Database, Error, Migration, Options, now};
@@ -39,9 +37,6 @@ const MIGRATIONS: &[Migration] = &[Migration {
     description: "orders and their lines",
     sql: include_str!("../migrations/0001_orders.sql"),
 }];
-
-/// How often orders are looked after.
-const TENDING: Duration = Duration::from_secs(5);
 
 /// After how many microseconds an order that is under way has been left, though nobody here has left
 /// it: a checkout that asks everybody as often as it may takes less.
@@ -117,7 +112,7 @@ impl Orders {
                         Err(error) => tracing::error!(%error, "the orders cannot be looked after"),
                     }
                 }
-                sleep(TENDING).await;
+                sleep(checkout.pace.tend).await;
                 before = now() - ABANDONED;
             }
         }

@@ -33,12 +33,14 @@ pub struct Pace {
     /// How long a wish that is said again waits for the order that is under way for it. Below what
     /// callers wait for us.
     pub wait: Duration,
+    /// How often orders are looked after that were left under way.
+    pub tend: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Pace {
         let pauses = [100, 500, 2000].map(Duration::from_millis);
-        Pace { pauses, wait: Duration::from_secs(20) }
+        Pace { pauses, wait: Duration::from_secs(20), tend: Duration::from_secs(5) }
     }
 }
 
@@ -57,7 +59,7 @@ pub(crate) struct Checkout {
     store: Store,
     carts: carts::Client,
     way: Synchronous,
-    pace: Pace,
+    pub(crate) pace: Pace,
     /// Orders whose checkout is over, and which may not have come to their end.
     left: Arc<Mutex<Vec<OrderId>>>,
 }

@@ -250,7 +250,7 @@ impl Synchronous {
         for pause in self.pauses {
             match asked_again(ask()).await {
                 Err(problem) if may_pass(&problem) && is_back(&problem, pause) => {
-                    sleep(pause).await
+                    sleep(pause).await;
                 }
                 answer => return answer,
             }
