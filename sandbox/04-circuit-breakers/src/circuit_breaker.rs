@@ -60,9 +60,9 @@ pub trait CircuitBreaker: Send + Sync + Sized + 'static {
     /// - **Closed**, all calls run. [`Config::failures`] in a row open it; a success ends the row.
     /// - **Open**, none does: `call` is dropped without having been polled, and the answer is there
     ///   at once. After [`Config::open_for`] the next call finds it half-open.
-    /// - **Half-open**, at most [`Config::probes`] calls are let in altogether: those in flight and
-    ///   those that succeeded. When so many have succeeded, it closes and counts from nothing. One
-    ///   failure opens it anew.
+    /// - **Half-open**, [`Config::probes`] calls are let in, and no more: those in flight and those
+    ///   that succeeded count together. When so many have succeeded, it closes and counts from
+    ///   nothing. One failure opens it anew.
     ///
     /// A call that ends without a result, because this future is dropped or `call` panics, gives its
     /// permit back. It is a failure if it had run for [`Config::slow_after`]: somebody has waited

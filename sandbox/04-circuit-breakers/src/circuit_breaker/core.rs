@@ -30,7 +30,6 @@ pub(super) struct Permit {
     generation: u64,
 }
 
-// ANCHOR: core
 pub(super) struct Core<M> {
     /// The generation, while the breaker is closed. A call that finds it is let in without waiting
     /// for the lock: all that a permit needs to hold is the generation in which it began.
@@ -62,6 +61,7 @@ impl<M: Machine> Core<M> {
         Core { closed: AtomicU64::new(generation), probes: probes.max(1), inside }
     }
 
+    // ANCHOR: core
     /// Lets a call in, or not. What it gets has to be settled.
     pub(super) fn admit(&self) -> Result<Permit, Open> {
         let generation = self.closed.load(Ordering::Acquire);
@@ -93,7 +93,7 @@ impl<M: Machine> Core<M> {
             inside.metrics.late += 1;
             return None;
         }
-        inside.metrics.count(judgement);
+        inside.count(judgement);
         let next = match (&mut inside.phase, judgement) {
             (Phase::Closed, Judgement::Success) => {
                 inside.machine.succeeded();
@@ -156,6 +156,14 @@ impl Permit {
 }
 
 impl<M> Inside<M> {
+    fn count(&mut self, judgement: Judgement) {
+        *match judgement {
+            Judgement::Success => &mut self.metrics.succeeded,
+            Judgement::Failure => &mut self.metrics.failed,
+            Judgement::Ignored => &mut self.metrics.ignored,
+        } += 1;
+    }
+
     fn refuse(&mut self, retry_after: Duration) -> Open {
         self.metrics.refused += 1;
         Open { retry_after }
@@ -169,15 +177,5 @@ impl Phase {
             Phase::Open => State::Open,
             Phase::HalfOpen { .. } => State::HalfOpen,
         }
-    }
-}
-
-impl Metrics {
-    fn count(&mut self, judgement: Judgement) {
-        *match judgement {
-            Judgement::Success => &mut self.succeeded,
-            Judgement::Failure => &mut self.failed,
-            Judgement::Ignored => &mut self.ignored,
-        } += 1;
     }
 }

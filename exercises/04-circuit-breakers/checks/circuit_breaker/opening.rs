@@ -1,0 +1,105 @@
+//! From closed to open, and what open means.
+
+use super::scene::{HOUR, MOMENT, Scene, Word};
+use circuit_breakers::circuit_breaker::{CallError, CircuitBreaker, State};
+use grading::{Evidence, Finding, World};
+use std::time::{Duration, Instant};
+
+pub(super) async fn row_opens<S: CircuitBreaker>(world: World) -> Result<(), Finding> {
+    let mut scene = Scene::<S>::set(world, HOUR, HOUR);
+    for failures in [scene.config.failures, 1, scene.config.failures + 1] {
+        scene.renew(failures, scene.config.probes);
+        scene.is(State::Closed, "as it is made")?;
+        for _ in 1..failures {
+            scene.runs(Word::Ill, "it is not open yet").await?;
+            scene.is(State::Closed, "one failure too few")?;
+        }
+        scene.runs(Word::Ill, "it is not open yet").await?;
+        scene.is(State::Open, "after so many in a row")?;
+        scene.refused("it is open").await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn success_ends_the_row<S: CircuitBreaker>(world: World) -> Result<(), Finding> {
+    let scene = Scene::<S>::set(world, HOUR, HOUR);
+    for _ in 0..3 {
+        for _ in 1..scene.config.failures {
+            scene.runs(Word::Ill, "a success has ended the row before").await?;
+        }
+        scene.runs(Word::Well, "the row is not long enough").await?;
+    }
+    scene.is(State::Closed, "there were never so many in a row")
+}
+
+pub(super) async fn open_means_no_call<S: CircuitBreaker>(world: World) -> Result<(), Finding> {
+    let scene = Scene::<S>::set(world, HOUR, HOUR);
+    scene.trip().await?;
+    for _ in 0..50 {
+        let open = scene.refused("it is open for an hour").await?;
+        if open.retry_after.is_zero() || open.retry_after > HOUR {
+            let saw = format!("retry_after: {:?}", open.retry_after);
+            return Err(scene.saw("a retry_after of at most an hour, and not now", saw));
+        }
+    }
+    scene.waits(3 * MOMENT).await;
+    scene.refused("the hour is not over").await?;
+    scene.is(State::Open, "the hour is not over")
+}
+
+pub(super) async fn retry_after_is_kept<S: CircuitBreaker>(world: World) -> Result<(), Finding> {
+    let open_for = 5 * MOMENT;
+    let scene = Scene::<S>::set(world, open_for, HOUR);
+    for _ in 0..10 {
+        let began = Instant::now();
+        scene.trip().await?;
+        let ended = scene.ask(Word::Well).await?;
+        if began.elapsed() > open_for && !ended.is_refused() {
+            // The machine was slow, and the time was over. It is half-open now: close it again.
+            for _ in 1..scene.config.probes {
+                scene.runs(Word::Well, "a probe").await?;
+            }
+            continue;
+        }
+        let open = ended.refused("it has just opened")?;
+        if open.retry_after > open_for {
+            let saw = format!("{:?}", open.retry_after);
+            return Err(scene.saw(format!("at most {open_for:?} to wait"), saw));
+        }
+        tokio::time::sleep(open.retry_after + Duration::from_millis(2)).await;
+        scene.runs(Word::Well, "it was told to come now").await?;
+        return Ok(());
+    }
+    Err(Finding::inconclusive("the machine is too busy to be refused within 100 ms"))
+}
+
+pub(super) async fn calls_overlap<S: CircuitBreaker>(world: World) -> Result<(), Finding> {
+    let scene = Scene::<S>::set(world, HOUR, HOUR);
+    let mut slow = scene.hold("slow", Word::Well);
+    slow.is_in("it is closed").await?;
+    scene.runs(Word::Well, "it is closed").await?;
+    scene.is(State::Closed, "nothing has failed")?;
+    slow.ends().await?.ran("it was in already")?;
+    Ok(())
+}
+
+pub(super) async fn passes_on<S: CircuitBreaker>(world: World) -> Result<(), Finding> {
+    let scene = Scene::<S>::set(world, HOUR, HOUR);
+    for (word, expected) in [
+        (Word::Well, Ok("well")),
+        (Word::Ill, Err(CallError::Call("down"))),
+        (Word::NotFound, Err(CallError::Call("no such order"))),
+    ] {
+        let before = scene.asked();
+        let ended = scene.ask(word).await?;
+        if ended.result != expected {
+            let saw = format!("{:?}", ended.result);
+            return Err(Evidence::new(format!("{expected:?}"), saw).at(ended.step).into());
+        }
+        let asked = scene.asked() - before;
+        if asked != 1 {
+            return Err(Evidence::new("one call", format!("{asked}")).at(ended.step).into());
+        }
+    }
+    Ok(())
+}
