@@ -189,14 +189,16 @@ fn carried(
     }
     request.extensions_mut().insert(sent.clone());
     Box::pin(async move {
+        if let Some(deadline) = context.deadline {
+            // Every attempt sees it, and tells the other side what is left of it.
+            request.extensions_mut().insert(deadline);
+        }
         let answer = match context.deadline {
-            Some(deadline) => {
-                // Every attempt sees it, and tells the other side what is left of it.
-                request.extensions_mut().insert(deadline);
+            Some(deadline) if !context.is_dropped => {
                 let answer = deadline.within(async move { asking.ask(request).await }).await;
                 answer.unwrap_or_else(|late: Late| Err(late.into()))
             }
-            None => asking.ask(request).await,
+            _ => asking.ask(request).await,
         };
         answer.map_err(|error| told(name, patience, sent.0.load(Ordering::Acquire), error))
     })

@@ -20,7 +20,10 @@ pub struct Context {
     /// Until when the answer is of use.
     pub deadline: Option<Deadline>,
     /// Somebody above repeats this, the how-manieth time it is: nobody below does.
-    pub attempt: Option<HeaderValue>,
+    pub(crate) attempt: Option<HeaderValue>,
+    /// Whoever runs this drops it at the deadline, and all that it waits for. So nobody below needs
+    /// a timer for that: each costs a place in a queue that all threads share.
+    pub(crate) is_dropped: bool,
 }
 
 tokio::task_local! {
@@ -28,6 +31,11 @@ tokio::task_local! {
 }
 
 impl Context {
+    /// Of no request, and until this deadline.
+    pub fn until(deadline: Deadline) -> Context {
+        Context { deadline: Some(deadline), ..Context::default() }
+    }
+
     /// That of the request that is being answered here. Outside of one there is nothing in it.
     pub fn now() -> Context {
         NOW.try_with(Clone::clone).unwrap_or_default()
@@ -35,7 +43,7 @@ impl Context {
 
     /// Runs `work` in this context: to take it into a task, or to give it to a single step.
     pub async fn scope<T>(self, work: impl Future<Output = T>) -> T {
-        NOW.scope(self, work).await
+        NOW.scope(Context { is_dropped: false, ..self }, work).await
     }
 
     /// Whether nobody waits for an answer any more.
@@ -67,21 +75,36 @@ where
         let deadlines = flags.get::<PatternTimeout>() == PatternTimeout::Deadline;
         async move {
             let attempt = request.headers().get(ATTEMPT).cloned();
-            if !deadlines {
-                let context = Context { deadline: None, attempt };
-                return context.scope(next.run(request)).await;
-            }
-            let work = tower::service_fn(move |request: Request| {
-                let deadline = request.extensions().get::<Deadline>().copied();
-                let context = Context { deadline, attempt: attempt.clone() };
-                let next = next.clone();
-                async move { Ok::<Response, Infallible>(context.scope(next.run(request)).await) }
-            });
-            let answer = OneDeadline::serve(work, request, longest).await;
-            answer.unwrap_or_else(|late| {
-                debug_assert!(late.is::<Late>(), "a handler has no other error: {late}");
-                Problem::new(Kind::TimedOut, "nobody waits for this any more").into_response()
-            })
+            let known = request.extensions().get::<Deadline>().copied();
+            let context = match known {
+                _ if !deadlines => Context { attempt, ..Context::default() },
+                // It comes from this process, from somebody who drops it at the deadline.
+                Some(known) if !known.is_over() => {
+                    Context { deadline: Some(known), attempt, is_dropped: true }
+                }
+                _ => return late_or(request, attempt, next, longest).await,
+            };
+            NOW.scope(context, next.run(request)).await
         }
     }))
+}
+
+/// An answer, until the deadline.
+async fn late_or(
+    request: Request,
+    attempt: Option<HeaderValue>,
+    next: Next,
+    longest: Duration,
+) -> Response {
+    let work = tower::service_fn(move |request: Request| {
+        let deadline = request.extensions().get::<Deadline>().copied();
+        let context = Context { deadline, attempt: attempt.clone(), is_dropped: true };
+        let next = next.clone();
+        async move { Ok::<Response, Infallible>(NOW.scope(context, next.run(request)).await) }
+    });
+    let answer = OneDeadline::serve(work, request, longest).await;
+    answer.unwrap_or_else(|late| {
+        debug_assert!(late.is::<Late>(), "a handler has no other error: {late}");
+        Problem::new(Kind::TimedOut, "nobody waits for this any more").into_response()
+    })
 }

@@ -277,7 +277,7 @@ async fn a_deadline_ends_all_attempts_and_is_told_to_each() {
     let (played, flags) = (Played::new(), off());
     flags.set(PatternTimeout::Deadline);
     let (peer, calls) = around(&played, &flags);
-    let in_time = |left| Context { deadline: Some(Deadline::in_time(left)), ..Context::default() };
+    let in_time = |left| Context::until(Deadline::in_time(left));
     in_time(SECOND).scope(ask(&peer, Method::GET)).await.expect("in time");
     assert_eq!(played.header(0, &TIME_LEFT), Some(1_000));
     let gate = Arc::clone(&played.gate);
