@@ -29,13 +29,15 @@ use crate::place::Place;
 use crate::whole::{Setup, Shop};
 
 /// Places of the gateway.
-const PLACES: usize = 32;
+const PLACES: usize = 24;
 /// Of them, so many at most wait for any one service.
-const EACH: usize = 10;
+const EACH: usize = 8;
 /// Checkouts a second.
-const CHECKOUTS: f64 = 15.0;
+const CHECKOUTS: f64 = 10.0;
 /// Looks at a product, a second.
-const LOOKS: f64 = 60.0;
+const LOOKS: f64 = 50.0;
+/// How long a customer waits for an answer.
+const WAITING: Duration = Duration::from_secs(10);
 /// Customers who take turns.
 const CROWD: usize = 200;
 const PRODUCTS: usize = 400;
@@ -139,7 +141,7 @@ pub async fn compare(hang: &Hang) -> Result<()> {
     };
     let shop = Shop::open(&place, setup).await?;
     let products = goods::take_in(&shop.peers, run.seed, PRODUCTS).await?;
-    let gateway = Peer::new("gateway", shop.url()).patience(2 * buyers::PATIENCE);
+    let gateway = Peer::new("gateway", shop.url()).patience(2 * WAITING);
     let accounts = buyers::accounts(&shop.peers, CROWD).await?;
     let crowd = buyers::crowd(&accounts, &shop.setup.tokens, &gateway)?;
     let street = Street { shop: &shop, gateway: &gateway, crowd: &crowd, products: &products };
@@ -190,7 +192,7 @@ impl Street<'_> {
         flags.set_during(FaultPayment::Hang, Schedule::Once { from_ms, until_ms });
 
         let begun = Instant::now();
-        let (looks, checkouts) = (Samples::new(), Samples::new());
+        let (looks, checkouts) = (Samples::new(WAITING), Samples::new(WAITING));
         flags.start_at(begun);
         let looking = load(LOOKS, Zipf::new(self.products.len(), 1.0));
         let looking = looking.run(|arrival| {
@@ -308,7 +310,7 @@ fn print(outcome: &Outcome) {
     ));
     page::note(format_args!(
         "places; with bulkheads, {EACH} of them for each service. Customers wait {} s.",
-        buyers::PATIENCE.as_secs()
+        WAITING.as_secs()
     ));
 
     let (off, on) = (&outcome.columns[0], &outcome.columns[1]);
@@ -356,8 +358,8 @@ fn print(outcome: &Outcome) {
         page::note(format_args!("Busy machine: requests began up to {late:.0} ms late."));
     }
     page::gap();
-    page::note("A breaker sells nothing more. It tells the customer at once, holds no stock for");
-    page::note("a payment that nobody asked for, and leaves the rest of the shop alone.");
+    page::note("A breaker sells nothing more. It tells the customer at once, holds no stock");
+    page::note("for a payment that nobody asked for, and leaves the rest of the shop alone.");
     for column in &outcome.columns {
         page::gap();
         page::note(format_args!("the books, all {}", column.switch));
@@ -381,7 +383,12 @@ fn judge(outcome: &Outcome) -> Result<()> {
         let broken = column.invariants.iter().filter(|invariant| !invariant.holds).count();
         ensure!(broken == 0, "the books do not add up, all {}", column.switch);
         let Seen { asked, well, .. } = column.checkouts_healthy;
-        ensure!(asked == well, "{} checkouts failed while all was healthy", asked - well);
+        ensure!(
+            asked == well,
+            "nothing is proved: {} checkouts failed while all was \
+             healthy\nnext: once more on a quieter machine",
+            asked - well
+        );
         for seen in [&column.looks_during, &column.checkouts_during] {
             ensure!(seen.odd == 0, "{} requests ended in an odd way", seen.odd);
         }

@@ -15,9 +15,6 @@ use tokio::time::timeout;
 
 use crate::journeys::Customer;
 
-/// How long a customer waits for an answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-
 /// So many customers with an account. Enough of them that nobody buys twice at once, as two checkouts
 /// of one cart are each other's business.
 pub(super) async fn accounts(peers: &Peers, count: usize) -> Result<Vec<CustomerId>> {
@@ -61,7 +58,7 @@ pub(super) enum End {
     Failed,
     /// 504: it took the shop too long.
     TimedOut,
-    /// The customer has gone away after [`PATIENCE`].
+    /// The customer has gone away.
     GivenUp,
     /// Anything else.
     Odd,
@@ -81,13 +78,14 @@ pub(super) struct Sample {
 #[derive(Clone)]
 pub(super) struct Samples {
     begun: Instant,
+    patience: Duration,
     seen: Arc<Mutex<Vec<Sample>>>,
 }
 
 impl Samples {
-    /// From now on.
-    pub(super) fn new() -> Samples {
-        Samples { begun: Instant::now(), seen: Arc::default() }
+    /// From now on, of customers who wait for so long.
+    pub(super) fn new(patience: Duration) -> Samples {
+        Samples { begun: Instant::now(), patience, seen: Arc::default() }
     }
 
     /// Waits for what `ask` answers, as long as a customer does, and writes down how it ended.
@@ -96,7 +94,7 @@ impl Samples {
         arrival: Arrival,
         ask: impl Future<Output = Result<T, Problem>>,
     ) -> Result<(), ()> {
-        let end = match timeout(PATIENCE, ask).await {
+        let end = match timeout(self.patience, ask).await {
             Ok(Ok(_)) => End::Well,
             Ok(Err(problem)) if problem.is(Kind::Unavailable) => match problem.retry_after {
                 Some(_) => End::Later,

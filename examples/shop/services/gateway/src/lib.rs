@@ -69,9 +69,9 @@ impl Gateway {
     ) -> Result<Gateway, RedisError> {
         let limits = limit::limits(place, limiting, flags.clone(), tokens.clone())?;
         let calls = Calls::new("gateway", flags.clone(), shop_calls::Options::default());
-        let (bare, peers) = (peers.clone(), calls.through(&peers));
+        let through = calls.through(&peers);
         let places = Arc::new(places::Places::new(Gateway::PLACES));
-        Ok(Gateway { peers, bare, calls, places, tokens, flags, limits })
+        Ok(Gateway { peers: through, bare: peers, calls, places, tokens, flags, limits })
     }
 
     /// How many requests are under way at once, where nobody says otherwise.
