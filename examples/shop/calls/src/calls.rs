@@ -9,11 +9,12 @@ use bytes::Bytes;
 use circuit_breakers::bulkhead::{self, Bulkhead, BulkheadLayer, Compartment};
 use circuit_breakers::circuit_breaker::{self, Breaker, BreakerLayer, CircuitBreaker};
 use circuit_breakers::retry::{self, ATTEMPT, Retries, Retry, RetryLayer};
-use circuit_breakers::timeouts::{Late, TimeoutLayer};
+use circuit_breakers::timeouts::{Deadline, Late, TimeoutLayer};
 use http::{Method, Request};
-use shop_contracts::peer::{Answering, Here, patiently};
+use shop_contracts::peer::{Answering, Here};
 use shop_contracts::{Peer, Peers};
 use shop_flags::{Flags, PatternBreaker, PatternBulkhead, PatternRetry, PatternTimeout};
+use tokio::time::timeout;
 
 use crate::context::{self, Context};
 use crate::refusal::{judge, told, transient};
@@ -131,7 +132,7 @@ impl Way {
     fn around(&self, bare: Here, name: &'static str, patience: Duration, flags: &Flags) -> Here {
         let bulkhead = BulkheadLayer::new(Arc::clone(&self.bulkhead));
         let retry = RetryLayer::new(Arc::clone(&self.retries));
-        let asking = sending(bare, name, patience, flags.clone());
+        let asking = sending(bare, patience, flags.clone());
         let asking = asking.behind(&bulkhead, {
             let flags = flags.clone();
             move |_| flags.get::<PatternBulkhead>() == PatternBulkhead::On
@@ -200,33 +201,31 @@ fn carried(
             }
             _ => asking.ask(request).await,
         };
-        answer.map_err(|error| told(name, patience, sent.0.load(Ordering::Acquire), error))
+        answer.map_err(|error| {
+            let was_late = context.deadline.is_some_and(Deadline::is_over);
+            let sent = sent.0.load(Ordering::Acquire);
+            told(name, (!was_late).then_some(patience), sent, error)
+        })
     })
 }
 
 /// The bare call with an end to it: a patience of its own, or what is left of the deadline, which
 /// the other side is then told.
-fn sending(bare: Here, name: &'static str, patience: Duration, flags: Flags) -> Asking {
-    let send: Here = Arc::new(move |request: Request<Bytes>| {
+fn sending(bare: Here, patience: Duration, flags: Flags) -> Asking {
+    let bare = Asking::by(move |request| {
         if let Some(sent) = request.extensions().get::<Sent>() {
             sent.0.store(true, Ordering::Release);
         }
-        bare(request)
-    });
-    let plain = Arc::clone(&send);
-    let told = Asking::by(move |request| {
-        let answer = send(request);
+        let answer = bare(request);
         Box::pin(async move { Ok(answer.await?) })
     });
-    let limited = TimeoutLayer::new(patience);
-    let plain = Asking::by(move |request| {
-        let answer = plain(request);
-        Box::pin(async move { Ok(patiently(name, patience, answer).await?) })
-    });
-    let told = told.behind(&limited, |_| true);
+    let told = bare.clone().behind(&TimeoutLayer::new(patience), |_| true);
     Asking::by(move |request| match flags.get::<PatternTimeout>() {
         PatternTimeout::Deadline => told.ask(request),
-        PatternTimeout::Off => plain.ask(request),
+        PatternTimeout::Off => {
+            let answer = timeout(patience, bare.ask(request));
+            Box::pin(async move { answer.await.unwrap_or_else(|_| Err(Late.into())) })
+        }
     })
 }
 

@@ -49,9 +49,10 @@ fn may_pass(problem: &Problem) -> bool {
     problem.is(Kind::TimedOut) || problem.is(Kind::Unavailable)
 }
 
-/// What is told of a call to `name` that had no answer. `sent` says whether any attempt of it has
-/// gone out.
-pub(crate) fn told(name: &str, patience: Duration, sent: bool, error: BoxError) -> Problem {
+/// What is told of a call to `name` that had no answer. It was waited for as long as `patience`, or
+/// until the deadline of whatever is being answered; `sent` says whether any attempt of it has gone
+/// out.
+pub(crate) fn told(name: &str, patience: Option<Duration>, sent: bool, error: BoxError) -> Problem {
     let problem = match error.downcast::<Problem>() {
         Ok(problem) => *problem,
         Err(error) => match error.downcast_ref::<Open>() {
@@ -69,7 +70,13 @@ pub(crate) fn told(name: &str, patience: Duration, sent: bool, error: BoxError) 
                 let detail = format!("too many wait for the service `{name}` already; try again");
                 Problem::new(Kind::Unavailable, detail)
             }
-            None if error.is::<Late>() => late(name, patience),
+            None if error.is::<Late>() => match patience {
+                Some(patience) => late(name, patience),
+                None => {
+                    let detail = format!("no time was left for the service `{name}`");
+                    Problem::new(Kind::TimedOut, detail)
+                }
+            },
             None => Problem::new(Kind::Unavailable, format!("the service `{name}`: {error}")),
         },
     };

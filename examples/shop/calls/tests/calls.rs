@@ -300,7 +300,7 @@ fn hop(flags: &Flags, peer: Peer) -> Router {
         let peer = peer.clone();
         async move {
             tokio::time::sleep(SECOND).await;
-            ask(&peer, Method::GET).await.map(|answer| answer.into_body())
+            ask(&peer, Method::GET).await.map(Response::into_body)
         }
     };
     let calls = Calls::new("hop", flags.clone(), options());

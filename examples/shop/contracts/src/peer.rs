@@ -185,11 +185,7 @@ impl Peer {
     }
 }
 
-/// Waits for an answer of the service `name` for as long as `patience` lasts.
-///
-/// # Errors
-/// Its own; [`Kind::TimedOut`].
-pub async fn patiently(
+async fn patiently(
     name: &str,
     patience: Duration,
     answer: impl Future<Output = Result<Response<Bytes>, Problem>>,
