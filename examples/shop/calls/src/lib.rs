@@ -14,8 +14,7 @@
 //!   side, and has a limit of its own.
 //! - **patience** for each attempt, inside of the breaker, so that its end counts as a failure.
 //!
-//! The page on the [order of layers](../../../docs/concepts/order_of_layers.md) has the figures for
-//! other orders.
+//! `docs/concepts/order_of_layers.md` has the figures for other orders.
 //!
 //! There is one of each for each pair of caller and callee: a payments service that is ill says
 //! nothing of the catalogue. Of breakers there is one for each method, since what a service does fails

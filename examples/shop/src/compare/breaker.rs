@@ -21,7 +21,7 @@ use testbed::load::{Load, Zipf};
 use tokio::time::sleep_until;
 
 use super::buyers::{self, End, Sample, Samples, ended, quantile};
-use super::{Run, build, guard, ratio, seconds};
+use super::{Run, balanced, build, guard, ratio, seconds};
 use crate::books::{self, Invariant};
 use crate::goods;
 use crate::journeys::Customer;
@@ -360,12 +360,9 @@ fn print(outcome: &Outcome) {
     page::gap();
     page::note("A breaker sells nothing more. It tells the customer at once, holds no stock");
     page::note("for a payment that nobody asked for, and leaves the rest of the shop alone.");
+    page::gap();
     for column in &outcome.columns {
-        page::gap();
-        page::note(format_args!("the books, all {}", column.switch));
-        for invariant in &column.invariants {
-            page::judged(invariant.what, invariant.holds, &invariant.figures);
-        }
+        balanced(&format!("the books, all {}", column.switch), &column.invariants);
     }
     page::next(&[
         ("cargo run --example circuit_breaker", "the pattern by itself"),

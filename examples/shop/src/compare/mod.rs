@@ -10,6 +10,7 @@ use shop_flags::{
     Flags, PatternBreaker, PatternBulkhead, PatternLimiter, PatternRetry, PatternTimeout,
 };
 
+use crate::books::Invariant;
 use crate::whole::Setup;
 
 pub mod breaker;
@@ -63,6 +64,16 @@ fn guard(flags: &Flags, on: bool) {
         flags.set(PatternTimeout::Off);
         flags.set(PatternBulkhead::Off);
     }
+}
+
+/// Whether all lines of the books hold, in one; those that do not, besides.
+fn balanced(what: &str, invariants: &[Invariant]) {
+    for broken in invariants.iter().filter(|invariant| !invariant.holds) {
+        page::judged(broken.what, false, &broken.figures);
+    }
+    let lines = invariants.len();
+    let holding = invariants.iter().filter(|invariant| invariant.holds).count();
+    page::judged(what, holding == lines, &format!("{holding} of {lines} lines"));
 }
 
 /// How many times smaller.

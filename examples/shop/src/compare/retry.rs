@@ -13,7 +13,7 @@ use shop_outside::{mail, payment};
 use testbed::load::{Load, Zipf};
 
 use super::buyers::{self, End, Samples, ended, quantile};
-use super::{Run, build};
+use super::{Run, balanced, build};
 use crate::books::{self, Invariant};
 use crate::goods;
 use crate::journeys::Customer;
@@ -144,7 +144,7 @@ fn print(outcome: &Outcome) {
     outcome.place.iter().for_each(page::note);
     build().into_iter().for_each(page::note);
     page::note(format_args!(
-        "{RATE} checkouts a second for {} s, each of which needs one charge; seed {}. naive:",
+        "{RATE} checkouts a second for {} s, each needs one charge; seed {}. naive:",
         TIME.as_secs(),
         outcome.seed
     ));
@@ -171,12 +171,10 @@ fn print(outcome: &Outcome) {
     }
     page::gap();
     page::note("Asked often enough, a provider that fails three calls of ten does everything.");
-    page::note("The same two layers give one that is down nine times its load. A budget is for");
-    page::note("a bad moment: it repeats some of the first, and adds little to the second.");
+    page::note("The same two layers give one that is down nine times its load. A budget is");
+    page::note("for a bad moment: it repeats some of the first, and adds little to the second.");
     page::gap();
-    for invariant in &outcome.invariants {
-        page::judged(invariant.what, invariant.holds, &invariant.figures);
-    }
+    balanced("the books, after each of the six", &outcome.invariants);
     page::next(&[
         ("cargo run --example retry", "the pattern by itself"),
         ("cargo lab start retry", "write it yourself"),
