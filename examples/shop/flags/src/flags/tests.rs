@@ -190,7 +190,7 @@ fn a_refusal_says_where_and_what_is_allowed() {
         (
             flag(json!({"defaultVariant": true})),
             "/flags/fault.payment/defaultVariant: true is not one of `off`, `slow`, `decline`, \
-             `error`, `hang`",
+             `error`, `hang`, `flaky`",
         ),
         (
             flag(json!({"state": "ON"})),
