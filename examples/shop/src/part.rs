@@ -1,18 +1,21 @@
 //! One service, opened with what it needs and nothing else.
 
 use anyhow::{Context, Result, bail};
-use axum::Json;
-use axum::Router;
 use axum::routing::get;
+use axum::{Json, Router};
 use shop_cache::Cache;
 use shop_calls::Calls;
 use shop_carts::Carts;
 use shop_catalog::Catalog;
 use shop_contracts::Peers;
+use shop_flags::Flags;
+use shop_gateway::Gateway;
 use shop_inventory::Inventory;
 use shop_notifications::Notifications;
 use shop_orders::Orders;
 use shop_payments::Payments;
+use shop_service::health::{self, Dependency};
+use shop_service::{Healthy, operate};
 use shop_users::Users;
 use tokio::task::JoinHandle;
 
@@ -36,7 +39,9 @@ pub struct Part<'a> {
 #[derive(Debug)]
 pub struct Opened {
     /// Its HTTP API.
-    pub router: Router,
+    router: Router,
+    /// What it leans on.
+    needs: Vec<Dependency>,
     /// The orders service itself, where it is that one.
     orders: Option<Orders>,
 }
@@ -47,9 +52,12 @@ impl Opened {
     pub fn tend(&self) -> Option<JoinHandle<()>> {
         self.orders.as_ref().map(|orders| tokio::spawn(orders.tend()))
     }
-}
 
-impl Opened {
+    /// With what all services answer: how they are, and their switches.
+    pub fn complete(self, flags: &Flags) -> Healthy {
+        Healthy::new(self.router.merge(operate::switches(flags)), self.needs)
+    }
+
     /// The same, with what its requests bring along, and a route that tells what is counted between
     /// it and those whom it asks.
     fn among(mut self, calls: &Calls) -> Opened {
@@ -59,12 +67,39 @@ impl Opened {
             .route("/calls", get(move || async move { Json(told.book()) }));
         self
     }
+
+    fn leaning_on(mut self, more: impl IntoIterator<Item = Dependency>) -> Opened {
+        self.needs.extend(more);
+        self
+    }
 }
 
-impl From<Router> for Opened {
-    fn from(router: Router) -> Opened {
-        Opened { router, orders: None }
-    }
+/// One of which there is nothing else to know.
+macro_rules! opened {
+    ($service:expr) => {{
+        let service = $service;
+        Opened { router: service.router(), needs: service.needs(), orders: None }
+    }};
+}
+
+/// The gateway, and what it leans on: it keeps nothing, so without any of them it still answers.
+///
+/// # Errors
+/// The cache's place is none.
+pub fn gateway(place: &Place, setup: &Setup, peers: &Peers) -> Result<Healthy> {
+    let (tokens, flags, limiting) =
+        (setup.tokens.clone(), setup.flags.clone(), setup.limiting.clone());
+    let gateway = Gateway::open(peers.clone(), tokens, flags, &place.cache, limiting)?
+        .places(setup.places)
+        .calls(setup.calls);
+    let peers = peers.all().into_iter().map(health::peer);
+    let needs = peers.chain(redis(place, "limits")?).collect();
+    Ok(Healthy::new(gateway.router(), needs))
+}
+
+/// The Redis of `place`, if it has one, as what it is used for.
+fn redis(place: &Place, name: &'static str) -> Result<Option<Dependency>> {
+    Ok(place.redis().map(|url| health::redis(name, url)).transpose()?)
 }
 
 impl Part<'_> {
@@ -80,25 +115,25 @@ impl Part<'_> {
         let (storage, flags) = (place.storage.as_str(), setup.flags.clone());
         let opened = async {
             Ok::<_, shop_storage::Error>(Some(match name {
-                "catalog" => Catalog::open(storage, cache.clone(), flags).await?.router().into(),
-                "users" => Users::open(storage, setup.tokens.clone()).await?.router().into(),
-                "carts" => Carts::open(storage, peers.catalog.clone()).await?.router().into(),
+                "catalog" => opened!(Catalog::open(storage, cache.clone(), flags).await?),
+                "users" => opened!(Users::open(storage, setup.tokens.clone()).await?),
+                "carts" => opened!(Carts::open(storage, peers.catalog.clone()).await?),
                 "inventory" => {
                     let guarded = setup.stock.clone();
-                    Inventory::open(storage, place.redis(), flags, guarded).await?.router().into()
+                    opened!(Inventory::open(storage, place.redis(), flags, guarded).await?)
                 }
                 "payments" => {
-                    Payments::open(storage, setup.provider.clone(), flags).await?.router().into()
+                    opened!(Payments::open(storage, setup.provider.clone(), flags).await?)
                 }
                 "notifications" => {
                     let (users, mail) = (peers.users.clone(), setup.mail.clone());
-                    Notifications::open(storage, users, mail, flags).await?.router().into()
+                    opened!(Notifications::open(storage, users, mail, flags).await?)
                 }
                 "orders" => {
                     let Peers { carts, inventory, payments, notifications, .. } = peers.clone();
                     let orders =
                         Orders::open(storage, carts, inventory, payments, notifications).await?;
-                    Opened { router: orders.router(), orders: Some(orders) }
+                    Opened { orders: Some(orders.clone()), ..opened!(orders) }
                 }
                 _ => return Ok(None),
             }))
@@ -106,7 +141,11 @@ impl Part<'_> {
         match opened.await.with_context(|| {
             format!("the service `{name}` cannot open; next: --data FOLDER, or --storage URL")
         })? {
-            Some(opened) => Ok(opened.among(&calls)),
+            Some(opened) => Ok(opened.among(&calls).leaning_on(match name {
+                "catalog" => redis(place, "cache")?,
+                "inventory" => redis(place, "locks")?,
+                _ => None,
+            })),
             None => bail!(
                 "there is no service `{name}`\nnext: cargo run -p shop -- run gateway, or one of {}",
                 Peers::NAMES.join(", ")

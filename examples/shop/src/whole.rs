@@ -3,7 +3,7 @@
 //! (`shop run`) they talk over the network.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use shop_cache::Cache;
@@ -11,18 +11,16 @@ use shop_contracts::Peers;
 use shop_flags::Flags;
 use shop_gateway::{Gateway, Limiting};
 use shop_outside::{mail, payment};
+use shop_service::health::Drained;
 use shop_service::token::Tokens;
-use shop_service::{Running, Stop, here, operate, serve};
+use shop_service::{Closing, Running, Stop, here, serve};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::part::Part;
+use crate::part::{self, Part};
 use crate::place::Place;
 
-/// How long the gateway gives to what is under way when the shop stops.
-const DRAIN: Duration = Duration::from_millis(1400);
-
-/// How long the services get after that: for what the gateway has given up.
+/// How long the services get after the gateway: for what it has given up.
 const AFTER: Duration = Duration::from_millis(200);
 
 /// What a shop is opened with.
@@ -48,6 +46,8 @@ pub struct Setup {
     pub places: usize,
     /// How a service treats those whom it asks.
     pub calls: shop_calls::Options,
+    /// How the shop closes.
+    pub closing: Closing,
 }
 
 impl Default for Setup {
@@ -63,6 +63,7 @@ impl Default for Setup {
             limiting: Limiting::default(),
             places: Gateway::PLACES,
             calls: shop_calls::Options::default(),
+            closing: Closing::default(),
         }
     }
 }
@@ -103,7 +104,8 @@ impl Shop {
         });
         let cache = Cache::open(&place.cache, setup.cache)?;
         let parts = Part { place, setup: &setup, cache: &cache, peers: &peers };
-        let (close, stop) = (Stop::within(DRAIN), Stop::within(AFTER));
+        let stop = Stop::by(Closing { lame_duck: Duration::ZERO, drain: AFTER });
+        let close = Stop::by(setup.closing);
         let mut opened = Vec::new();
         for (name, listener) in listeners {
             opened.push((name, listener, parts.open(name).await?));
@@ -111,22 +113,14 @@ impl Shop {
         let (mut services, mut tending) = (Vec::new(), None);
         for (name, listener, service) in opened {
             tending = tending.or(service.tend());
-            let router = service.router.merge(operate::switches(&setup.flags));
+            let service = service.complete(&setup.flags);
             if let Some(peer) = peers.all().into_iter().find(|peer| peer.name() == name) {
-                peer.is_here(here(router.clone()));
+                peer.is_here(here(service.router()));
             }
-            services.push(serve(name, listener, router, &stop)?);
+            services.push(serve(name, listener, service, &stop)?);
         }
-        let gateway = Gateway::open(
-            peers.clone(),
-            setup.tokens.clone(),
-            setup.flags.clone(),
-            &place.cache,
-            setup.limiting.clone(),
-        )?
-        .places(setup.places)
-        .calls(setup.calls);
-        let gateway = serve("gateway", door, gateway.router(), &close)?;
+        let gateway = part::gateway(place, &setup, &peers)?;
+        let gateway = serve("gateway", door, gateway, &close)?;
         Ok(Shop { setup, peers, gateway, services, tending, close, stop })
     }
 
@@ -140,19 +134,28 @@ impl Shop {
         std::iter::once(&self.gateway).chain(&self.services).map(|one| (one.name, one.url()))
     }
 
-    /// Closes the door, lets out who is inside, and stops. Whether all that was under way came to
-    /// its end; what did not is finished when the shop opens again.
-    pub async fn close(self) -> bool {
+    /// Closes the shop, and says what became of those who were inside. First nobody is sent in any
+    /// more, by readiness; then the door is closed, and who is inside is served; then the services
+    /// stop. What time cuts short is finished when the shop opens again.
+    pub async fn close(self) -> Drained {
+        let begun = Instant::now();
+        for service in &self.services {
+            service.drain();
+        }
         self.close.now();
         if let Some(tending) = &self.tending {
             tending.abort();
         }
-        let mut whole = self.gateway.stopped().await;
-        self.stop.now();
+        let mut drained = self.gateway.stopped().await;
+        // Somebody may have asked a service past the gateway. They have the same time, together.
+        let Closing { lame_duck, drain } = self.setup.closing;
+        let left = (lame_duck + drain).saturating_sub(begun.elapsed()).max(AFTER);
+        self.stop.now_by(Closing { lame_duck: Duration::ZERO, drain: left });
         for service in self.services {
-            whole &= service.stopped().await;
+            // Behind the gateway one customer may be several requests; who is lost is lost once.
+            drained.lost = drained.lost.max(service.stopped().await.lost);
         }
-        whole
+        drained
     }
 }
 

@@ -10,11 +10,11 @@ mod scene;
 
 use circuit_breakers::circuit_breaker::CircuitBreaker;
 use dropping::{
-    given_up_counts, given_up_probe_opens_anew, hang_up_early_says_nothing,
-    probe_dropped_gives_permit_back, probe_panics_gives_permit_back, slow_success_is_a_success,
+    dropped_probe_frees_place, given_up_counts, given_up_probe_opens_anew,
+    hang_up_early_says_nothing, panicked_probe_frees_place, slow_success_is_a_success,
 };
 use generations::{
-    late_failure_opens_nothing, late_success_counts_as_no_probe, late_success_while_open,
+    late_failure_opens_nothing, late_success_is_no_probe, late_success_while_open,
     old_probe_frees_nothing,
 };
 use grading::Check;
@@ -48,12 +48,12 @@ pub fn checks<S: CircuitBreaker>() -> Vec<Check> {
         state_agrees: "the state is what the calls find",
         given_up_counts: "calls that their callers gave up in vain open it",
         hang_up_early_says_nothing: "callers who hang up early open nothing",
-        probe_dropped_gives_permit_back: "a probe whose caller hung up gives its place back",
-        probe_panics_gives_permit_back: "a probe that panics gives its place back",
+        dropped_probe_frees_place: "a probe whose caller hung up gives its place back",
+        panicked_probe_frees_place: "a probe that panics gives its place back",
         given_up_probe_opens_anew: "a probe that was given up in vain has failed",
         slow_success_is_a_success: "a slow answer is an answer",
         late_success_while_open: "a success that began before the trip does not close it",
-        late_success_counts_as_no_probe: "at half-open, only probes count, and free a place",
+        late_success_is_no_probe: "at half-open, only probes count, and free a place",
         late_failure_opens_nothing: "a failure that began before the trip does not open it again",
         old_probe_frees_nothing: "a probe of an earlier half-open frees no place in this one",
         ignored_opens_not: "errors that say nothing of the dependency do not open it",

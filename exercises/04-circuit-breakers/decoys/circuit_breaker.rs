@@ -31,10 +31,10 @@ pub fn all() -> Vec<Decoy> {
         OuterTimeoutNotCounted: given_up_counts,
         EveryDropIsAFailure: hang_up_early_says_nothing,
         EveryDropIsASuccess: hang_up_early_says_nothing,
-        LeaksTheDroppedProbe: probe_dropped_gives_permit_back,
+        LeaksTheDroppedProbe: dropped_probe_frees_place,
         SlowIsAFailure: slow_success_is_a_success,
         StaleSuccessCloses: late_success_while_open,
-        StaleSuccessIsAProbe: late_success_counts_as_no_probe,
+        StaleSuccessIsAProbe: late_success_is_no_probe,
         StaleFailureOpens: late_failure_opens_nothing,
         OldProbesFreePlaces: old_probe_frees_nothing,
         BusinessErrorsTrip: ignored_opens_not,
@@ -44,7 +44,7 @@ pub fn all() -> Vec<Decoy> {
     all.extend(grading::decoys![checks;
         BareFailsafe: hundred_at_half_open,
         CallsThenLooks: open_means_no_call,
-        GivesBackAfterTheAwait: probe_panics_gives_permit_back,
+        GivesBackAfterTheAwait: panicked_probe_frees_place,
         HoldsTheLock: calls_overlap,
         StateByTheClock: state_agrees,
     ]);
@@ -257,7 +257,7 @@ impl Usual for EveryDropIsASuccess {
 }
 
 /// Gives the place back where the result is looked at. A caller who hangs up never comes there, and
-/// after k of them nobody is let in ever again. Rejected by `probe_dropped_gives_permit_back`.
+/// after k of them nobody is let in ever again. Rejected by `dropped_probe_frees_place`.
 struct LeaksTheDroppedProbe;
 
 impl Usual for LeaksTheDroppedProbe {
@@ -303,7 +303,7 @@ impl Usual for StaleSuccessCloses {
 }
 
 /// Looks at the state in which a result arrives, and not at the one in which it began. Rejected by
-/// `late_success_counts_as_no_probe`.
+/// `late_success_is_no_probe`.
 struct StaleSuccessIsAProbe;
 
 impl Usual for StaleSuccessIsAProbe {

@@ -52,8 +52,7 @@ async fn run() -> anyhow::Result<()> {
     hang(&redis, seed).await?;
     crowd(&redis).await?;
     page::next(&[
-        ("cargo lab start circuit_breaker", "write it yourself, and be hung up on"),
-        ("cargo test -p circuit_breakers --test others", "what other breakers do"),
+        ("cargo lab start circuit_breaker", "write it, and be hung up on"),
         ("cargo run -p shop -- compare breaker", "the same in a whole shop"),
     ]);
     Ok(())
@@ -152,9 +151,9 @@ impl Outcome {
 /// Part 1: the same load, without a breaker and with one.
 async fn hang(redis: &Redis, seed: u64) -> anyhow::Result<()> {
     page::part(1, "The provider hangs");
-    page::note("200 charges a second for 2.6 s. From 0.5 s to 2.0 s the provider takes what it");
-    page::note("is sent, and says nothing. A caller gives up after 100 ms. The breaker opens");
-    page::note("after five failures in a row, for 200 ms, and closes after three probes.");
+    page::note("200 charges a second for 2.6 s. From 0.5 s to 2.0 s the provider takes what");
+    page::note("it is sent, and says nothing. A caller gives up after 100 ms. The breaker");
+    page::note("opens after five failures in a row, for 200 ms, and closes after 3 probes.");
     let without = load(redis, "without", seed, None).await?;
     let breaker = Arc::new(Breaker::new(CONFIG));
     let with = load(redis, "with", seed, Some(Arc::clone(&breaker))).await?;

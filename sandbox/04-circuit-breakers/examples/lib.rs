@@ -1,1 +1,3 @@
 //! What the examples of the circuit breakers topic share.
+
+pub mod hops;

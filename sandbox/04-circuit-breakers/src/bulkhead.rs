@@ -61,10 +61,9 @@ pub trait Bulkhead: Send + Sync + Sized + 'static {
     /// [`Full::Queue`] at once, if all places are taken and the queue is full. [`Full::Waited`], if
     /// no place came free within the longest wait. What `call` answers is not looked at: a failure
     /// of the dependency is an `Ok` here.
-    fn call<T, F>(&self, call: F) -> impl Future<Output = Result<T, Full>> + Send
+    fn call<F>(&self, call: F) -> impl Future<Output = Result<F::Output, Full>> + Send
     where
-        T: Send,
-        F: Future<Output = T> + Send;
+        F: Future<Output: Send> + Send;
 
     /// How full it is. For a dashboard: it may be old when it is read.
     fn counts(&self) -> Counts;
@@ -121,7 +120,6 @@ pub enum Full {
 }
 // ANCHOR_END: contract
 
-// ANCHOR: reference
 /// The reference: two of tokio's semaphores, one inside the other.
 ///
 /// Whoever is here at all, waiting or inside, has a ticket; whoever is inside has a place as well.
@@ -140,6 +138,7 @@ pub struct Compartment {
     refused: AtomicU64,
 }
 
+// ANCHOR: enter
 impl Compartment {
     /// Waits for a place. Dropped, it leaves nothing behind.
     async fn enter(&self) -> Result<Inside<'_>, Full> {
@@ -163,6 +162,7 @@ struct Inside<'a> {
     _place: SemaphorePermit<'a>,
     _ticket: SemaphorePermit<'a>,
 }
+// ANCHOR_END: enter
 
 impl Bulkhead for Compartment {
     fn new(config: Config) -> Compartment {
@@ -177,10 +177,10 @@ impl Bulkhead for Compartment {
         }
     }
 
-    async fn call<T, F>(&self, call: F) -> Result<T, Full>
+    // ANCHOR: call
+    async fn call<F>(&self, call: F) -> Result<F::Output, Full>
     where
-        T: Send,
-        F: Future<Output = T> + Send,
+        F: Future<Output: Send> + Send,
     {
         // With a name, for `let _ =` would drop it here. And before `call` is awaited, so that it is
         // dropped after it: a call that is given up has a place for as long as it takes to go.
@@ -189,6 +189,7 @@ impl Bulkhead for Compartment {
         })?;
         Ok(call.await)
     }
+    // ANCHOR_END: call
 
     fn counts(&self) -> Counts {
         let Config { places, queue, .. } = self.config;
@@ -213,4 +214,3 @@ impl Bulkhead for Compartment {
         BulkheadLayer::new(self).layer(inner)
     }
 }
-// ANCHOR_END: reference

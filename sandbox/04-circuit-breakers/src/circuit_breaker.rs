@@ -43,7 +43,7 @@ use tokio::time::Instant;
 
 pub use layer::{BreakerLayer, Guarded, Judge};
 
-/// Where [`core`](self::core) takes its lock from; its loom test takes another.
+/// Where [`core`] takes its lock from; its loom test takes another.
 mod sync {
     pub(super) use std::sync::atomic::{AtomicU64, Ordering};
     pub(super) use std::sync::{Mutex, MutexGuard};

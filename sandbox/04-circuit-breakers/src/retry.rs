@@ -15,10 +15,13 @@
 //! What it does not promise:
 //!
 //! - **That a call succeeds.** With a budget of 10 % and a dependency that fails 30 % of all calls,
-//!   two thirds of the failures stay. That is no defect of the budget: who fails so often is not
+//!   three quarters of the failures stay. That is no defect of the budget: who fails so often is not
 //!   having a bad moment, and a breaker should hear of it.
 //! - **That a repeat has no effect.** The first attempt may have been carried out, and only its
 //!   answer lost. The server has to know an idempotency key when it sees it again (06.6).
+//! - **The least work.** It is the highest layer that repeats, so what went well below is done again
+//!   as well. In return three attempts are three, also where the answer is lost on its way up; a mark
+//!   on the answer, which would let the lowest layer repeat, is lost with it.
 //! - **The body of an answer.** An answer is there when its head is. A body that breaks off is the
 //!   reader's to ask for again.
 //!

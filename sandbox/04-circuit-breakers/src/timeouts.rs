@@ -10,7 +10,7 @@
 //! | All hops share one deadline | it travels as the header [`TIME_LEFT`], and each hop passes on what is left of it |
 //! | No two clocks have to agree | what travels is a span of time, as in `grpc-timeout`, and not a time of day |
 //! | Who has nothing left does nothing | a request that comes too late is refused before any work, and none is sent that would come too late |
-//! | At the deadline the work ends | its future is dropped, and what was spawned is aborted |
+//! | At the deadline the work ends | its future is dropped, and what was spawned by [`Deadlines::spawn`] is aborted |
 //! | All waiting counts | the clock starts at arrival, so a queue counts; waiting for the service to be ready, which is where clients connect, counts as well |
 //!
 //! [`DeadlineLayer`] is the door of a server, [`TimeoutLayer`] goes around a client.
@@ -19,7 +19,7 @@
 //!
 //! - **That what was sent is not carried out.** To stop waiting is not to undo. A command that
 //!   Redis or a payment provider has got may still be carried out; who repeats it needs a key by
-//!   which the second is known (03 and 04.3 say more).
+//!   which the second is known: 04.3 says more.
 //! - **The time on the wire.** The next hop's clock starts when the request arrives. So each hop's
 //!   end lies later than its caller's by that much; the caller gives up on its own, and drops it.
 //! - **The body of an answer.** A service has answered when the head is there. Who reads a long
@@ -65,8 +65,9 @@ pub trait Deadlines: Send + Sync + 'static {
     /// headers: from here on that would be old.
     ///
     /// The future ends with the service's own answer or error, or with [`Late`] at the deadline. By
-    /// then the work is dropped, and nothing of it goes on. With nothing left `service` is not even
-    /// asked whether it is ready.
+    /// then the work is dropped, and nothing of it goes on; once the deadline is over it is not
+    /// polled again, however late the machine itself is. With nothing left `service` is not even
+    /// asked whether it is ready. Dropped before its end, the future takes the work along.
     fn serve<S, B>(
         service: S,
         request: Request<B>,

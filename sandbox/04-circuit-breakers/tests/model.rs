@@ -53,7 +53,6 @@ fn config() -> impl Strategy<Value = Config> {
     })
 }
 
-// ANCHOR: model
 /// The breaker, for one caller at a time.
 struct Model {
     config: Config,
@@ -131,7 +130,6 @@ impl Model {
         self.epoch += 1;
         self.phase = phase;
     }
-    // ANCHOR_END: model
 
     fn state(&self) -> State {
         match self.phase {

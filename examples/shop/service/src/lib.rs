@@ -5,9 +5,11 @@
 //! - [`failure`]: what goes wrong goes out as a problem, and into the log where it is our fault.
 //! - [`token`], [`password`]: who is asking.
 //! - [`turns`]: one at a time for each order.
+//! - [`health`]: how a service is, and what it leans on.
 //! - [`operate`]: the routes that all services have.
 
 pub mod failure;
+pub mod health;
 pub mod input;
 pub mod operate;
 pub mod password;
@@ -16,5 +18,6 @@ pub mod token;
 pub mod turns;
 
 pub use failure::{Answer, Failure};
+pub use health::Healthy;
 pub use input::{Body, Document, Path, Query};
-pub use serve::{Running, Stop, here, listen, serve, serve_locally};
+pub use serve::{Closing, Running, Stop, here, listen, serve, serve_locally};

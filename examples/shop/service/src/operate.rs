@@ -2,7 +2,7 @@
 //!
 //! | request | answer |
 //! | --- | --- |
-//! | `GET /health` | 200 where the service can work, 503 where its database does not answer |
+//! | `GET /health` | 200 where its database answers, 503 where not; for people. See [`health`](crate::health) |
 //! | `GET /flags` | every switch, and what it evaluates to now |
 //! | `PUT /flags` | changes those switches that the body names; all or nothing |
 

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::serve::ListenerExt;
 use bytes::Bytes;
+use circuit_breakers::health_checks::{Drained, Health, Vitals};
 use http::{Request, Response};
 use shop_contracts::peer::{Answering, Here};
 use shop_contracts::{Kind, Problem};
@@ -17,41 +18,66 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::Service;
 
+use crate::health::Healthy;
 use crate::input::LONGEST_BODY;
 
-/// How long a service that stops waits for what is under way, where nobody says otherwise.
-pub const DRAIN: Duration = Duration::from_millis(1500);
+/// How a service leaves. First it is not ready any more; then it is served for a while as ever, until
+/// those who send requests have heard of it; then it listens no longer, and what is under way comes
+/// to its end.
+///
+/// That order matters. Kubernetes sends SIGTERM and tells the network at the same moment, and the
+/// network takes its time: who closes the door first refuses those who are still sent to it.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// How long it is served after it has become unready. Longer than a balancer takes to look.
+    pub lame_duck: Duration,
+    /// How long, after that, it waits for what is under way.
+    pub drain: Duration,
+}
+
+impl Default for Closing {
+    /// At once, and 1.5 s for what is under way: for tests, and whoever has nothing to lose.
+    fn default() -> Closing {
+        Closing { lame_duck: Duration::ZERO, drain: Duration::from_millis(1500) }
+    }
+}
 
 /// Tells services to stop. The last clone of it that is dropped does so, too.
 #[derive(Clone, Debug)]
 pub struct Stop {
-    asked: watch::Sender<bool>,
-    drain: Duration,
+    asked: watch::Sender<Option<Closing>>,
+    closing: Closing,
 }
 
 impl Default for Stop {
     fn default() -> Stop {
-        Stop::within(DRAIN)
+        Stop::by(Closing::default())
     }
 }
 
 impl Stop {
-    /// One that gives what is under way this long to come to its end.
-    pub fn within(drain: Duration) -> Stop {
-        Stop { asked: watch::Sender::new(false), drain }
+    /// One that stops services in this manner.
+    pub fn by(closing: Closing) -> Stop {
+        Stop { asked: watch::Sender::new(None), closing }
     }
 
-    /// Now. What is under way is finished, nothing new is begun.
+    /// Now. What is under way is finished.
     pub fn now(&self) {
-        self.asked.send_replace(true);
+        self.now_by(self.closing);
     }
 
-    /// Ends when it is time to stop.
-    pub fn asked(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut asked = self.asked.subscribe();
+    /// Now, and in another manner.
+    pub fn now_by(&self, closing: Closing) {
+        self.asked.send_replace(Some(closing));
+    }
+
+    /// Ends when it is time to stop, and says how.
+    fn asked(&self) -> impl Future<Output = Closing> + Send + 'static {
+        let (mut asked, closing) = (self.asked.subscribe(), self.closing);
         async move {
             // An error means that nobody is left who could ask.
-            let _ = asked.wait_for(|asked| *asked).await;
+            asked.wait_for(Option::is_some).await.ok().and_then(|asked| *asked).unwrap_or(closing)
         }
     }
 }
@@ -63,7 +89,8 @@ pub struct Running {
     pub name: &'static str,
     /// Where it answers.
     pub address: SocketAddr,
-    task: JoinHandle<bool>,
+    health: Arc<Vitals>,
+    task: JoinHandle<Drained>,
 }
 
 impl Running {
@@ -72,9 +99,18 @@ impl Running {
         format!("http://{}", self.address)
     }
 
-    /// Waits until it has stopped; whether all that was under way came to its end.
-    pub async fn stopped(self) -> bool {
-        self.task.await.unwrap_or(false)
+    /// It is going to leave: not ready from now on, and served as ever until it is stopped.
+    pub fn drain(&self) {
+        self.health.drain();
+    }
+
+    /// Waits until it has stopped, and says what became of what was under way.
+    pub async fn stopped(self) -> Drained {
+        let lost = || self.health.drained(Duration::ZERO);
+        match self.task.await {
+            Ok(drained) => drained,
+            Err(_) => lost().await,
+        }
     }
 }
 
@@ -86,25 +122,30 @@ pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Serves `router` on a free port that this machine alone can reach, until `stop`.
+/// Serves `service` on a free port that this machine alone can reach, until `stop`.
 ///
 /// # Errors
 /// No port is free.
-pub async fn serve_locally(name: &'static str, router: Router, stop: &Stop) -> io::Result<Running> {
-    serve(name, listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?, router, stop)
+pub async fn serve_locally(
+    name: &'static str,
+    service: impl Into<Healthy>,
+    stop: &Stop,
+) -> io::Result<Running> {
+    serve(name, listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?, service, stop)
 }
 
-/// Serves `router` until `stop`, then for as long as that allows what is under way.
+/// Serves `service` until `stop`, and then leaves by it.
 ///
 /// # Errors
 /// The listener has no address: it is closed.
 pub fn serve(
     name: &'static str,
     listener: TcpListener,
-    router: Router,
+    service: impl Into<Healthy>,
     stop: &Stop,
 ) -> io::Result<Running> {
     let address = listener.local_addr()?;
+    let Healthy { router, health } = service.into();
     let router = complete(router);
     // An answer is one small write, and Nagle's algorithm would hold it back.
     let listener = listener.tap_io(|connection| {
@@ -112,19 +153,32 @@ pub fn serve(
     });
     // Who limits by address needs to know it.
     let router = router.into_make_service_with_connect_info::<SocketAddr>();
-    let (drained, cut, drain) = (stop.asked(), stop.asked(), stop.drain);
-    let task = tokio::spawn(async move {
-        let serving = axum::serve(listener, router).with_graceful_shutdown(drained);
-        tokio::select! {
-            // axum's accept loop does not fail: it waits and tries again.
-            _ = serving => true,
-            () = async { cut.await; tokio::time::sleep(drain).await } => {
-                tracing::warn!(service = name, "stopped with requests under way");
-                false
+    let (leaving, late) = (stop.asked(), stop.asked());
+    let task = tokio::spawn({
+        let health = Arc::clone(&health);
+        async move {
+            let unready = Arc::clone(&health);
+            let closed = async move {
+                let Closing { lame_duck, .. } = leaving.await;
+                unready.drain();
+                tokio::time::sleep(lame_duck).await;
+            };
+            let serving = axum::serve(listener, router).with_graceful_shutdown(closed);
+            let time_is_up = async {
+                let Closing { lame_duck, drain } = late.await;
+                tokio::time::sleep(lame_duck + drain).await;
+            };
+            tokio::select! {
+                // axum's accept loop does not fail: it waits and tries again.
+                _ = serving => {}
+                () = time_is_up => tracing::warn!(service = name, "stopped with requests under way"),
             }
+            health.drained(Duration::ZERO).await
         }
     });
-    Ok(Running { name, address, task })
+    // Its database is open and up to date, and the door is.
+    health.started();
+    Ok(Running { name, address, health, task })
 }
 
 /// `router` with what every service answers to what it does not know, or does not want to read.

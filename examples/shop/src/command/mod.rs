@@ -9,6 +9,8 @@ use std::time::Duration;
 use crate::compare::{self, Run};
 use clap::{Args, Parser, Subcommand};
 use shop_inventory::leases::OpenLeases;
+use shop_service::Closing;
+use shop_service::health::Drained;
 
 mod load;
 mod run;
@@ -58,6 +60,19 @@ struct Stores {
     data: Option<PathBuf>,
 }
 
+/// How the shop leaves when it is told to stop.
+#[derive(Args, Clone, Copy)]
+struct Leave {
+    /// How long it is served as ever after it has said that it is not ready: longer than a load
+    /// balancer takes to look
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = pause)]
+    lame_duck: Duration,
+    /// How long it then waits for what is under way. Less than who stops it is patient: Kubernetes
+    /// kills after 30 s, both together
+    #[arg(long, value_name = "SECONDS", default_value = "25", value_parser = pause)]
+    drain: Duration,
+}
+
 #[derive(Args)]
 struct Up {
     /// The gateway's port; the services take the seven that follow
@@ -65,6 +80,8 @@ struct Up {
     port: u16,
     #[command(flatten)]
     stores: Stores,
+    #[command(flatten)]
+    leave: Leave,
 }
 
 #[derive(Args)]
@@ -116,6 +133,28 @@ enum Compare {
     Retry(Run),
 }
 
+impl Leave {
+    fn closing(self) -> Closing {
+        Closing { lame_duck: self.lame_duck, drain: self.drain }
+    }
+
+    /// The last line of a shop or a service that was told to stop.
+    fn tell(took: Duration, Drained { finished, lost }: Drained) {
+        let took = page::millis(took);
+        page::note(match finished + lost {
+            0 => format!("closed in {took}; nothing was under way"),
+            1 => format!(
+                "closed in {took}; 1 request was under way: {finished} finished, {lost} lost"
+            ),
+            all => {
+                format!(
+                    "closed in {took}; {all} requests were under way: {finished} finished, {lost} lost"
+                )
+            }
+        });
+    }
+}
+
 /// The gateway's port, where nobody names one.
 const PORT: u16 = 8080;
 
@@ -126,6 +165,12 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let number = text.strip_suffix('s').unwrap_or(text).parse::<f64>().ok();
     let number = number.filter(|seconds| (0.1..=3600.0).contains(seconds));
     number.map(Duration::from_secs_f64).ok_or_else(|| "0.1 to 3600 seconds".into())
+}
+
+fn pause(text: &str) -> Result<Duration, String> {
+    let number = text.strip_suffix('s').unwrap_or(text).parse::<f64>().ok();
+    let number = number.filter(|seconds| (0.0..=3600.0).contains(seconds));
+    number.map(Duration::from_secs_f64).ok_or_else(|| "0 to 3600 seconds".into())
 }
 
 fn rate(text: &str) -> Result<f64, String> {

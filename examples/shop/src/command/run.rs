@@ -1,17 +1,17 @@
 //! `shop run SERVICE`: one service in a process of its own, as in a container.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
-use crate::part::Part;
+use crate::part::{self, Part};
 use anyhow::{Context, Result};
 use clap::Args;
 use shop_cache::Cache;
 use shop_contracts::Peers;
-use shop_gateway::Gateway;
-use shop_service::{Stop, listen, operate, serve};
+use shop_service::{Stop, listen, serve};
 
 use super::up::asked_to_stop;
-use super::{PORT, Patterns, Stores};
+use super::{Leave, PORT, Patterns, Stores};
 
 #[derive(Args)]
 pub(crate) struct Run {
@@ -26,6 +26,8 @@ pub(crate) struct Run {
     port: u16,
     #[command(flatten)]
     stores: Stores,
+    #[command(flatten)]
+    leave: Leave,
 }
 
 impl Run {
@@ -49,15 +51,14 @@ impl Run {
             setup.provider = self.stores.provider(&place)?;
         }
         let peers = peers(self.port);
-        let router = if name == "gateway" {
-            let (tokens, flags) = (setup.tokens.clone(), setup.flags.clone());
-            Gateway::open(peers, tokens, flags, &place.cache, setup.limiting)?.router()
+        let service = if name == "gateway" {
+            part::gateway(&place, &setup, &peers)?
         } else {
             let cache = Cache::open(&place.cache, setup.cache)?;
             let part = Part { place: &place, setup: &setup, cache: &cache, peers: &peers };
             let opened = part.open(name).await?;
             opened.tend();
-            opened.router.merge(operate::switches(&setup.flags))
+            opened.complete(&setup.flags)
         };
         let offset = Peers::NAMES.iter().position(|peer| *peer == name).map_or(0, |at| at + 1);
         let port = self.port.saturating_add(u16::try_from(offset)?);
@@ -65,15 +66,17 @@ impl Run {
         let listener = listen(address).await.with_context(|| {
             format!("{address} cannot be had\nnext: cargo run -p shop -- run {name} --listen 127.0.0.1:0")
         })?;
-        let stop = Stop::default();
-        let running = serve(name, listener, router, &stop)?;
+        let stop = Stop::by(self.leave.closing());
+        let running = serve(name, listener, service, &stop)?;
         page::title(&format!("{name} is open: {}", running.url()));
         for told in &place.told {
             page::note(told);
         }
         asked.await;
+        let begun = Instant::now();
         stop.now();
-        running.stopped().await;
+        let drained = running.stopped().await;
+        Leave::tell(begun.elapsed(), drained);
         Ok(())
     }
 }

@@ -15,17 +15,18 @@ use shop_outside::payment;
 use shop_service::token::Tokens;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{PRODUCTS, Patterns, Stores, Up};
+use super::{Leave, PRODUCTS, Patterns, Stores, Up};
 
 /// Opens the shop, fills it where it is empty, and closes it at Ctrl-C.
-pub(crate) async fn up(Up { port, stores }: Up, patterns: Patterns) -> Result<()> {
+pub(crate) async fn up(Up { port, stores, leave }: Up, patterns: Patterns) -> Result<()> {
     let begun = Instant::now();
     // From the first moment, so that a Ctrl-C while the shop opens is not lost.
     let asked = asked_to_stop()?;
     let _alone = stores.alone("shop")?;
     let mut asked = pin!(asked);
     let place = stores.open().await?;
-    let setup = Setup { provider: stores.provider(&place)?, ..stores.setup(port, patterns)? };
+    let (provider, closing) = (stores.provider(&place)?, leave.closing());
+    let setup = Setup { provider, closing, ..stores.setup(port, patterns)? };
     let opening = async {
         let shop = Shop::open(&place, setup).await?;
         if shop.peers.catalog.counters().await?.products == 0 {
@@ -39,13 +40,13 @@ pub(crate) async fn up(Up { port, stores }: Up, patterns: Patterns) -> Result<()
     };
     tell(&shop, &place, begun.elapsed());
     asked.await;
-    page::note("closing: what is under way comes to its end");
+    page::note("closing: what is under way comes to its end; Ctrl-C again: at once");
     let begun = Instant::now();
-    let whole = shop.close().await;
-    page::note(format_args!("closed in {}", page::millis(begun.elapsed())));
-    if !whole {
+    let drained = shop.close().await;
+    if drained.lost > 0 {
         page::note("what was cut short is finished when the shop opens again");
     }
+    Leave::tell(begun.elapsed(), drained);
     Ok(())
 }
 
@@ -144,6 +145,7 @@ fn tell(shop: &Shop, place: &Place, took: Duration) {
     page::next(&[
         (&format!("curl {}/api/products", shop.url()), "what there is"),
         (&format!("{}/docs", shop.url()), "the API, to read and to try"),
+        (&format!("curl {}/health/ready", shop.url()), "how it is; each service, too"),
         ("cargo run -p shop -- load", "send customers in"),
         ("Ctrl-C", "close"),
     ]);

@@ -78,7 +78,7 @@ pub(crate) async fn every_answer_of_the_api_tells_its_quota(open: Open) {
         assert_eq!(policy, "\"per-client\";q=10000;w=10", "{path}: {status}");
         assert!(told.contains_key("ratelimit"), "{path}: {status}");
     }
-    for path in ["/health", "/flags", "/counters", "/openapi.json"] {
+    for path in ["/health", "/health/ready", "/flags", "/counters", "/openapi.json"] {
         let (status, told) = door.get(path, &[]).await;
         assert_eq!(status, StatusCode::OK, "{path}");
         assert!(!told.contains_key("ratelimit"), "{path} is for those who run the shop");

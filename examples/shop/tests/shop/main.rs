@@ -43,6 +43,7 @@ places! {
     operating:
         switches_are_set_while_the_shop_runs
         every_service_says_how_it_is
+        every_service_names_what_it_leans_on
         a_lost_cache_costs_no_request
         the_api_describes_itself;
     limits:

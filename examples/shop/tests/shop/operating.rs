@@ -1,8 +1,8 @@
 //! The shop, as those see it who run it.
 
 use http::Method;
-use serde_json::json;
-use shop_contracts::Kind;
+use serde_json::{Value, json};
+use shop_contracts::{Kind, Peers};
 use shop_flags::{FaultCache, PatternCache};
 
 use crate::open::{Open, ask, refused};
@@ -36,6 +36,34 @@ pub(crate) async fn every_service_says_how_it_is(open: Open) {
     let names: Vec<_> = open.shop.addresses().map(|(name, _)| name).collect();
     assert_eq!(names[0], "gateway");
     assert_eq!(names.len(), 8);
+}
+
+pub(crate) async fn every_service_names_what_it_leans_on(open: Open) {
+    let redis = open.place.redis().is_some();
+    let mut doors = vec![(&open.gateway, redis.then_some("limits"))];
+    for peer in open.shop.peers.all() {
+        let more = match peer.name() {
+            "catalog" => redis.then_some("cache"),
+            "inventory" => redis.then_some("locks"),
+            _ => None,
+        };
+        doors.push((peer, more));
+    }
+    for (peer, more) in doors {
+        let name = peer.name();
+        let live: Value = peer.get("/health/live").await.expect(name);
+        assert_eq!(live, json!({"status": "pass"}), "{name}");
+        let ready: Value = peer.get("/health/ready").await.expect(name);
+        assert_eq!(ready["status"], "pass", "{name}: {ready}");
+        let seen = ready["checks"].as_object().expect("a map");
+        let needs = if name == "gateway" { &Peers::NAMES[..] } else { &["database"] };
+        for need in needs.iter().copied().chain(more) {
+            let seen = &seen[&format!("{need}:responseTime")][0];
+            assert_eq!((&seen["status"], &seen["observedUnit"]), (&json!("pass"), &json!("ms")));
+            assert!(seen["observedValue"].as_f64().is_some_and(|ms| ms > 0.0), "{name}: {ready}");
+        }
+        assert_eq!(seen.len(), needs.len() + usize::from(more.is_some()), "{name}: {ready}");
+    }
 }
 
 pub(crate) async fn a_lost_cache_costs_no_request(open: Open) {

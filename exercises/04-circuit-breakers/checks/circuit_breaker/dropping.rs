@@ -46,7 +46,7 @@ pub(super) async fn hang_up_early_says_nothing<S: CircuitBreaker>(
     scene.is(State::Open, "so many in a row, and what was hung up in between says nothing")
 }
 
-pub(super) async fn probe_dropped_gives_permit_back<S: CircuitBreaker>(
+pub(super) async fn dropped_probe_frees_place<S: CircuitBreaker>(
     world: World,
 ) -> Result<(), Finding> {
     let scene = Scene::<S>::set(world, MOMENT, HOUR);
@@ -60,7 +60,7 @@ pub(super) async fn probe_dropped_gives_permit_back<S: CircuitBreaker>(
     scene.heal().await
 }
 
-pub(super) async fn probe_panics_gives_permit_back<S: CircuitBreaker>(
+pub(super) async fn panicked_probe_frees_place<S: CircuitBreaker>(
     world: World,
 ) -> Result<(), Finding> {
     let scene = Scene::<S>::set(world, MOMENT, HOUR);

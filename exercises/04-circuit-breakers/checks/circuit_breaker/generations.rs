@@ -29,7 +29,7 @@ pub(super) async fn late_success_while_open<S: CircuitBreaker>(
     scene.refused("it is open for an hour").await.map(|_| ())
 }
 
-pub(super) async fn late_success_counts_as_no_probe<S: CircuitBreaker>(
+pub(super) async fn late_success_is_no_probe<S: CircuitBreaker>(
     world: World,
 ) -> Result<(), Finding> {
     let scene = Scene::<S>::set(world, MOMENT, HOUR);

@@ -69,11 +69,12 @@ pub(super) async fn redis_hangs<S: CircuitBreaker>(world: World) -> Result<(), F
         let (breaker, connection) = (scene.breaker(), connection.clone());
         let call = scene.world.invoke("caller", "INCR orders");
         callers.spawn(async move {
-            // A patience that is longer than `slow_after`, as it has to be.
-            let calling = breaker.call(judge, incr(&connection, "orders"));
-            match tokio::time::timeout(4 * MOMENT, calling).await {
-                Ok(result) => Err(told(&result)),
-                Err(_) => {
+            // Patience begins when the call has, and is longer than `slow_after`, as it has to be.
+            let patience = async { tokio::time::sleep(2 * MOMENT).await };
+            tokio::select! {
+                biased;
+                result = breaker.call(judge, incr(&connection, "orders")) => Err(told(&result)),
+                () = patience => {
                     call.unknown("gives up");
                     Ok(())
                 }

@@ -121,7 +121,7 @@ impl CircuitBreaker for CallsThenLooks {
 }
 
 /// Counts the places itself, and gives one back in the line after the await. A panic, and a drop,
-/// never come to that line. Rejected by `probe_panics_gives_permit_back`.
+/// never come to that line. Rejected by `panicked_probe_frees_place`.
 pub(super) struct GivesBackAfterTheAwait {
     breaker: Breaker,
     probes: u32,

@@ -50,7 +50,7 @@ impl Deadline {
     /// What the caller has said with [`TIME_LEFT`], from now on. So it is to be read where the
     /// request arrives, before it waits for anything. `None` where nothing readable stands there.
     ///
-    /// The rules are those of [`Deadlines::serve`](super::Deadlines::serve).
+    /// The rules are those of `Deadlines::serve`.
     pub fn from_headers(headers: &HeaderMap) -> Option<Deadline> {
         // A list may stand in one line or in many: RFC 9110, section 5.3. A proxy that added one
         // of its own meant to shorten, so the smallest counts.

@@ -69,7 +69,7 @@ impl<F: Future> Future for Within<F> {
 // ANCHOR_END: poll
 
 // ANCHOR: task
-/// See [`Deadlines::spawn`](super::Deadlines::spawn).
+/// What `Deadlines::spawn` promises.
 pub(super) fn spawn<T: Send + 'static>(
     deadline: Deadline,
     work: impl Future<Output = T> + Send + 'static,

@@ -31,6 +31,7 @@ mod store;
 
 use axum::Router;
 use shop_contracts::catalog;
+use shop_service::health::{self, Dependency};
 use shop_storage::{Database, Migration, Options};
 
 const MIGRATIONS: &[Migration] = &[Migration {
@@ -63,5 +64,10 @@ impl Carts {
     /// Its HTTP API.
     pub fn router(&self) -> Router {
         routes::routes(self.clone()).merge(shop_service::operate::routes(self.database.clone()))
+    }
+
+    /// What it leans on.
+    pub fn needs(&self) -> Vec<Dependency> {
+        vec![health::database(&self.database)]
     }
 }

@@ -20,6 +20,7 @@ use axum::Router;
 use shop_cache::Cache;
 use shop_contracts::catalog::Counters;
 use shop_flags::Flags;
+use shop_service::health::{self, Dependency};
 use shop_storage::{Database, Error, Migration, Options};
 
 const MIGRATIONS: &[Migration] = &[Migration {
@@ -50,6 +51,11 @@ impl Catalog {
     /// Its HTTP API.
     pub fn router(&self) -> Router {
         routes::router(self.clone())
+    }
+
+    /// What it leans on.
+    pub fn needs(&self) -> Vec<Dependency> {
+        vec![health::database(&self.database)]
     }
 
     async fn counters(&self) -> Result<Counters, Error> {

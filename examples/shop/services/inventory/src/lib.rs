@@ -48,6 +48,7 @@ use axum::Router;
 use guard::Guard;
 pub use guard::{Options, Think};
 use shop_flags::Flags;
+use shop_service::health::{self, Dependency};
 use shop_storage::{Database, Migration};
 
 const MIGRATIONS: &[Migration] = &[
@@ -90,5 +91,10 @@ impl Inventory {
     /// Its HTTP API.
     pub fn router(&self) -> Router {
         routes::routes(self.clone()).merge(shop_service::operate::routes(self.database.clone()))
+    }
+
+    /// What it leans on.
+    pub fn needs(&self) -> Vec<Dependency> {
+        vec![health::database(&self.database)]
     }
 }

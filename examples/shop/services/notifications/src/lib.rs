@@ -51,6 +51,7 @@ use axum::Router;
 use shop_contracts::users;
 use shop_flags::Flags;
 use shop_outside::mail::Server;
+use shop_service::health::{self, Dependency};
 use shop_service::turns::Turns;
 use shop_storage::{Database, Migration, Options};
 
@@ -101,5 +102,10 @@ impl Notifications {
     /// Its HTTP API.
     pub fn router(&self) -> Router {
         routes::routes(self.clone()).merge(shop_service::operate::routes(self.database.clone()))
+    }
+
+    /// What it leans on.
+    pub fn needs(&self) -> Vec<Dependency> {
+        vec![health::database(&self.database)]
     }
 }

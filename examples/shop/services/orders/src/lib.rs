@@ -25,6 +25,7 @@ mod store;
 
 use axum::Router;
 use shop_contracts::{carts, inventory, notifications, payments};
+use shop_service::health::{self, Dependency};
 use shop_storage::{Database, Error, Migration, Options, now};
 use tokio::time::sleep;
 
@@ -121,5 +122,10 @@ impl Orders {
     /// Its whole HTTP API; the table stands in `shop_contracts::orders`.
     pub fn router(&self) -> Router {
         routes::routes(self.store.clone(), self.checkout.clone())
+    }
+
+    /// What it leans on.
+    pub fn needs(&self) -> Vec<Dependency> {
+        vec![health::database(&self.store.0)]
     }
 }

@@ -35,6 +35,7 @@ use std::time::Duration;
 use axum::Router;
 use shop_flags::Flags;
 use shop_outside::payment::Provider;
+use shop_service::health::{self, Dependency};
 use shop_service::turns::Turns;
 use shop_storage::{Database, Error, Migration, Options};
 
@@ -83,5 +84,10 @@ impl Payments {
     /// Its whole HTTP API; the table stands in `shop_contracts::payments`.
     pub fn router(&self) -> Router {
         routes::routes(self.clone())
+    }
+
+    /// What it leans on.
+    pub fn needs(&self) -> Vec<Dependency> {
+        vec![health::database(&self.store.0)]
     }
 }

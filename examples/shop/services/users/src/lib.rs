@@ -25,6 +25,7 @@ mod routes;
 mod store;
 
 use axum::Router;
+use shop_service::health::{self, Dependency};
 use shop_service::password::Passwords;
 use shop_service::token::Tokens;
 use shop_storage::{Database, Migration, Options};
@@ -62,5 +63,10 @@ impl Users {
     /// Its HTTP API.
     pub fn router(&self) -> Router {
         routes::routes(self.clone()).merge(shop_service::operate::routes(self.database.clone()))
+    }
+
+    /// What it leans on.
+    pub fn needs(&self) -> Vec<Dependency> {
+        vec![health::database(&self.database)]
     }
 }

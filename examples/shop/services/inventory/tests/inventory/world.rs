@@ -41,7 +41,7 @@ impl World {
     pub(crate) async fn restart(&mut self) {
         self.stop.now();
         let running = self.running.take().expect("it runs");
-        assert!(running.stopped().await, "it stops when it is asked to");
+        assert_eq!(running.stopped().await.lost, 0, "it stops when it is asked to");
         self.stop = Stop::default();
         let (redis, options) = (self.redis.as_ref(), Options::default());
         let (client, running) = start(&self.stop, &self.place, redis, &self.flags, options).await;

@@ -1,0 +1,95 @@
+//! Wrong answers to retries, as people write them in good faith. The head of each says what is
+//! wrong and which check finds out.
+
+mod pausing;
+mod repeating;
+mod spending;
+mod usual;
+mod waiting;
+
+use circuit_breakers_exercises::retry::checks;
+use grading::{Check, Decoy};
+use pausing::{
+    AddsNoise, CapsAfterDrawing, CutsItShort, DateIsNow, EqualJitter, IgnoresRetryAfter, Linear,
+    NeverTheSame, NoCeiling, NoJitter, NoJitterOnTop, OneSeedForAll, SeededForEachCall,
+    ShiftsTooFar, WaitsForADay,
+};
+use repeating::{
+    AnswersTheFirst, AnyKeyWillDo, AnyMethodIfItBroke, CountsFromZero, EveryServerError,
+    ExtensionsLost, GaveUp, MarksEverything, NewKeyEachTime, OnlyReads, RenumbersIt,
+    RepeatsClientErrors, RepeatsIncrements, RepeatsNothing, RepeatsOrders, RepeatsRefusals,
+    StripsTheMark, TooManyIsAFailure, TwentySeven,
+};
+use spending::{
+    BudgetForEachCall, EarnsByAttempts, LatchesShut, NeverSpends, NoBudget, PaysAfterwards,
+    PaysForAnything, SavesWithoutEnd, StartsFull, WaitsToBeDenied,
+};
+use usual::{Usual, Usually};
+use waiting::{
+    ForEver, GoesOnAlone, HoldsALock, OneTooMany, SleepsAfterTheLast, SleepsPastTheDeadline,
+    SleepsUpToTheDeadline,
+};
+
+/// Every decoy with the check that must reject it.
+pub fn all() -> Vec<Decoy> {
+    let mut all = grading::decoys![usually;
+        NoJitter: full_jitter,
+        EqualJitter: full_jitter,
+        AddsNoise: full_jitter,
+        SeededForEachCall: full_jitter,
+        CapsAfterDrawing: full_jitter,
+        Linear: ceiling_doubles,
+        NoCeiling: ceiling_doubles,
+        ShiftsTooFar: ceiling_doubles,
+        OneSeedForAll: seeds_draw_the_pauses,
+        NeverTheSame: seeds_draw_the_pauses,
+        IgnoresRetryAfter: retry_after_is_kept,
+        CutsItShort: retry_after_is_kept,
+        WaitsForADay: retry_after_is_kept,
+        NoJitterOnTop: retry_after_is_kept,
+        DateIsNow: retry_after_is_kept,
+        NoBudget: budget_in_an_outage,
+        BudgetForEachCall: budget_in_an_outage,
+        StartsFull: budget_in_an_outage,
+        EarnsByAttempts: budget_in_an_outage,
+        NeverSpends: budget_in_an_outage,
+        PaysAfterwards: one_budget_for_all,
+        LatchesShut: earned_again,
+        SavesWithoutEnd: earned_again,
+        PaysForAnything: spent_on_repeats_only,
+        WaitsToBeDenied: denied_at_once,
+        RepeatsNothing: success_is_returned,
+        RepeatsOrders: only_idempotent,
+        AnyKeyWillDo: only_idempotent,
+        OnlyReads: only_idempotent,
+        NewKeyEachTime: same_request,
+        ExtensionsLost: same_request,
+        CountsFromZero: same_request,
+        RepeatsClientErrors: final_answers,
+        EveryServerError: final_answers,
+        TooManyIsAFailure: final_answers,
+        RepeatsRefusals: refusals_are_final,
+        TwentySeven: one_layer_of_three,
+        StripsTheMark: one_layer_of_three,
+        RenumbersIt: one_layer_of_three,
+        MarksEverything: one_layer_of_three,
+        AnswersTheFirst: last_as_it_was,
+        GaveUp: last_as_it_was,
+        RepeatsIncrements: increment_once,
+        ForEver: attempts_are_counted,
+        OneTooMany: attempts_are_counted,
+        SleepsAfterTheLast: attempts_are_counted,
+        SleepsPastTheDeadline: deadline_is_kept,
+        SleepsUpToTheDeadline: deadline_is_kept,
+    ];
+    all.extend(grading::decoys![checks;
+        AnyMethodIfItBroke: only_idempotent,
+        GoesOnAlone: caller_leaves,
+        HoldsALock: nobody_waits_for_another,
+    ]);
+    all
+}
+
+fn usually<M: Usual>() -> Vec<Check> {
+    checks::<Usually<M>>()
+}

@@ -1,0 +1,147 @@
+//! Too long, or for the wrong thing.
+
+use super::usual::Usual;
+use circuit_breakers::BoxError;
+use circuit_breakers::retry::{Config, Counts, Outcome, Repeatable, Retries, Retry};
+use circuit_breakers::timeouts::Deadline;
+use http::{Request, Response};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// Until it works. Rejected by `attempts_are_counted`.
+pub(super) struct ForEver;
+
+impl Usual for ForEver {
+    fn attempts(_: u32) -> u32 {
+        u32::MAX
+    }
+}
+
+/// Takes attempts for retries. Rejected by `attempts_are_counted`.
+pub(super) struct OneTooMany;
+
+impl Usual for OneTooMany {
+    fn attempts(said: u32) -> u32 {
+        said + 1
+    }
+}
+
+/// Fail, wait, and only then count: the last pause leads to nothing. Rejected by
+/// `attempts_are_counted`.
+pub(super) struct SleepsAfterTheLast;
+
+impl Usual for SleepsAfterTheLast {
+    const SLEEPS_AFTER_THE_LAST: bool = true;
+}
+
+/// Knows of no deadline. Rejected by `deadline_is_kept`.
+pub(super) struct SleepsPastTheDeadline;
+
+impl Usual for SleepsPastTheDeadline {
+    fn in_time(_: Deadline, pause: Duration) -> Option<Duration> {
+        Some(pause)
+    }
+}
+
+/// Cuts the pause to what is left, and asks at the very moment at which nobody waits any more.
+/// Rejected by `deadline_is_kept`.
+pub(super) struct SleepsUpToTheDeadline;
+
+impl Usual for SleepsUpToTheDeadline {
+    fn in_time(deadline: Deadline, pause: Duration) -> Option<Duration> {
+        Some(pause.min(deadline.left()))
+    }
+}
+
+/// In a task of its own, "so that it is finished whatever the caller does". The caller has gone, and
+/// it goes on asking. Rejected by `caller_leaves`.
+pub(super) struct GoesOnAlone(Arc<Retries>);
+
+impl Retry for GoesOnAlone {
+    fn new(config: Config, seed: u64) -> GoesOnAlone {
+        GoesOnAlone(Arc::new(Retries::new(config, seed)))
+    }
+
+    async fn call<T, A, F>(
+        &self,
+        repeatable: Repeatable,
+        deadline: Option<Deadline>,
+        attempt: A,
+    ) -> T
+    where
+        T: Send + 'static,
+        A: FnMut(u32) -> F + Send + 'static,
+        F: Future<Output = Outcome<T>> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.0);
+        let task = tokio::spawn(async move { inner.call(repeatable, deadline, attempt).await });
+        task.await.expect("the task does not panic")
+    }
+
+    async fn send<B, R, A, F>(
+        &self,
+        request: Request<B>,
+        attempt: A,
+    ) -> Result<Response<R>, BoxError>
+    where
+        B: Clone + Send + 'static,
+        R: Send + 'static,
+        A: FnMut(Request<B>) -> F + Send + 'static,
+        F: Future<Output = Result<Response<R>, BoxError>> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.0);
+        tokio::spawn(async move { inner.send(request, attempt).await }).await?
+    }
+
+    fn counts(&self) -> Counts {
+        self.0.counts()
+    }
+}
+
+/// One lock around all of it, for the budget changes. It is held while somebody waits. Rejected by
+/// `nobody_waits_for_another`.
+pub(super) struct HoldsALock {
+    inner: Retries,
+    turn: Mutex<()>,
+}
+
+impl Retry for HoldsALock {
+    fn new(config: Config, seed: u64) -> HoldsALock {
+        HoldsALock { inner: Retries::new(config, seed), turn: Mutex::new(()) }
+    }
+
+    async fn call<T, A, F>(
+        &self,
+        repeatable: Repeatable,
+        deadline: Option<Deadline>,
+        attempt: A,
+    ) -> T
+    where
+        T: Send + 'static,
+        A: FnMut(u32) -> F + Send + 'static,
+        F: Future<Output = Outcome<T>> + Send + 'static,
+    {
+        let _turn = self.turn.lock().await;
+        self.inner.call(repeatable, deadline, attempt).await
+    }
+
+    async fn send<B, R, A, F>(
+        &self,
+        request: Request<B>,
+        attempt: A,
+    ) -> Result<Response<R>, BoxError>
+    where
+        B: Clone + Send + 'static,
+        R: Send + 'static,
+        A: FnMut(Request<B>) -> F + Send + 'static,
+        F: Future<Output = Result<Response<R>, BoxError>> + Send + 'static,
+    {
+        let _turn = self.turn.lock().await;
+        self.inner.send(request, attempt).await
+    }
+
+    fn counts(&self) -> Counts {
+        self.inner.counts()
+    }
+}

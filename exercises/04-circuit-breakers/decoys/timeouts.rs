@@ -1,0 +1,69 @@
+//! Wrong answers to deadlines, as people write them in good faith. The head of each says what is
+//! wrong and which check finds out.
+
+mod asking;
+mod beside;
+mod right;
+mod serving;
+
+use asking::{
+    AppendsTheHeader, AsksInATask, AsksWithNothingLeft, CallsWhatIsNotReady,
+    ConnectsWithoutTimeout, CountsBeforeConnecting, FreshTimeoutAtEachHop, KeepsTheOldHeader,
+    OnlyItsOwnPatience, OnlyTheDeadline, RoundsToNearest, RoundsUp, SilenceIsAnError, TimeOfDay,
+    WholeSeconds,
+};
+use beside::{
+    BareSpawn, BugsAreLate, DropsTheHandle, GuardedWhenPolled, NoClockOfItsOwn, NotATask,
+};
+use circuit_breakers_exercises::timeouts::checks;
+use grading::Decoy;
+use serving::{
+    AbortsWhenLate, BelievesTheCaller, BelowZeroIsOdd, ClockStartsWhenPolled, CountsInSeconds,
+    ElapsedIsNotLate, FinishesWhatItBegan, FirstHeaderOnly, ForgetsTheOuterLayer, HidesErrors,
+    LeavesTheHeader, OwnLongestOnly, PanicsWhenHuge, RefusesWhatIsOdd, SpawnsTheWork,
+    TokiosTimeout, ZeroIsNoLimit,
+};
+
+/// Every decoy with the check that must reject it.
+pub fn all() -> Vec<Decoy> {
+    grading::decoys![checks;
+        OwnLongestOnly: the_earliest_counts,
+        BelievesTheCaller: the_earliest_counts,
+        ForgetsTheOuterLayer: the_earliest_counts,
+        ZeroIsNoLimit: nothing_left,
+        BelowZeroIsOdd: nothing_left,
+        ClockStartsWhenPolled: queue_counts,
+        TokiosTimeout: busy_machine,
+        SpawnsTheWork: work_ends,
+        ElapsedIsNotLate: work_ends,
+        CountsInSeconds: work_ends,
+        PanicsWhenHuge: odd_headers,
+        RefusesWhatIsOdd: odd_headers,
+        FirstHeaderOnly: several_headers,
+        LeavesTheHeader: served_in_time,
+        HidesErrors: served_in_time,
+        AbortsWhenLate: cancelled_caller,
+        AsksInATask: cancelled_caller,
+        FinishesWhatItBegan: hanging_redis,
+        RoundsUp: rounded_down,
+        RoundsToNearest: rounded_down,
+        WholeSeconds: rounded_down,
+        TimeOfDay: rounded_down,
+        CountsBeforeConnecting: told_after_connecting,
+        AppendsTheHeader: one_header,
+        KeepsTheOldHeader: less_at_each_hop,
+        OnlyItsOwnPatience: patience_or_deadline,
+        OnlyTheDeadline: patience_or_deadline,
+        AsksWithNothingLeft: not_asked_too_late,
+        ConnectsWithoutTimeout: connecting_counts,
+        CallsWhatIsNotReady: asked_in_time,
+        SilenceIsAnError: connecting_counts,
+        FreshTimeoutAtEachHop: one_deadline,
+        BareSpawn: task_ends,
+        NoClockOfItsOwn: task_ends,
+        NotATask: task_ends,
+        DropsTheHandle: task_is_taken_along,
+        GuardedWhenPolled: task_is_taken_along,
+        BugsAreLate: task_answers,
+    ]
+}
