@@ -1,8 +1,10 @@
 //! One service, opened with what it needs and nothing else.
 
 use anyhow::{Context, Result, bail};
-use axum::Router;
+use axum::routing::get;
+use axum::{Json, Router};
 use shop_cache::Cache;
+use shop_calls::Calls;
 use shop_carts::Carts;
 use shop_catalog::Catalog;
 use shop_contracts::Peers;
@@ -56,6 +58,16 @@ impl Opened {
         Healthy::new(self.router.merge(operate::switches(flags)), self.needs)
     }
 
+    /// The same, with what its requests bring along, and a route that tells what is counted between
+    /// it and those whom it asks.
+    fn among(mut self, calls: &Calls) -> Opened {
+        let told = calls.clone();
+        self.router = calls
+            .arriving(self.router)
+            .route("/calls", get(move || async move { Json(told.book()) }));
+        self
+    }
+
     fn leaning_on(mut self, more: impl IntoIterator<Item = Dependency>) -> Opened {
         self.needs.extend(more);
         self
@@ -77,7 +89,9 @@ macro_rules! opened {
 pub fn gateway(place: &Place, setup: &Setup, peers: &Peers) -> Result<Healthy> {
     let (tokens, flags, limiting) =
         (setup.tokens.clone(), setup.flags.clone(), setup.limiting.clone());
-    let gateway = Gateway::open(peers.clone(), tokens, flags, &place.cache, limiting)?;
+    let gateway = Gateway::open(peers.clone(), tokens, flags, &place.cache, limiting)?
+        .places(setup.places)
+        .calls(setup.calls);
     let peers = peers.all().into_iter().map(health::peer);
     let needs = peers.chain(redis(place, "limits")?).collect();
     Ok(Healthy::new(gateway.router(), needs))
@@ -95,6 +109,9 @@ impl Part<'_> {
     /// There is no such service, or its database cannot be opened.
     pub async fn open(&self, name: &str) -> Result<Opened> {
         let Part { place, setup, cache, peers } = *self;
+        let known = Peers::NAMES.into_iter().find(|known| *known == name);
+        let calls = Calls::new(known.unwrap_or_default(), setup.flags.clone(), setup.calls);
+        let peers = &calls.through(peers);
         let (storage, flags) = (place.storage.as_str(), setup.flags.clone());
         let opened = async {
             Ok::<_, shop_storage::Error>(Some(match name {
@@ -124,7 +141,7 @@ impl Part<'_> {
         match opened.await.with_context(|| {
             format!("the service `{name}` cannot open; next: --data FOLDER, or --storage URL")
         })? {
-            Some(opened) => Ok(opened.leaning_on(match name {
+            Some(opened) => Ok(opened.among(&calls).leaning_on(match name {
                 "catalog" => redis(place, "cache")?,
                 "inventory" => redis(place, "locks")?,
                 _ => None,

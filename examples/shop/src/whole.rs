@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use shop_cache::Cache;
 use shop_contracts::Peers;
 use shop_flags::Flags;
-use shop_gateway::Limiting;
+use shop_gateway::{Gateway, Limiting};
 use shop_outside::{mail, payment};
 use shop_service::health::Drained;
 use shop_service::token::Tokens;
@@ -42,6 +42,10 @@ pub struct Setup {
     pub stock: shop_inventory::Options,
     /// How the gateway limits its clients.
     pub limiting: Limiting,
+    /// How many requests are under way at once in the gateway.
+    pub places: usize,
+    /// How a service treats those whom it asks.
+    pub calls: shop_calls::Options,
     /// How the shop closes.
     pub closing: Closing,
 }
@@ -57,6 +61,8 @@ impl Default for Setup {
             cache: shop_cache::Options::default(),
             stock: shop_inventory::Options::default(),
             limiting: Limiting::default(),
+            places: Gateway::PLACES,
+            calls: shop_calls::Options::default(),
             closing: Closing::default(),
         }
     }

@@ -55,7 +55,7 @@ fn storey(manifest: &str) -> Floor {
     match part.split('/').next() {
         Some("contracts" | "flags" | "outside") => Floor::Shop(0),
         Some("ports") if part.contains("/bus/") => Floor::Shop(2),
-        Some("ports") => Floor::Shop(1),
+        Some("ports" | "calls") => Floor::Shop(1),
         Some("service") => Floor::Shop(2),
         Some("services") => Floor::Shop(3),
         Some("mine") => Floor::Mine,

@@ -30,7 +30,7 @@ pub enum State {
     Paid,
     /// The customer's.
     Confirmed,
-    /// There was not enough in stock.
+    /// There was not enough in stock, or nobody could be asked for it.
     Rejected,
     /// It did not work out; what was done for it is being undone.
     Cancelling,

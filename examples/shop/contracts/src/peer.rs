@@ -7,7 +7,10 @@
 //! caller, with the order's id, and may be asked again.
 //!
 //! A refusal by the other side comes back as the [`Problem`] that it sent. A service that is not
-//! there is [`Kind::Unavailable`]. Nothing is retried here; that will be a pattern of its own.
+//! there is [`Kind::Unavailable`].
+//!
+//! This is the bare call. What stands around it, retries, breakers and the like, comes from whoever
+//! makes the peer: see [`Peer::through`].
 
 use std::fmt;
 use std::pin::Pin;
@@ -38,16 +41,23 @@ pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Problem
 /// One service, as others see it. Clones share its connections.
 #[derive(Clone)]
 pub struct Peer {
+    wire: Arc<Wire>,
+    patience: Duration,
+    /// What stands around the wire.
+    around: Option<Here>,
+}
+
+/// The way to a service, and nothing around it.
+struct Wire {
     name: &'static str,
     base: String,
     http: Client<HttpConnector, Full<Bytes>>,
-    here: Arc<OnceLock<Here>>,
-    patience: Duration,
+    here: OnceLock<Here>,
 }
 
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Peer({} at {})", self.name, self.base)
+        write!(f, "Peer({} at {})", self.name(), self.base())
     }
 }
 
@@ -63,13 +73,14 @@ impl Peer {
             .pool_idle_timeout(Duration::from_secs(30))
             .build(connector);
         let base = base.into().trim_end_matches('/').to_owned();
-        Peer { name, base, http, here: Arc::default(), patience: Duration::from_secs(5) }
+        let wire = Arc::new(Wire { name, base, http, here: OnceLock::new() });
+        Peer { wire, patience: Duration::from_secs(5), around: None }
     }
 
     /// From now on the service is asked in this process, without a socket: by all clones of this.
     /// The requests and answers are the same, headers and all. Of two ways the first one holds.
     pub fn is_here(&self, here: Here) {
-        let _ = self.here.set(here);
+        let _ = self.wire.here.set(here);
     }
 
     /// The same, with another patience.
@@ -78,14 +89,27 @@ impl Peer {
         self
     }
 
+    /// The same, with what `around` puts around its bare calls, each of which is a request that is
+    /// sent once and waits for its answer without end: patience is a part of what stands around.
+    /// `around` is told how long that is to be.
+    pub fn through(mut self, around: impl FnOnce(Here, Duration) -> Here) -> Peer {
+        let wire = Arc::clone(&self.wire);
+        let bare: Here = Arc::new(move |request| {
+            let wire = Arc::clone(&wire);
+            Box::pin(async move { wire.exchange(request).await })
+        });
+        self.around = Some(around(bare, self.patience));
+        self
+    }
+
     /// Which service this is.
     pub fn name(&self) -> &'static str {
-        self.name
+        self.wire.name
     }
 
     /// Where it is.
     pub fn base(&self) -> &str {
-        &self.base
+        &self.wire.base
     }
 
     /// Asks, and reads the answer as `T`.
@@ -111,7 +135,7 @@ impl Peer {
             Some(body) => serde_json::to_vec(body).map_err(|_| Problem::internal())?.into(),
             None => Bytes::new(),
         };
-        Self::read(self.name, self.forward(method, path, body, &[]).await?)
+        Self::read(self.name(), self.forward(method, path, body, &[]).await?)
     }
 
     /// Reads what `name` answered: a `T`, or a problem.
@@ -144,9 +168,7 @@ impl Peer {
         body: Bytes,
         headers: &[(HeaderName, HeaderValue)],
     ) -> Result<Response<Bytes>, Problem> {
-        let here = self.here.get();
-        let base = if here.is_some() { "" } else { &self.base };
-        let mut request = Request::builder().method(method).uri(format!("{base}{path}"));
+        let mut request = Request::builder().method(method).uri(path);
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
@@ -156,22 +178,44 @@ impl Peer {
         let request = request.body(body).map_err(|error| {
             Problem::new(Kind::Malformed, format!("{path} is no address: {error}"))
         })?;
-        let exchange = async {
-            if let Some(here) = here {
-                return here(request).await;
-            }
-            let request = request.map(Full::new);
-            let answer = self.http.request(request).await.map_err(|error| self.lost(&error))?;
-            let (head, body) = answer.into_parts();
-            let body = Limited::new(body, LONGEST).collect().await.map_err(|error| {
-                Problem::new(Kind::Unavailable, format!("{} broke off: {error}", self.name))
-            })?;
-            Ok(Response::from_parts(head, body.to_bytes()))
-        };
-        tokio::time::timeout(self.patience, exchange).await.unwrap_or_else(|_| {
-            let waited = self.patience.as_secs_f64();
-            Err(Problem::new(Kind::TimedOut, format!("{} took over {waited} s", self.name)))
-        })
+        match &self.around {
+            Some(around) => around(request).await,
+            None => patiently(self.name(), self.patience, self.wire.exchange(request)).await,
+        }
+    }
+}
+
+async fn patiently(
+    name: &str,
+    patience: Duration,
+    answer: impl Future<Output = Result<Response<Bytes>, Problem>>,
+) -> Result<Response<Bytes>, Problem> {
+    tokio::time::timeout(patience, answer).await.unwrap_or_else(|_| Err(late(name, patience)))
+}
+
+/// What is told of a service that has not answered for so long.
+pub fn late(name: &str, waited: Duration) -> Problem {
+    Problem::new(Kind::TimedOut, format!("{name} took over {} s", waited.as_secs_f64()))
+}
+
+impl Wire {
+    /// Sends one request, whose address is a path, and waits for its answer without end.
+    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Problem> {
+        if let Some(here) = self.here.get() {
+            return here(request).await;
+        }
+        let (mut head, body) = request.into_parts();
+        head.uri = format!("{}{}", self.base, head.uri).parse().map_err(|error| {
+            let Wire { name, base, .. } = self;
+            Problem::new(Kind::Malformed, format!("{base} is no address of {name}: {error}"))
+        })?;
+        let request = Request::from_parts(head, Full::new(body));
+        let answer = self.http.request(request).await.map_err(|error| self.lost(&error))?;
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, LONGEST).collect().await.map_err(|error| {
+            Problem::new(Kind::Unavailable, format!("{} broke off: {error}", self.name))
+        })?;
+        Ok(Response::from_parts(head, body.to_bytes()))
     }
 
     fn lost(&self, error: &hyper_util::client::legacy::Error) -> Problem {
@@ -212,6 +256,19 @@ impl Peers {
             notifications: notifications::Client(
                 peer("notifications").patience(Duration::from_secs(10)),
             ),
+        }
+    }
+
+    /// The same, each as `change` makes it.
+    pub fn map(self, mut change: impl FnMut(Peer) -> Peer) -> Peers {
+        Peers {
+            catalog: catalog::Client(change(self.catalog.0)),
+            users: users::Client(change(self.users.0)),
+            carts: carts::Client(change(self.carts.0)),
+            orders: orders::Client(change(self.orders.0)),
+            inventory: inventory::Client(change(self.inventory.0)),
+            payments: payments::Client(change(self.payments.0)),
+            notifications: notifications::Client(change(self.notifications.0)),
         }
     }
 

@@ -93,6 +93,13 @@ pub struct Problem {
     /// Where in the request it is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Wrong>,
+    /// In how many seconds to try again, where that is known: the header `Retry-After` says it, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+    /// Whether this is certain: the other side was never asked, and has done nothing. Known on this
+    /// side of a call alone, so it does not travel.
+    #[serde(skip)]
+    pub unsent: bool,
 }
 
 /// One thing that is wrong in a request.
@@ -115,6 +122,8 @@ impl Problem {
             detail: Some(detail.into()),
             instance: None,
             errors: Vec::new(),
+            retry_after: None,
+            unsent: false,
         }
     }
 
@@ -127,6 +136,12 @@ impl Problem {
     /// What it happened to.
     pub fn about(mut self, instance: impl Into<String>) -> Problem {
         self.instance = Some(instance.into());
+        self
+    }
+
+    /// In how many seconds to try again.
+    pub fn after(mut self, seconds: Option<u64>) -> Problem {
+        self.retry_after = seconds;
         self
     }
 
@@ -157,6 +172,9 @@ impl IntoResponse for Problem {
         *response.status_mut() = status;
         let json = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 requires it of every 401.
             let bearer = HeaderValue::from_static("Bearer");

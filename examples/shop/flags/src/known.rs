@@ -79,10 +79,18 @@ switches! {
         "What keeps the last piece from being sold twice: nothing, a lease in Redis, a lease whose token the stock checks, a script in Redis in front of the database, or the condition in the UPDATE.";
     "pattern.limiter" => PatternLimiter { "off" Off, "gcra" Gcra } = Gcra,
         "How much one client may ask of the gateway: without end, or a quota for each user, API key or address.";
-    "fault.payment" => FaultPayment { "off" Off, "slow" Slow, "decline" Decline, "error" Error, "hang" Hang } = Off,
-        "What is wrong with the payment provider: it takes longer, says no, is out of order, or charges and never answers.";
-    "fault.email" => FaultEmail { "off" Off, "slow" Slow, "error" Error } = Off,
-        "What is wrong with the mail server: it takes longer, or is out of order.";
+    "pattern.breaker" => PatternBreaker { "off" Off, "on" On } = On,
+        "Whether a service stops asking another that does not answer, and finds out by a few probes when it does again.";
+    "pattern.retry" => PatternRetry { "off" Off, "naive" Naive, "budget" Budget } = Budget,
+        "Whether one service asks another once more: never, at once and at two layers, or with backoff, jitter and a budget, where that is safe.";
+    "pattern.timeout" => PatternTimeout { "off" Off, "deadline" Deadline } = Deadline,
+        "How long a request may take: a time limit of its own at each hop, or one deadline that travels with it.";
+    "pattern.bulkhead" => PatternBulkhead { "off" Off, "on" On } = On,
+        "Whether each service that is asked has so many places at its caller, and can take no more.";
+    "fault.payment" => FaultPayment { "off" Off, "slow" Slow, "decline" Decline, "error" Error, "hang" Hang, "flaky" Flaky } = Off,
+        "What is wrong with the payment provider: it takes longer, says no, is out of order, charges and never answers, or is out of order for 30 of 100 calls.";
+    "fault.email" => FaultEmail { "off" Off, "slow" Slow, "error" Error, "hang" Hang, "flaky" Flaky } = Off,
+        "What is wrong with the mail server: it takes longer, is out of order, delivers and never answers, or is out of order for 30 of 100 letters.";
     "fault.catalog_db" => FaultCatalogDb { "off" Off, "slow" Slow } = Off,
         "What is wrong with the catalogue's database: each read of a product takes 200 ms longer.";
     "fault.cache" => FaultCache { "off" Off, "down" Down } = Off,

@@ -46,7 +46,7 @@ pub use flags::Flags;
 pub use fractional::Fractional;
 pub use invalid::Invalid;
 pub use known::{
-    FaultCache, FaultCatalogDb, FaultEmail, FaultPayment, PatternCache, PatternLimiter,
-    PatternLock, Switch,
+    FaultCache, FaultCatalogDb, FaultEmail, FaultPayment, PatternBreaker, PatternBulkhead,
+    PatternCache, PatternLimiter, PatternLock, PatternRetry, PatternTimeout, Switch,
 };
 pub use schedule::Schedule;

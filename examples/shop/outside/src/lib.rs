@@ -17,4 +17,4 @@ pub mod payment;
 pub mod supplier;
 mod weather;
 
-pub use weather::Weather;
+pub use weather::{FLAKY_PERCENT, Weather};

@@ -8,6 +8,7 @@
 //! one case that it cannot know: nobody is told, or somebody is told twice.
 
 use crate::Weather;
+use std::collections::HashMap;
 use std::future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +19,14 @@ use uuid::Uuid;
 #[derive(Clone, Debug)]
 pub struct Server {
     latency: Duration,
-    delivered: Arc<Mutex<Vec<Mail>>>,
+    postbox: Arc<Mutex<Postbox>>,
+}
+
+#[derive(Debug, Default)]
+struct Postbox {
+    delivered: Vec<Mail>,
+    /// How often each key was handed in.
+    attempts: HashMap<Uuid, u32>,
 }
 
 /// A letter.
@@ -55,7 +63,7 @@ impl Server {
 
     /// A server that has delivered nothing, and takes `latency` for each letter.
     pub fn new(latency: Duration) -> Self {
-        Self { latency, delivered: Arc::default() }
+        Self { latency, postbox: Arc::default() }
     }
 
     /// Delivers a letter. Takes the latency, and delivers in its middle: a caller that stops
@@ -64,7 +72,7 @@ impl Server {
     /// # Errors
     /// [`Undelivered`]: nobody has got it.
     pub async fn send(&self, mail: Mail, weather: Weather) -> Result<(), Undelivered> {
-        if weather == Weather::Errors {
+        if weather.fails(mail.key, self.postbox().handed_in(mail.key)) {
             return Err(Undelivered::OutOfOrder);
         }
         let half = weather.lengthen(self.latency) / 2;
@@ -83,7 +91,7 @@ impl Server {
 
     /// What was delivered, in order.
     pub fn sent(&self) -> Vec<Mail> {
-        self.delivered().clone()
+        self.postbox().delivered.clone()
     }
 
     fn deliver(&self, mail: Mail) -> Result<(), Undelivered> {
@@ -91,16 +99,25 @@ impl Server {
             Some((mailbox, host))
                 if mailbox != "bounce" && !mailbox.is_empty() && !host.is_empty() =>
             {
-                self.delivered().push(mail);
+                self.postbox().delivered.push(mail);
                 Ok(())
             }
             _ => Err(Undelivered::Bounced(mail.to)),
         }
     }
 
-    fn delivered(&self) -> MutexGuard<'_, Vec<Mail>> {
+    fn postbox(&self) -> MutexGuard<'_, Postbox> {
         // Whole after each of its operations, also where a thread panicked.
-        self.delivered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.postbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Postbox {
+    /// The how-manieth letter with this key it is.
+    fn handed_in(&mut self, key: Uuid) -> u32 {
+        let attempts = self.attempts.entry(key).or_default();
+        *attempts += 1;
+        *attempts
     }
 }
 

@@ -115,10 +115,27 @@ pub struct Books {
     pub entries: Vec<Entry>,
 }
 
+/// The calls that have reached the provider since it was made, by what came of them. What it says
+/// of its own load: a caller that gave up, or never asked, counts differently.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// Charges and refunds that arrived, whatever came of them.
+    pub reached: u64,
+    /// Those that found it out of order.
+    pub out_of_order: u64,
+    /// Those that it took and never answered.
+    pub unanswered: u64,
+    /// Questions what became of a charge.
+    pub questions: u64,
+}
+
 #[derive(Debug, Default)]
 struct Ledger {
     entries: Vec<Entry>,
     by_key: HashMap<Uuid, usize>,
+    calls: Calls,
+    /// How often each key was charged or refunded, or tried to be.
+    attempts: HashMap<Uuid, u32>,
     /// A line for each booking: `charge KEY AMOUNT`, `refund KEY`.
     file: Option<File>,
 }
@@ -151,7 +168,7 @@ impl Provider {
     /// # Errors
     /// A [`Refusal`]: nothing was booked. A caller that stopped waiting has no such promise.
     pub async fn charge(&self, charge: &Charge, weather: Weather) -> Result<Receipt, Refusal> {
-        self.call(weather, || self.ledger().charge(charge)).await
+        self.call(charge.key, weather, || self.ledger().charge(charge)).await
     }
 
     /// Gives back what was charged under a key, all of it, and once however often it is asked.
@@ -160,7 +177,7 @@ impl Provider {
     /// # Errors
     /// A [`Refusal`]: nothing went back.
     pub async fn refund(&self, key: Uuid, weather: Weather) -> Result<Receipt, Refusal> {
-        self.call(weather, || self.ledger().refund(key)).await
+        self.call(key, weather, || self.ledger().refund(key)).await
     }
 
     /// What became of the charge with this key: the way out of an ambiguous outcome.
@@ -168,6 +185,7 @@ impl Provider {
     /// Takes a tenth of the latency, in any weather. `None` says that nothing is booked *yet*: a
     /// charge that is still on its way may be booked after this answer.
     pub async fn find(&self, key: Uuid) -> Option<Receipt> {
+        self.ledger().calls.questions += 1;
         sleep(self.latency / 10).await;
         self.ledger().find(key).cloned()
     }
@@ -177,18 +195,26 @@ impl Provider {
         Books { entries: self.ledger().entries.clone() }
     }
 
+    /// The calls that have reached it, for comparing with what a caller thinks that it sent.
+    pub fn calls(&self) -> Calls {
+        self.ledger().calls
+    }
+
     async fn call(
         &self,
+        key: Uuid,
         weather: Weather,
         book: impl FnOnce() -> Result<Receipt, Refusal>,
     ) -> Result<Receipt, Refusal> {
-        if weather == Weather::Errors {
+        if weather.fails(key, self.ledger().arrived(key)) {
+            self.ledger().calls.out_of_order += 1;
             return Err(Refusal::OutOfOrder);
         }
         let half = weather.lengthen(self.latency) / 2;
         sleep(half).await;
         let answer = if weather == Weather::Declines { Err(Refusal::Declined) } else { book() };
         if weather == Weather::Hangs {
+            self.ledger().calls.unanswered += 1;
             return future::pending().await;
         }
         sleep(half).await;
@@ -208,6 +234,14 @@ impl Default for Provider {
 }
 
 impl Ledger {
+    /// Counts a call with this key. The how-manieth it is.
+    fn arrived(&mut self, key: Uuid) -> u32 {
+        self.calls.reached += 1;
+        let attempts = self.attempts.entry(key).or_default();
+        *attempts += 1;
+        *attempts
+    }
+
     fn charge(&mut self, charge: &Charge) -> Result<Receipt, Refusal> {
         let Charge { key, amount, ref card } = *charge;
         if amount < 1 {

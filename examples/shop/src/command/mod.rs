@@ -118,6 +118,9 @@ struct Load {
 
 #[derive(Subcommand)]
 enum Compare {
+    /// The payment provider hangs, with nothing around the calls between services and with breakers,
+    /// budgets, deadlines and bulkheads
+    Breaker(compare::breaker::Hang),
     /// Catalogue reads with the cache off and on, then a hot key that expires
     Cache(Run),
     /// A flash sale with the stock guarded by nothing, a lease, fencing, Lua, or the database
@@ -126,6 +129,8 @@ enum Compare {
     Limiter(Run),
     /// Checkout in the monolith and in the shop: one buyer, then ten of one product
     Monolith(Run),
+    /// A payment provider that fails three calls of ten, then all, under three ways to ask again
+    Retry(Run),
 }
 
 impl Leave {
@@ -197,8 +202,13 @@ pub async fn main(patterns: Patterns) -> ExitCode {
     let cli = Cli::parse();
     // What goes wrong in a service, on standard error, so that --json stays JSON. RUST_LOG shows
     // more.
+    let usual = match &cli.command {
+        // What goes wrong there is what is looked at, by the hundred.
+        Command::Compare { what: Compare::Breaker(_) | Compare::Retry(_) } => "off",
+        _ => "warn,sqlx=error",
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,sqlx=error"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -210,6 +220,8 @@ pub async fn main(patterns: Patterns) -> ExitCode {
         Command::Run(run) => run.run(patterns).await,
         Command::Seed(seed) => seed::seed(&seed).await,
         Command::Load(load) => load::load(&load).await,
+        Command::Compare { what: Compare::Breaker(hang) } => compare::breaker::compare(&hang).await,
+        Command::Compare { what: Compare::Retry(run) } => compare::retry::compare(&run).await,
         Command::Compare { what: Compare::Cache(run) } => compare::cache::compare(&run).await,
         Command::Compare { what: Compare::Lock(runs) } => {
             compare::lock::compare(&runs, patterns).await

@@ -6,14 +6,20 @@
 use std::time::Duration;
 
 use clap::Args;
-use shop_flags::PatternLimiter;
+use shop_flags::{
+    Flags, PatternBreaker, PatternBulkhead, PatternLimiter, PatternRetry, PatternTimeout,
+};
 
+use crate::books::Invariant;
 use crate::whole::Setup;
 
+pub mod breaker;
+mod buyers;
 pub mod cache;
 pub mod limiter;
 pub mod lock;
 pub mod monolith;
+pub mod retry;
 
 /// How a comparison is run.
 #[derive(Args, Clone, Copy, Debug)]
@@ -36,12 +42,38 @@ fn build() -> Option<&'static str> {
         .then_some("An unoptimised build: counts are exact, times are better with --release.")
 }
 
-/// What a comparison opens a shop with: no limit at the door, through which all of its load comes
-/// from one address.
+/// What a comparison opens a shop with: nothing but what it compares. No limit at the door, through
+/// which all of its load comes from one address, and nothing around the calls between services.
 fn setup() -> Setup {
     let setup = Setup::default();
     setup.flags.set(PatternLimiter::Off);
+    guard(&setup.flags, false);
     setup
+}
+
+/// Switches all that stands around calls, topic 04, on or off.
+fn guard(flags: &Flags, on: bool) {
+    if on {
+        flags.set(PatternBreaker::On);
+        flags.set(PatternRetry::Budget);
+        flags.set(PatternTimeout::Deadline);
+        flags.set(PatternBulkhead::On);
+    } else {
+        flags.set(PatternBreaker::Off);
+        flags.set(PatternRetry::Off);
+        flags.set(PatternTimeout::Off);
+        flags.set(PatternBulkhead::Off);
+    }
+}
+
+/// Whether all lines of the books hold, in one; those that do not, besides.
+fn balanced(what: &str, invariants: &[Invariant]) {
+    for broken in invariants.iter().filter(|invariant| !invariant.holds) {
+        page::judged(broken.what, false, &broken.figures);
+    }
+    let lines = invariants.len();
+    let holding = invariants.iter().filter(|invariant| invariant.holds).count();
+    page::judged(what, holding == lines, &format!("{holding} of {lines} lines"));
 }
 
 /// How many times smaller.

@@ -86,8 +86,15 @@ impl Customer {
         }
         let login = json!({"email": email, "password": password});
         let token: Token = gateway.call(Method::POST, door.login(), Some(&login)).await?;
-        let token = HeaderValue::from_str(&format!("Bearer {}", token.access_token))?;
-        Ok(Customer { gateway, token })
+        Customer::with(gateway, &token.access_token)
+    }
+
+    /// Somebody with this token.
+    ///
+    /// # Errors
+    /// No text that a header may hold.
+    pub fn with(gateway: Peer, token: &str) -> Result<Customer> {
+        Ok(Customer { gateway, token: HeaderValue::from_str(&format!("Bearer {token}"))? })
     }
 
     pub(super) async fn go(

@@ -5,6 +5,7 @@ mod buying;
 mod limits;
 mod open;
 mod operating;
+mod outages;
 
 use open::Open;
 
@@ -51,4 +52,8 @@ places! {
         gateways_on_one_redis_share_their_quotas
         the_limit_is_switched_while_the_shop_runs
         a_lost_limiter_opens_or_closes_and_says_so;
+    outages:
+        a_provider_that_is_down_is_left_alone_and_found_again
+        a_flaky_provider_is_asked_again_within_the_budget
+        who_has_no_time_left_gets_nothing_and_owes_nothing;
 }

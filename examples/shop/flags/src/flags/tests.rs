@@ -125,6 +125,10 @@ fn the_document_shows_definition_and_effect() {
             "pattern.cache": "off",
             "pattern.lock": "conditional",
             "pattern.limiter": "gcra",
+            "pattern.breaker": "on",
+            "pattern.retry": "budget",
+            "pattern.timeout": "deadline",
+            "pattern.bulkhead": "on",
             "fault.payment": {"error": 30, "off": 70},
             "fault.email": "off",
             "fault.catalog_db": "off",
@@ -133,7 +137,10 @@ fn the_document_shows_definition_and_effect() {
     );
     let email = &document["flags"]["fault.email"];
     assert_eq!(email["state"], "ENABLED");
-    assert_eq!(email["variants"], json!({"off": "off", "slow": "slow", "error": "error"}));
+    assert_eq!(
+        email["variants"],
+        json!({"off": "off", "slow": "slow", "error": "error", "hang": "hang", "flaky": "flaky"})
+    );
     assert_eq!(email["defaultVariant"], "error");
     assert_eq!(email["metadata"]["schedule.from_ms"], 3_600_000);
     assert_eq!(document["flags"]["fault.cache"]["state"], "DISABLED");
@@ -164,7 +171,7 @@ fn a_refusal_says_where_and_what_is_allowed() {
         (
             json!({"flags": {"fault.paymnt": {}}}),
             "/flags/fault.paymnt: there is no flag `fault.paymnt`; did you mean `fault.payment`? allowed: \
-             `pattern.cache`, `pattern.lock`, `pattern.limiter`, `fault.payment`, `fault.email`, `fault.catalog_db`, `fault.cache`",
+             `pattern.cache`, `pattern.lock`, `pattern.limiter`, `pattern.breaker`, `pattern.retry`, `pattern.timeout`, `pattern.bulkhead`, `fault.payment`, `fault.email`, `fault.catalog_db`, `fault.cache`",
         ),
         (
             flag(json!("hang")),
@@ -178,12 +185,12 @@ fn a_refusal_says_where_and_what_is_allowed() {
         (
             flag(json!({"defaultVariant": "hangs"})),
             "/flags/fault.payment/defaultVariant: there is no variant `hangs`; did you mean \
-             `hang`? allowed: `off`, `slow`, `decline`, `error`, `hang`",
+             `hang`? allowed: `off`, `slow`, `decline`, `error`, `hang`, `flaky`",
         ),
         (
             flag(json!({"defaultVariant": true})),
             "/flags/fault.payment/defaultVariant: true is not one of `off`, `slow`, `decline`, \
-             `error`, `hang`",
+             `error`, `hang`, `flaky`",
         ),
         (
             flag(json!({"state": "ON"})),
@@ -201,7 +208,7 @@ fn a_refusal_says_where_and_what_is_allowed() {
         (
             flag(json!({"targeting": {"fractional": [["error", 30], ["of", 70]]}})),
             "/flags/fault.payment/targeting/fractional/1: there is no variant `of`; did you mean \
-             `off`? allowed: `off`, `slow`, `decline`, `error`, `hang`",
+             `off`? allowed: `off`, `slow`, `decline`, `error`, `hang`, `flaky`",
         ),
         (
             flag(json!({"targeting": {"fractional": [["error", 0.3], ["off", 0.7]]}})),

@@ -67,3 +67,17 @@ async fn the_weather_is_as_described() {
     timeout(Duration::from_secs(3600), send(Weather::Hangs)).await.unwrap_err();
     assert_eq!(server.sent().len(), 2, "hanging, it has delivered");
 }
+
+#[tokio::test(start_paused = true)]
+async fn flaky_fails_some_letters_and_a_repeat_may_succeed() {
+    let server = Server::default();
+    let mut failed = 0;
+    for key in 0..100 {
+        let mail = Mail { key: Uuid::from_u128(key), ..mail("ada@example.org") };
+        while server.send(mail.clone(), Weather::Flaky).await.is_err() {
+            failed += 1;
+        }
+    }
+    assert!((20..80).contains(&failed), "100 letters need about 143 attempts: {failed}");
+    assert_eq!(server.sent().len(), 100);
+}

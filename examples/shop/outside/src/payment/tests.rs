@@ -114,6 +114,37 @@ async fn the_weather_is_as_described() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn flaky_fails_some_calls_and_a_repeat_may_succeed() {
+    let provider = Provider::default();
+    let (mut failed, mut repeats) = (0, 0);
+    for key in 0..200 {
+        while provider.charge(&charge(key, 100, "tok_ok"), Weather::Flaky).await.is_err() {
+            failed += 1;
+            repeats = provider.ledger().attempts[&Uuid::from_u128(key)].max(repeats);
+        }
+    }
+    let calls = provider.calls();
+    assert_eq!((calls.reached, calls.out_of_order), (200 + failed, failed));
+    assert!((50..130).contains(&failed), "200 charges need about 286 calls: {failed}");
+    assert!((2..10).contains(&repeats), "some needed more than one repeat: {repeats}");
+    assert_eq!(provider.books().charged(), 200 * 100, "and each was charged once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_are_counted_by_what_came_of_them() {
+    let provider = Provider::default();
+    let asked = |key| charge(key, 100, "tok_ok");
+    provider.charge(&asked(1), Weather::Fine).await.unwrap();
+    provider.charge(&asked(2), Weather::Errors).await.unwrap_err();
+    provider.charge(&asked(3), Weather::Declines).await.unwrap_err();
+    timeout(SECOND * 60, provider.charge(&asked(4), Weather::Hangs)).await.unwrap_err();
+    provider.refund(Uuid::from_u128(1), Weather::Fine).await.unwrap();
+    provider.find(Uuid::from_u128(1)).await.unwrap();
+    let counted = Calls { reached: 5, out_of_order: 1, unanswered: 1, questions: 1 };
+    assert_eq!(provider.calls(), counted);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refund_gives_all_back_once() {
     let provider = Provider::default();
     for (key, amount) in [(1, 1000), (2, 300)] {

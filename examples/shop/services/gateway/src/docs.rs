@@ -56,6 +56,10 @@ impl IntoResponses for Refused {
             header
         };
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let unavailable = ResponseBuilder::new()
+            .description("Something that this needs does not answer, or is not asked for now")
+            .content("application/problem+json", content.clone())
+            .header("Retry-After", header("In how many seconds to try again, where that is known"));
         let too_much = ResponseBuilder::new()
             .description("The client's quota is used up")
             .content("application/problem+json", content)
@@ -65,6 +69,7 @@ impl IntoResponses for Refused {
         BTreeMap::from([
             ("429".into(), RefOr::T(too_much.build())),
             ("4XX".into(), problem("The request is wrong; `errors` says where")),
+            ("503".into(), RefOr::T(unavailable.build())),
             ("5XX".into(), problem("The shop is to blame; the same may work in a moment")),
         ])
     }

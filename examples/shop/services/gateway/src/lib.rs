@@ -8,27 +8,31 @@
 //! - `catalogue`, `account`, `cart`, `orders`: the routes, and their descriptions for OpenAPI.
 //! - `docs`: the description as a whole, at `/openapi.json`, and a page to try it, at `/docs`.
 //! - [`Limiting`]: how much one client may ask for.
+//! - `places`: how many requests are under way at once.
+//! - `counters`: what is counted at the door, and between the services.
 //! - `switches`: the shop's switches, in all services at once.
 
 mod account;
 mod cart;
 mod catalogue;
+mod counters;
 mod docs;
 mod identity;
 mod limit;
 mod orders;
 mod pass;
+mod places;
 mod switches;
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::FromRef;
-use axum::extract::State;
 use axum::response::Redirect;
 use axum::routing::get;
-use axum::{Json, Router};
 use rate_limiting::http_limits::{LimitLayer, Limits};
 use redis::RedisError;
+use shop_calls::Calls;
 use shop_contracts::Peers;
 use shop_flags::Flags;
 use shop_service::token::Tokens;
@@ -38,7 +42,13 @@ pub use limit::{Limiting, Odd};
 /// The gateway. Clones are handles to the same.
 #[derive(Clone, Debug)]
 pub struct Gateway {
+    /// With what stands around each call.
     peers: Peers,
+    /// The bare ways, for those who run the shop: an open breaker must not keep them from switching
+    /// it off.
+    bare: Peers,
+    calls: Calls,
+    places: Arc<places::Places>,
     tokens: Tokens,
     flags: Flags,
     limits: Arc<Limits<limit::Door>>,
@@ -58,7 +68,26 @@ impl Gateway {
         limiting: Limiting,
     ) -> Result<Gateway, RedisError> {
         let limits = limit::limits(place, limiting, flags.clone(), tokens.clone())?;
-        Ok(Gateway { peers, tokens, flags, limits })
+        let calls = Calls::new("gateway", flags.clone(), shop_calls::Options::default());
+        let through = calls.through(&peers);
+        let places = Arc::new(places::Places::new(Gateway::PLACES));
+        Ok(Gateway { peers: through, bare: peers, calls, places, tokens, flags, limits })
+    }
+
+    /// How many requests are under way at once, where nobody says otherwise.
+    pub const PLACES: usize = 1_000;
+
+    /// The same, with so many requests under way at once: the others wait in front of it.
+    pub fn places(mut self, places: usize) -> Gateway {
+        self.places = Arc::new(places::Places::new(places));
+        self
+    }
+
+    /// The same, with another way to treat those whom it asks.
+    pub fn calls(mut self, options: shop_calls::Options) -> Gateway {
+        self.calls = Calls::new("gateway", self.flags.clone(), options);
+        self.peers = self.calls.through(&self.bare);
+        self
     }
 
     /// Its HTTP API, and the description of it.
@@ -69,19 +98,19 @@ impl Gateway {
             .merge(cart::routes())
             .merge(orders::routes())
             .split_for_parts();
+        // From the inside out. The time that is spent waiting for a place counts, and who is over
+        // the limit takes none.
+        let api = places::before(api, Arc::clone(&self.places));
+        let api = self.calls.arriving(api);
         Router::new()
             .route("/", get(|| async { Redirect::temporary("/docs/") }))
             .route("/health", get(|| async { "up\n" }))
             .merge(api.layer(LimitLayer::new(Arc::clone(&self.limits))))
-            .route("/counters", get(counters))
+            .route("/counters", get(counters::counters))
             .merge(switches::routes())
             .with_state(self.clone())
             .merge(docs::pages(description))
     }
-}
-
-async fn counters(State(gateway): State<Gateway>) -> Json<limit::Counters> {
-    Json(gateway.limits.limiter.counters())
 }
 
 impl FromRef<Gateway> for Tokens {

@@ -42,7 +42,7 @@ async fn set(
 
 /// Asks each of the others to do the same.
 async fn tell(gateway: &Gateway, body: &Bytes) -> Result<(), Problem> {
-    for peer in gateway.peers.all() {
+    for peer in gateway.bare.all() {
         let answer = peer.forward(Method::PUT, "/flags", body.clone(), &[]).await?;
         if !answer.status().is_success() {
             let why = serde_json::from_slice::<Problem>(answer.body()).ok();

@@ -67,6 +67,8 @@ impl Notifications {
             FaultEmail::Off => Weather::Fine,
             FaultEmail::Slow => Weather::Slow(SLOWER),
             FaultEmail::Error => Weather::Errors,
+            FaultEmail::Hang => Weather::Hangs,
+            FaultEmail::Flaky => Weather::Flaky,
         };
         match timeout(self.patience, self.mail.send(mail, weather)).await {
             Ok(Ok(())) => State::Sent,

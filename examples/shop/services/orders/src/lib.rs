@@ -23,8 +23,6 @@ mod routes;
 mod state;
 mod store;
 
-use std::time::Duration;
-
 use axum::Router;
 use shop_contracts::{carts, inventory, notifications, payments};
 use shop_service::health::{self, Dependency};
@@ -41,11 +39,8 @@ const MIGRATIONS: &[Migration] = &[Migration {
     sql: include_str!("../migrations/0001_orders.sql"),
 }];
 
-/// How often orders are looked after.
-const TENDING: Duration = Duration::from_secs(15);
-
-/// After how many microseconds an order that is under way has been left: a checkout that asks
-/// everybody as often as it may takes less.
+/// After how many microseconds an order that is under way has been left, though nobody here has left
+/// it: a checkout that asks everybody as often as it may takes less.
 const ABANDONED: i64 = 90_000_000;
 
 /// The orders service. Clones are handles to the same.
@@ -111,12 +106,14 @@ impl Orders {
         let mut before = now();
         async move {
             loop {
-                match checkout.recover(before).await {
-                    Ok(done) if done == Recovered::default() => {}
-                    Ok(done) => tracing::warn!(?done, "went on with orders that were left"),
-                    Err(error) => tracing::error!(%error, "the orders cannot be looked after"),
+                for done in [checkout.recover(before).await, checkout.go_on().await] {
+                    match done {
+                        Ok(done) if done == Recovered::default() => {}
+                        Ok(done) => tracing::warn!(?done, "went on with orders that were left"),
+                        Err(error) => tracing::error!(%error, "the orders cannot be looked after"),
+                    }
                 }
-                sleep(TENDING).await;
+                sleep(checkout.pace.tend).await;
                 before = now() - ABANDONED;
             }
         }

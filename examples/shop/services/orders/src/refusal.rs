@@ -16,12 +16,15 @@ pub(crate) enum Refusal {
     PaymentDeclined,
     /// It could not be brought to its end, through no fault of the customer's.
     Unavailable,
+    /// Nobody was asked for money: the question never went out. So nothing has to go back.
+    NotAsked,
 }
 
-const TABLE: [(Refusal, &str, Kind); 3] = [
+const TABLE: [(Refusal, &str, Kind); 4] = [
     (Refusal::OutOfStock, "out-of-stock", Kind::OutOfStock),
     (Refusal::PaymentDeclined, "payment-declined", Kind::PaymentDeclined),
     (Refusal::Unavailable, "unavailable", Kind::Unavailable),
+    (Refusal::NotAsked, "not-asked", Kind::Unavailable),
 ];
 
 impl Refusal {

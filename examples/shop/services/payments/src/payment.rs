@@ -19,6 +19,7 @@
 //! provider. A charge that comes after that is refused with `conflict`; one that was under way in
 //! another process, and finds it when it records its receipt, gives back what it took.
 
+use shop_calls::Context;
 use shop_contracts::id::OrderId;
 use shop_contracts::payments::{Charge, Payment, State};
 use shop_contracts::{Kind, Problem};
@@ -33,8 +34,20 @@ impl Payments {
     ///
     /// After the provider has said no, to ask again is a new attempt, with another card or with
     /// the same: the provider keeps no refusal, and neither do we.
-    pub(crate) async fn charge(&self, order: OrderId, charge: &Charge) -> Result<Payment, Failure> {
+    ///
+    /// A charge for which nobody waits any more is not begun. One that is begun goes on past the
+    /// deadline: the provider may have booked it, and that has to be written down.
+    pub(crate) async fn charge(
+        &self,
+        order: OrderId,
+        charge: &Charge,
+        context: &Context,
+    ) -> Result<Payment, Failure> {
         let _turn = self.turns.take(order).await;
+        if context.is_over() {
+            let detail = "nobody waits for this charge any more, and it was not begun";
+            return Err(Failure::new(Kind::TimedOut, detail));
+        }
         let known = self.store.find(order).await?;
         if known.is_none() {
             self.store.insert(order, charge).await?;

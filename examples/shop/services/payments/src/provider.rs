@@ -4,13 +4,16 @@
 use std::time::Duration;
 
 use shop_contracts::id::OrderId;
-use shop_flags::{FaultPayment, Flags};
+use shop_flags::{FaultPayment, Flags, PatternRetry};
 use shop_outside::Weather;
 use shop_outside::payment::{Books, Charge, Provider, Receipt, Refusal};
 use tokio::time::timeout;
 
 /// How much longer the provider takes where the flag says `slow`.
 const SLOWER: Duration = Duration::from_secs(2);
+
+/// Attempts of the naive way.
+const NAIVE: usize = 3;
 
 /// Where the provider is asked.
 #[derive(Clone, Debug)]
@@ -32,7 +35,18 @@ impl Counter {
         card: &str,
     ) -> Result<Result<Receipt, Refusal>, Silence> {
         let charge = Charge { key: order.0, amount, card: card.to_owned() };
-        self.patiently(self.provider.charge(&charge, self.weather(order))).await
+        let ask = || self.patiently(self.provider.charge(&charge, self.weather(order)));
+        // Who asks us asks again, and knows a budget: here once is enough. The naive way does at
+        // each layer what it does at all, and the attempts multiply.
+        if self.flags.get::<PatternRetry>() == PatternRetry::Naive {
+            for _ in 1..NAIVE {
+                match ask().await {
+                    Err(Silence) | Ok(Err(Refusal::OutOfOrder)) => {}
+                    answer => return answer,
+                }
+            }
+        }
+        ask().await
     }
 
     pub(crate) async fn refund(&self, order: OrderId) -> Result<Result<Receipt, Refusal>, Silence> {
@@ -60,6 +74,7 @@ impl Counter {
             FaultPayment::Decline => Weather::Declines,
             FaultPayment::Error => Weather::Errors,
             FaultPayment::Hang => Weather::Hangs,
+            FaultPayment::Flaky => Weather::Flaky,
         }
     }
 }

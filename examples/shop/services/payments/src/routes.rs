@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use shop_calls::Context;
 use shop_contracts::Problem;
 use shop_contracts::id::OrderId;
 use shop_contracts::payments::{Books, Charge, Payment};
@@ -25,7 +26,8 @@ async fn charge(
     Path(order): Path<OrderId>,
     Body(charge): Body<Charge>,
 ) -> Answer<Payment> {
-    to_its_end(async move { payments.charge(order, &charge).await }).await
+    let context = Context::now();
+    to_its_end(async move { payments.charge(order, &charge, &context).await }).await
 }
 
 async fn payment(State(payments): State<Payments>, Path(order): Path<OrderId>) -> Answer<Payment> {
@@ -42,7 +44,7 @@ async fn books(State(payments): State<Payments>) -> Answer<Books> {
     Ok(Json(payments.store.books(at_provider).await?))
 }
 
-/// Runs `work` in a task of its own. When a caller hangs up, axum drops the handler, wherever it
+/// Runs `work` in a task of its own. When a caller hangs up, or its deadline comes, axum drops the handler, wherever it
 /// stands: between the provider's booking and our row, if it comes to that. Dropping the handle of
 /// a task lets the task go on.
 async fn to_its_end<T: Send + 'static>(

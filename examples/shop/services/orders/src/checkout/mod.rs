@@ -7,8 +7,10 @@
 mod recovery;
 mod synchronous;
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use shop_calls::Context;
 use shop_contracts::id::OrderId;
 use shop_contracts::money::Price;
 use shop_contracts::orders::{Order, Place, State, Took};
@@ -31,12 +33,14 @@ pub struct Pace {
     /// How long a wish that is said again waits for the order that is under way for it. Below what
     /// callers wait for us.
     pub wait: Duration,
+    /// How often orders are looked after that were left under way.
+    pub tend: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Pace {
         let pauses = [100, 500, 2000].map(Duration::from_millis);
-        Pace { pauses, wait: Duration::from_secs(20) }
+        Pace { pauses, wait: Duration::from_secs(20), tend: Duration::from_secs(5) }
     }
 }
 
@@ -55,14 +59,16 @@ pub(crate) struct Checkout {
     store: Store,
     carts: carts::Client,
     way: Synchronous,
-    pace: Pace,
+    pub(crate) pace: Pace,
+    /// Orders whose checkout is over, and which may not have come to their end.
+    left: Arc<Mutex<Vec<OrderId>>>,
 }
 
 impl Checkout {
     pub(crate) fn new(store: Store, services: Services, pace: Pace) -> Checkout {
         let carts = services.carts.clone();
         let way = Synchronous { store: store.clone(), services, pauses: pace.pauses };
-        Checkout { store, carts, way, pace }
+        Checkout { store, carts, way, pace, left: Arc::default() }
     }
 
     pub(crate) fn pace(mut self, pace: Pace) -> Checkout {
@@ -78,26 +84,27 @@ impl Checkout {
     /// another card: a customer whose card was declined orders again under a new key. A refusal
     /// that led to no order, such as an empty cart, is not remembered.
     ///
-    /// It runs in a task of its own. When a customer hangs up, axum drops the handler; dropping the
-    /// handle of a task lets the task go on.
+    /// It runs in a task of its own. When a customer hangs up, or the deadline comes, axum drops the
+    /// handler; dropping the handle of a task lets the task go on. The deadline goes along, for those
+    /// steps that may be given up.
     pub(crate) async fn place(&self, wish: Place) -> Result<Order, Failure> {
-        let checkout = self.clone();
-        let task = tokio::spawn(async move { checkout.to_its_end(wish).await });
+        let (checkout, context) = (self.clone(), Context::now());
+        let task = tokio::spawn(async move { checkout.to_its_end(wish, &context).await });
         task.await.unwrap_or_else(|lost| {
             tracing::error!(%lost, "a checkout's task broke down");
             Err(Failure(Problem::internal()))
         })
     }
 
-    async fn to_its_end(&self, wish: Place) -> Result<Order, Failure> {
+    async fn to_its_end(&self, wish: Place, context: &Context) -> Result<Order, Failure> {
         if self.store.wish(wish.customer, &wish.key).await?.is_some() {
-            return self.outcome(&wish).await;
+            return self.outcome(&wish, context).await;
         }
-        let cart = self.carts.cart(wish.customer).await?;
+        let cart = context.clone().scope(self.carts.cart(wish.customer)).await?;
         if cart.lines.is_empty() {
             // Perhaps it is empty because the order was placed since we looked.
             return match self.store.wish(wish.customer, &wish.key).await? {
-                Some(_) => self.outcome(&wish).await,
+                Some(_) => self.outcome(&wish, context).await,
                 None => Err(Failure::new(Kind::EmptyCart, "put something into the cart first")),
             };
         }
@@ -113,16 +120,20 @@ impl Checkout {
             took: Took::default(),
         };
         if !self.store.insert(&order, &wish.key).await? {
-            return self.outcome(&wish).await;
+            return self.outcome(&wish, context).await;
         }
-        let end = self.way.carry_out(&order, price, wish.card).await;
+        let end = self.way.carry_out(&order, price, wish.card, context).await;
+        if end.is_err() {
+            self.left().push(order.id);
+        }
         // Whatever went wrong from here on, there is an order to look at.
         end.map_err(|Failure(problem)| Failure(problem.about(address(order.id))))
     }
 
     /// What became of the order to which this wish has led.
-    async fn outcome(&self, wish: &Place) -> Result<Order, Failure> {
+    async fn outcome(&self, wish: &Place, context: &Context) -> Result<Order, Failure> {
         let until = Instant::now() + self.pace.wait;
+        let until = context.deadline.map_or(until, |deadline| until.min(deadline.instant()));
         loop {
             let kept = self.store.wish(wish.customer, &wish.key).await?;
             let kept = kept.ok_or_else(|| Failure(Problem::internal()))?;
@@ -143,6 +154,30 @@ impl Checkout {
     pub(crate) async fn recover(&self, before: i64) -> Result<Recovered, Error> {
         self.way.recover(before).await
     }
+
+    /// Goes on with orders that their checkouts have left, such as one whose payment could not be
+    /// given back because nobody answered. No need to wait until they are old: nobody is at them.
+    pub(crate) async fn go_on(&self) -> Result<Recovered, Error> {
+        let left = std::mem::take(&mut *self.left());
+        let mut kept = Vec::new();
+        for order in left {
+            kept.extend(self.store.order(order).await?.filter(|kept| is_open(kept.order.state)));
+        }
+        let orders: Vec<_> = kept.iter().map(|kept| kept.order.id).collect();
+        let recovered = self.way.bring_to_their_ends(kept).await?;
+        // The next round sorts out which of them are done.
+        self.left().extend(orders);
+        Ok(recovered)
+    }
+
+    fn left(&self) -> std::sync::MutexGuard<'_, Vec<OrderId>> {
+        // Whole after each of its operations, also where a thread panicked.
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_open(state: State) -> bool {
+    crate::state::open().any(|open| open == state)
 }
 
 /// What the lines come to. The order's total is the sum of the order's own lines, so that the two

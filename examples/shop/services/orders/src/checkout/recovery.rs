@@ -27,9 +27,14 @@ pub struct Recovered {
 impl Synchronous {
     /// Those that were placed before, in microseconds since 1970.
     pub(super) async fn recover(&self, before: i64) -> Result<Recovered, Error> {
+        let left = self.store.open(before).await?;
+        self.bring_to_their_ends(left).await
+    }
+
+    pub(super) async fn bring_to_their_ends(&self, left: Vec<Kept>) -> Result<Recovered, Error> {
         let mut under_way = JoinSet::new();
         let mut recovered = Recovered::default();
-        let mut left = self.store.open(before).await?.into_iter();
+        let mut left = left.into_iter();
         loop {
             // Some at a time: most of it is waiting for others.
             while under_way.len() < AT_ONCE

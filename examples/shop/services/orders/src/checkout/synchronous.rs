@@ -12,9 +12,13 @@
 //! An answer that does not come is the hard part. It may mean "never arrived" as well as "done".
 //! For the stock the two are undone in the same way. For money we ask first, and what stays
 //! unknown is ended: the payments service refuses a charge that comes after its refund.
+//!
+//! The deadline of the customer's request is given to the two steps that may be given up, and to
+//! nothing else. Once the money is asked for, the order is brought to its end, whoever waits for it.
 
 use std::time::Duration;
 
+use shop_calls::{Context, asked_again};
 use shop_contracts::id::OrderId;
 use shop_contracts::inventory::{Line, Wanted};
 use shop_contracts::money::Price;
@@ -45,20 +49,22 @@ impl Synchronous {
         order: &Order,
         price: Price,
         card: Card,
+        context: &Context,
     ) -> Result<Order, Failure> {
-        self.reserve(order).await?;
-        self.charge(order, price, card).await?;
+        self.reserve(order, context).await?;
+        self.charge(order, price, card, context).await?;
         self.confirm(order).await?;
         self.afterwards(order).await;
         let kept = self.kept(order.id).await?;
         Ok(answer(kept).unwrap_or_else(|| Err(elsewhere()))?)
     }
 
-    async fn reserve(&self, order: &Order) -> Result<(), Failure> {
+    async fn reserve(&self, order: &Order, context: &Context) -> Result<(), Failure> {
         let line = |line: &carts::Line| Line { product: line.product, quantity: line.quantity };
         let wanted = Wanted { lines: order.lines.iter().map(line).collect() };
         let started = Instant::now();
-        match self.services.inventory.reserve(order.id, &wanted).await {
+        let reserving = self.services.inventory.reserve(order.id, &wanted);
+        match context.clone().scope(reserving).await {
             Ok(_) => {
                 let took = Took { reserving: Some(since(started)), ..Took::default() };
                 self.advance(order.id, State::Pending, State::StockReserved, took.into()).await
@@ -69,6 +75,13 @@ impl Synchronous {
                 self.advance(order.id, State::Pending, State::Rejected, refused).await?;
                 Err(self.refused(order.id).await)
             }
+            // Nothing is held, so there is nothing to give back.
+            Err(problem) if problem.unsent => {
+                let why = format!("the stock was not reserved: {}", said(&problem));
+                let refused = (Refusal::NotAsked, why).into();
+                self.advance(order.id, State::Pending, State::Rejected, refused).await?;
+                Err(again_after(self.refused(order.id).await, &problem))
+            }
             Err(problem) => {
                 let why = format!("the stock could not be reserved: {}", said(&problem));
                 Err(self.cancel(order, State::Pending, Refusal::Unavailable, why).await)
@@ -76,21 +89,34 @@ impl Synchronous {
         }
     }
 
-    async fn charge(&self, order: &Order, amount: Price, card: Card) -> Result<(), Failure> {
+    async fn charge(
+        &self,
+        order: &Order,
+        amount: Price,
+        card: Card,
+        context: &Context,
+    ) -> Result<(), Failure> {
         let charge = Charge { customer: order.customer, amount, card };
         let started = Instant::now();
-        match self.services.payments.charge(order.id, &charge).await {
+        let charging = self.services.payments.charge(order.id, &charge);
+        match context.clone().scope(charging).await {
             Ok(payment) if payment.state == payments::State::Charged => {}
             Err(problem) if problem.is(Kind::PaymentDeclined) => {
                 let why = said(&problem);
                 let refusal = Refusal::PaymentDeclined;
                 return Err(self.cancel(order, State::StockReserved, refusal, why).await);
             }
+            // The breaker is open, or there is no time left. What is held goes back at once.
+            Err(problem) if problem.unsent => {
+                let why = format!("no payment was asked for: {}", said(&problem));
+                let cancelled = self.cancel(order, State::StockReserved, Refusal::NotAsked, why);
+                return Err(again_after(cancelled.await, &problem));
+            }
             // Any other answer, and none, leaves open what was charged.
             unclear => {
                 tracing::warn!(order = %order.id, ?unclear, "it is not known what was charged");
                 if !self.is_charged(order.id).await {
-                    let why = "the payment did not come to an end, and nothing is charged";
+                    let why = "the payment did not come to an end, and what was charged goes back";
                     let refusal = Refusal::Unavailable;
                     return Err(self
                         .cancel(order, State::StockReserved, refusal, why.to_owned())
@@ -199,7 +225,7 @@ impl Synchronous {
     /// where one service is away, the other's part is undone all the same.
     pub(super) async fn undo(&self, order: OrderId, refusal: Refusal) -> Result<(), Failure> {
         let refund = self.persist(|| async move {
-            if refusal == Refusal::PaymentDeclined {
+            if matches!(refusal, Refusal::PaymentDeclined | Refusal::NotAsked) {
                 return Ok(());
             }
             match self.services.payments.refund(order).await?.state {
@@ -214,18 +240,22 @@ impl Synchronous {
         self.advance(order, State::Cancelling, State::Cancelled, Learned::default()).await
     }
 
-    /// Asks, and asks again after a pause where that may help, as often as there are pauses.
+    /// Asks, and asks again after a pause where that may help, as often as there are pauses. Not
+    /// where somebody is known to be away for longer than the pause: an open breaker says so. What
+    /// is left undone then is taken up by [`Orders::tend`](crate::Orders::tend).
     async fn persist<T, F>(&self, ask: impl Fn() -> F) -> Result<T, Problem>
     where
         F: Future<Output = Result<T, Problem>>,
     {
         for pause in self.pauses {
-            match ask().await {
-                Err(problem) if may_pass(&problem) => sleep(pause).await,
+            match asked_again(ask()).await {
+                Err(problem) if may_pass(&problem) && is_back(&problem, pause) => {
+                    sleep(pause).await;
+                }
                 answer => return answer,
             }
         }
-        ask().await
+        asked_again(ask()).await
     }
 
     pub(super) async fn advance(
@@ -282,6 +312,16 @@ impl From<(Refusal, String)> for Learned {
 /// Whether the same may have another answer in a moment.
 fn may_pass(problem: &Problem) -> bool {
     [Kind::TimedOut, Kind::Unavailable, Kind::Internal].into_iter().any(|kind| problem.is(kind))
+}
+
+/// Whether it is worth asking after so long, for all that was said of it.
+fn is_back(problem: &Problem, pause: Duration) -> bool {
+    problem.retry_after.is_none_or(|seconds| Duration::from_secs(seconds) <= pause)
+}
+
+/// `failure`, with the moment at which `cause` may be over.
+fn again_after(failure: Failure, cause: &Problem) -> Failure {
+    Failure(failure.0.after(cause.retry_after))
 }
 
 /// A paid order that is not confirmed yet: the next recovery does it.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shop_calls::Calls;
 use shop_contracts::carts::Line;
 use shop_contracts::id::{CustomerId, ProductId};
 use shop_contracts::orders::{self, Order, Place as Wish, State};
@@ -17,6 +18,9 @@ use crate::peers::Peers;
 /// Longer than anything takes on a busy machine.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
+/// How often orders are looked after.
+const SOON: Duration = Duration::from_millis(20);
+
 /// The service under test. It stops when this is dropped.
 pub(crate) struct World {
     pub(crate) peers: Peers,
@@ -26,6 +30,8 @@ pub(crate) struct World {
     pub(crate) milk: ProductId,
     pub(crate) patience: Duration,
     pub(crate) wait: Duration,
+    /// What stands around its calls, if anything does.
+    pub(crate) calls: Option<Calls>,
     place: Place,
     played: String,
     stop: Stop,
@@ -50,6 +56,7 @@ impl World {
             milk: ProductId::new(),
             patience,
             wait,
+            calls: None,
             place,
             played: played.url(),
             stop,
@@ -62,7 +69,10 @@ impl World {
 
     /// One more instance at the same place, such as the one after a crash.
     pub(crate) async fn orders(&self) -> Orders {
-        let peer = |name| Peer::new(name, &*self.played).patience(self.patience);
+        let peer = |name| {
+            let peer = Peer::new(name, &*self.played).patience(self.patience);
+            self.calls.as_ref().map_or(peer.clone(), |calls| calls.to(peer))
+        };
         let orders = Orders::open(
             self.place.url(),
             carts::Client(peer("carts")),
@@ -71,7 +81,16 @@ impl World {
             notifications::Client(peer("notifications")),
         );
         let pauses = [10, 20, 30].map(Duration::from_millis);
-        orders.await.expect("a database").pace(Pace { pauses, wait: self.wait })
+        orders.await.expect("a database").pace(Pace { pauses, wait: self.wait, tend: SOON })
+    }
+
+    /// The same, with `calls` around what it asks, and looking after what it leaves.
+    pub(crate) async fn guarded(mut self, calls: Calls) -> World {
+        self.calls = Some(calls);
+        let orders = self.orders().await;
+        tokio::spawn(orders.tend());
+        self.client = self.serve(orders).await;
+        self
     }
 
     async fn serve(&self, orders: Orders) -> orders::Client {
