@@ -4,65 +4,107 @@
 /// holds if it passes. The name is that of the function, which is generic over the subject and
 /// gets the [`World`](crate::World).
 ///
-/// What else there is to say of a check is said as to a [`Check`](crate::Check):
+/// What else there is to say of a check is said as to a [`Check`](crate::Check), and what there is
+/// to say of all of them in the first line:
 ///
 /// ```
-/// # use grading::{Check, Child, Finding, World};
-/// # use std::time::Duration;
-/// # async fn one_holder<S>(_: World) -> Result<(), Finding> { Ok(()) }
-/// # async fn killed_holder<S>(_: World) -> Result<(), Finding> { Ok(()) }
-/// # async fn holder<S>(_: Child) {}
-/// pub fn checks<S: 'static>() -> Vec<Check> {
-///     grading::checks![S, "docs/lessons/lease.md";
+/// mod lease {
+///     # use grading::{Child, Finding, World};
+///     # use std::time::Duration;
+///     # pub trait Lease: 'static {}
+///     # impl Lease for () {}
+///     # async fn one_holder<S>(_: World) -> Result<(), Finding> { Ok(()) }
+///     # async fn killed_holder<S>(_: World) -> Result<(), Finding> { Ok(()) }
+///     # async fn holder<S>(_: Child) {}
+///     grading::checks! { S: Lease; read("docs/lessons/lease.md"), limit(Duration::from_secs(10));
 ///         one_holder: "of many who ask at once, one holds",
 ///         killed_holder: "who was killed holds for no longer than a TTL"
-///             .process(holder::<S>)
-///             .limit(Duration::from_secs(10)),
-///     ]
+///             .process(holder::<S>),
+///     }
 /// }
-/// # assert_eq!(checks::<()>()[1].name(), "killed_holder");
+/// # assert_eq!(lease::checks::<()>()[1].name(), "killed_holder");
+/// # assert_eq!(lease::check::one_holder::<()>().name(), "one_holder");
 /// ```
+///
+/// This makes a function `checks`, of all of them, and a module `check` with a function for each. A
+/// wrong answer is graded by one check, and is compiled with that one alone: with all checks for
+/// each of two hundred wrong answers, the compiler took minutes and gigabytes.
 #[macro_export]
 macro_rules! checks {
-    ($subject:ty, $page:expr;
+    ($subject:ident: $contract:path; $($all:ident ( $($said:expr),* )),+;
      $($name:ident: $title:literal $(. $more:ident ( $($argument:expr),* ))*),+ $(,)?) => {
-        vec![$(
-            $crate::Check::new(stringify!($name), $title, $name::<$subject>)
-                .read($page)
-                $(. $more ( $($argument),* ))*
-        ),+]
+        /// The checks, on any answer that fulfils the contract.
+        pub fn checks<$subject: $contract>() -> Vec<$crate::Check> {
+            vec![$(check::$name::<$subject>()),+]
+        }
+
+        /// Each check by itself.
+        pub mod check {
+            use super::*;
+
+            $crate::checks! { @each [$subject: $contract] [$(. $all ( $($said),* ))+]
+                $([$name: $title $(. $more ( $($argument),* ))*])+ }
+        }
+    };
+    // One by one, since what is said of all cannot be repeated within what is said of each.
+    (@each $of:tt $all:tt $($check:tt)+) => {
+        $($crate::checks! { @one $of $all $check })+
+    };
+    (@one [$subject:ident: $contract:path] [$($all:tt)+]
+     [$name:ident: $title:literal $($more:tt)*]) => {
+        #[doc = $title]
+        pub fn $name<$subject: $contract>() -> $crate::Check {
+            $crate::Check::new(stringify!($name), $title, super::$name::<$subject>)
+                $($all)+ $($more)*
+        }
     };
 }
 
 /// The wrong answers of a lesson, each with the check that must reject it. What comes first is the
-/// function that makes the checks of a subject. The name of a wrong answer is that of its type, in
-/// small letters.
+/// module that [`checks!`] has made. The name of a wrong answer is that of its type, in small
+/// letters. Where what is written down is a part of an answer, the whole follows an `as`.
 ///
 /// ```
-/// # use grading::{Check, Decoy, Finding, World};
-/// # async fn late_release<S>(_: World) -> Result<(), Finding> { Ok(()) }
-/// # pub fn checks<S: 'static>() -> Vec<Check> {
-/// #     grading::checks![S, ""; late_release: "a late owner frees nobody else's lease"]
+/// # mod lease {
+/// #     use grading::{Finding, World};
+/// #     pub trait Lease: 'static {}
+/// #     impl<T: 'static> Lease for T {}
+/// #     async fn late_release<S>(_: World) -> Result<(), Finding> { Ok(()) }
+/// #     grading::checks! { S: Lease; read("");
+/// #         late_release: "a late owner frees nobody else's lease"
+/// #     }
 /// # }
+/// # use grading::Decoy;
+/// # use lease::check;
 /// struct DelWithoutToken;
+/// # struct Forgets;
+/// # struct Whole<P>(P);
 ///
 /// pub fn all() -> Vec<Decoy> {
-///     grading::decoys![checks;
+///     let mut all = grading::decoys![check;
 ///         DelWithoutToken: late_release,
-///     ]
+///     ];
+///     all.extend(grading::decoys![check as Whole;
+///         Forgets: late_release,
+///     ]);
+///     all
 /// }
 /// # assert_eq!(all()[0].name, "del_without_token");
+/// # assert_eq!(all()[1].name, "forgets");
 /// ```
 #[macro_export]
 macro_rules! decoys {
-    ($checks:ident; $($subject:ty: $rejected_by:ident),+ $(,)?) => {
-        vec![$(
-            $crate::Decoy {
-                name: $crate::list::small(stringify!($subject)),
-                rejected_by: stringify!($rejected_by),
-                checks: $checks::<$subject>(),
-            }
-        ),+]
+    ($check:ident; $($subject:ident: $rejected_by:ident),+ $(,)?) => {
+        vec![$($crate::Decoy {
+            name: $crate::list::small(stringify!($subject)),
+            rejected_by: $check::$rejected_by::<$subject>(),
+        }),+]
+    };
+    ($check:ident as $whole:ident; $($part:ident: $rejected_by:ident),+ $(,)?) => {
+        vec![$($crate::Decoy {
+            name: $crate::list::small(stringify!($part)),
+            rejected_by: $check::$rejected_by::<$whole<$part>>(),
+        }),+]
     };
 }
 

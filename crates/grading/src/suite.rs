@@ -31,10 +31,8 @@ pub struct Lesson {
 pub struct Decoy {
     /// The name of the decoy's module.
     pub name: &'static str,
-    /// The name of the check that explains what is wrong with it.
-    pub rejected_by: &'static str,
-    /// All of the lesson's checks, on the decoy.
-    pub checks: Vec<Check>,
+    /// The check that explains what is wrong with it, on the decoy.
+    pub rejected_by: Check,
 }
 
 /// The `main` of a lesson's test: grades the learner's file, each check a test of its own.
@@ -64,15 +62,10 @@ pub fn audit(lessons: Vec<Lesson>) -> ExitCode {
                 every_round(name, &Subject::Reference, check, Ran::is_valid)
             }));
         }
-        for decoy in lesson.decoys {
+        for decoy in leak(lesson.decoys) {
             let subject = decoy.subject();
-            let checks = leak(decoy.checks);
             trials.push(Trial::test(format!("{name}::decoy::{}", decoy.name), move || {
-                let check = checks
-                    .iter()
-                    .find(|check| check.name == decoy.rejected_by)
-                    .ok_or_else(|| format!("there is no check {}", decoy.rejected_by))?;
-                every_round(name, &subject, check, Ran::is_invalid)
+                every_round(name, &subject, &decoy.rejected_by, Ran::is_invalid)
             }));
         }
     }
@@ -81,16 +74,20 @@ pub fn audit(lessons: Vec<Lesson>) -> ExitCode {
 
 impl Lesson {
     fn run_child(&self) -> Option<ExitCode> {
-        let run = |subject, checks| process::run_child(self.name, &subject, checks);
+        let run = |subject, checks: &[Check]| process::run_child(self.name, &subject, checks);
         run(Subject::Starter, &self.starter)
             .or_else(|| run(Subject::Reference, &self.reference))
-            .or_else(|| self.decoys.iter().find_map(|decoy| run(decoy.subject(), &decoy.checks)))
+            .or_else(|| self.decoys.iter().find_map(|decoy| run(decoy.subject(), decoy.check())))
     }
 }
 
 impl Decoy {
+    fn check(&self) -> &[Check] {
+        std::slice::from_ref(&self.rejected_by)
+    }
+
     fn subject(&self) -> Subject {
-        Subject::Decoy { name: self.name, check: self.rejected_by }
+        Subject::Decoy { name: self.name, check: self.rejected_by.name }
     }
 }
 
@@ -99,14 +96,12 @@ impl Decoy {
 /// run.
 ///
 /// # Panics
-/// If there is no such decoy, if it names a check that is not there, or passes it.
+/// If there is no such decoy, or if it passes its check.
 pub fn explain(lesson: &'static str, decoys: Vec<Decoy>, name: &str) -> String {
     const SEED: u64 = 7;
-    let decoy = decoys.into_iter().find(|decoy| decoy.name == name).expect("a decoy of this name");
+    let decoy = leak(decoys).iter().find(|decoy| decoy.name == name).expect("a decoy of this name");
     let subject = decoy.subject();
-    let checks = leak(decoy.checks);
-    let check = checks.iter().find(|check| check.name == decoy.rejected_by);
-    let check = check.expect("a decoy names one of its lesson's checks");
+    let check = &decoy.rejected_by;
     let ran = runner::run(check, process::role(lesson, &subject, check), SEED);
     assert!(ran.is_invalid(), "{name} is not rejected: {:?}", ran.verdict);
     let text = report::message(lesson, &subject, check, &ran);
@@ -269,7 +264,7 @@ fn conclude(trials: Vec<Trial>) -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// A process grades once; its checks may live as long as it does.
-fn leak(checks: Vec<Check>) -> &'static [Check] {
-    Vec::leak(checks)
+/// A process grades once; what it grades with may live as long as it does.
+fn leak<T>(list: Vec<T>) -> &'static [T] {
+    list.leak()
 }

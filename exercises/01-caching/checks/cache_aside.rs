@@ -12,7 +12,7 @@ use entries::{
     error_is_not_cached, hit_is_one_round_trip, no_entry_without_ttl, only_its_key, short_ttl,
     ttl_is_spread, unreadable_entry,
 };
-use grading::{Check, Evidence, Finding, SOON, World, comes_to};
+use grading::{Evidence, Finding, SOON, World, comes_to};
 use outages::{invalidate_tells, redis_down, redis_stalls};
 use redis::AsyncCommands;
 use refills::{
@@ -36,31 +36,28 @@ const PATIENT: Options = Options {
     lease: Duration::from_millis(500),
 };
 
-/// The checks, on any cache that fulfils the contract.
-pub fn checks<S: CacheAside>() -> Vec<Check> {
-    grading::checks![S, PAGE;
-        hit_is_one_round_trip: "a hit costs one round trip and no load",
-        ttl_is_spread: "every entry has a TTL, and entries written together expire apart",
-        short_ttl: "a TTL below a second is kept to the millisecond",
-        no_entry_without_ttl:
-            "wherever the connection breaks, the caller is served and every key expires",
-        redis_down: "with Redis down the database answers, and the cache comes back by itself",
-        redis_stalls: "a Redis that hangs delays a read and does not stop it",
-        slow_reader: "a reader whose load is slow does not put the old value back",
-        writer_elsewhere:
-            "a writer in another process is heard of by a reader that is slow"
-            .process(writer::<S>),
-        late_refill: "a refill that is held up on its way does not put the old value back",
-        two_readers: "a late reader does not store under the next reader's lease",
-        lost_lookup: "a reader whose question to Redis was lost does not put the old value back",
-        redis_forgets: "a Redis that lost its memory lets no late reader put the old value back",
-        after_a_write: "after a write every reader gets the new value, and it is cached again",
-        only_its_key: "an invalidation forgets its own key and no other",
-        invalidate_tells: "an invalidation that never reached Redis is not reported as done",
-        error_is_not_cached: "a failed load is reported, forgotten, and keeps nobody from caching",
-        unreadable_entry: "an entry that cannot be read is a miss, and is replaced",
-        cancelled_reader: "a reader that goes away in the middle keeps nobody from caching",
-    ]
+grading::checks! { S: CacheAside; read(PAGE);
+    hit_is_one_round_trip: "a hit costs one round trip and no load",
+    ttl_is_spread: "every entry has a TTL, and entries written together expire apart",
+    short_ttl: "a TTL below a second is kept to the millisecond",
+    no_entry_without_ttl:
+        "wherever the connection breaks, the caller is served and every key expires",
+    redis_down: "with Redis down the database answers, and the cache comes back by itself",
+    redis_stalls: "a Redis that hangs delays a read and does not stop it",
+    slow_reader: "a reader whose load is slow does not put the old value back",
+    writer_elsewhere:
+        "a writer in another process is heard of by a reader that is slow"
+        .process(writer::<S>),
+    late_refill: "a refill that is held up on its way does not put the old value back",
+    two_readers: "a late reader does not store under the next reader's lease",
+    lost_lookup: "a reader whose question to Redis was lost does not put the old value back",
+    redis_forgets: "a Redis that lost its memory lets no late reader put the old value back",
+    after_a_write: "after a write every reader gets the new value, and it is cached again",
+    only_its_key: "an invalidation forgets its own key and no other",
+    invalidate_tells: "an invalidation that never reached Redis is not reported as done",
+    error_is_not_cached: "a failed load is reported, forgotten, and keeps nobody from caching",
+    unreadable_entry: "an entry that cannot be read is a miss, and is replaced",
+    cancelled_reader: "a reader that goes away in the middle keeps nobody from caching",
 }
 
 impl Scene {

@@ -8,7 +8,7 @@ mod writes;
 
 use crate::scene::{Client, Price, Scene};
 use caching::stampede::{Error, Options, ProtectedCache, Scope};
-use grading::{Check, Child, Evidence, Finding, SOON, World, comes_to};
+use grading::{Child, Evidence, Finding, SOON, World, comes_to};
 use leaders::{cancelled_leader, failed_load, killed_leader};
 use other_shop::{OtherShop, other_shop};
 use redis::AsyncCommands;
@@ -47,32 +47,29 @@ const LONG_LEASE: Options = Options { lease: Duration::from_secs(30), ..PLAIN };
 const STALE: Options =
     Options { ttl: Duration::from_millis(100), stale: Duration::from_secs(60), ..PLAIN };
 
-/// The checks, on any cache that fulfils the contract.
-pub fn checks<S: ProtectedCache>() -> Vec<Check> {
-    grading::checks![S, PAGE;
-        hit_is_one_round_trip: "a hit costs one round trip and no load",
-        one_load_in_process: "200 callers of a cold key in one process make one load",
-        one_load_in_fleet:
-            "200 callers of a cold key in two processes make one load".process(other_shop::<S>),
-        redis_down: "with Redis down, the callers in one process still share one load",
-        redis_stalls: "a Redis that hangs delays a read and does not stop it",
-        cancelled_leader: "a leader that is cancelled or panics hangs nobody",
-        killed_leader: "a leader whose process is killed hangs nobody".process(other_shop::<S>),
-        failed_load: "a failed load is told to all who waited, and is not remembered",
-        write_during_load: "who comes after a write does not wait for a load that began before it",
-        two_readers: "a late load is not stored under the next reader's lease",
-        write_during_refresh: "a refresh that began before a write does not put the old value back",
-        failed_refresh:
-            "a refresh that fails or panics is nobody's error, and the next reader's task",
-        invalidate_tells: "an invalidation that never reached Redis is not reported as done",
-        stale_while_revalidate:
-            "readers of a stale value get it at once, and one load refreshes it",
-        hard_end: "after ttl and stale, the old value is gone",
-        early_formula:
-            "the share of readers that refresh early is exp(-remaining / (beta * load_took))",
-        early_refresh:
-            "an eager cache refreshes a slow load early; without beta or a slow load, none does",
-    ]
+grading::checks! { S: ProtectedCache; read(PAGE);
+    hit_is_one_round_trip: "a hit costs one round trip and no load",
+    one_load_in_process: "200 callers of a cold key in one process make one load",
+    one_load_in_fleet:
+        "200 callers of a cold key in two processes make one load".process(other_shop::<S>),
+    redis_down: "with Redis down, the callers in one process still share one load",
+    redis_stalls: "a Redis that hangs delays a read and does not stop it",
+    cancelled_leader: "a leader that is cancelled or panics hangs nobody",
+    killed_leader: "a leader whose process is killed hangs nobody".process(other_shop::<S>),
+    failed_load: "a failed load is told to all who waited, and is not remembered",
+    write_during_load: "who comes after a write does not wait for a load that began before it",
+    two_readers: "a late load is not stored under the next reader's lease",
+    write_during_refresh: "a refresh that began before a write does not put the old value back",
+    failed_refresh:
+        "a refresh that fails or panics is nobody's error, and the next reader's task",
+    invalidate_tells: "an invalidation that never reached Redis is not reported as done",
+    stale_while_revalidate:
+        "readers of a stale value get it at once, and one load refreshes it",
+    hard_end: "after ttl and stale, the old value is gone",
+    early_formula:
+        "the share of readers that refresh early is exp(-remaining / (beta * load_took))",
+    early_refresh:
+        "an eager cache refreshes a slow load early; without beta or a slow load, none does",
 }
 
 impl Scene {

@@ -5,7 +5,7 @@ mod nearly;
 
 use caching::Value;
 use caching::cache_aside::{CacheAside, Error, Options};
-use caching_exercises::cache_aside::checks;
+use caching_exercises::cache_aside::check;
 use grading::Decoy;
 use redis::aio::{ConnectionManager, MultiplexedConnection};
 use redis::{AsyncCommands, RedisError, RedisResult};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Every decoy with the check that must reject it.
 pub fn all() -> Vec<Decoy> {
-    let mut all = grading::decoys![checks;
+    let mut all = grading::decoys![check;
         NeverCaches: hit_is_one_round_trip,
         ExistsThenGet: hit_is_one_round_trip,
         SameTtl: ttl_is_spread,

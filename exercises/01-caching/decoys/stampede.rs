@@ -6,7 +6,7 @@ mod nearly;
 use caching::Value;
 use caching::single_flight::{Outcome, Role, SingleFlight};
 use caching::stampede::{CoalescingCache, Error, Options, ProtectedCache};
-use caching_exercises::stampede::checks;
+use caching_exercises::stampede::check;
 use grading::Decoy;
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisResult};
@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 /// Every decoy with the check that must reject it.
 pub fn all() -> Vec<Decoy> {
-    let mut all = grading::decoys![checks;
+    let mut all = grading::decoys![check;
         Unprotected: one_load_in_process,
         OneProcessOnly: one_load_in_fleet,
         BlindWithoutRedis: redis_down,

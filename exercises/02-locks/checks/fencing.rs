@@ -8,7 +8,7 @@ mod stopped;
 use crossings::{between_read_and_write, waits_for_the_row, write_on_its_way};
 use database::{killed_sessions, lost_reply, postgres_stalls};
 use grading::history::Step;
-use grading::{Check, Child, Evidence, Finding, History, SOON, World};
+use grading::{Child, Evidence, Finding, History, SOON, World};
 use locks::fencing::{Error, FencedStock, Options, SCHEMA};
 use locks::lease::{self, Held};
 use order::{late_reader, late_writer, one_write, only_its_product, turn_by_turn};
@@ -36,30 +36,27 @@ const LONG: Duration = Duration::from_secs(20);
 /// More steps than anybody takes.
 const STEPS: usize = 8;
 
-/// The checks, on any stock that fulfils the contract.
-pub fn checks<S: FencedStock>() -> Vec<Check> {
-    grading::checks![S, PAGE;
-        turn_by_turn: "who holds the lease reads and writes, one after the other",
-        late_writer: "who is late writes nothing, and is told by whom it was overtaken",
-        late_reader: "who is late does not read either, and lowers no fence",
-        one_write: "a lease buys one write",
-        only_its_product: "a fence stands before its own product and no other",
-        stopped_holder: "a process that was stopped past its TTL wakes, and its write is refused"
-            .process(holder::<S>)
-            .limit(LONG),
-        write_on_its_way: "a write that is late behind the last look at the clock is refused"
-            .limit(LONG),
-        between_read_and_write: "nothing lands between a later holder's read and its write"
-            .limit(LONG),
-        waits_for_the_row: "who waited for the row is compared with what it finds then"
-            .limit(LONG),
-        lost_reply: "a write whose reply was lost may be tried again, and is done once"
-            .limit(LONG),
-        killed_sessions: "after its sessions were killed all works again, and the fence stands"
-            .limit(LONG),
-        postgres_stalls: "a PostgreSQL that hangs is an error in time, and then all works again"
-            .limit(LONG),
-    ]
+grading::checks! { S: FencedStock; read(PAGE);
+    turn_by_turn: "who holds the lease reads and writes, one after the other",
+    late_writer: "who is late writes nothing, and is told by whom it was overtaken",
+    late_reader: "who is late does not read either, and lowers no fence",
+    one_write: "a lease buys one write",
+    only_its_product: "a fence stands before its own product and no other",
+    stopped_holder: "a process that was stopped past its TTL wakes, and its write is refused"
+        .process(holder::<S>)
+        .limit(LONG),
+    write_on_its_way: "a write that is late behind the last look at the clock is refused"
+        .limit(LONG),
+    between_read_and_write: "nothing lands between a later holder's read and its write"
+        .limit(LONG),
+    waits_for_the_row: "who waited for the row is compared with what it finds then"
+        .limit(LONG),
+    lost_reply: "a write whose reply was lost may be tried again, and is done once"
+        .limit(LONG),
+    killed_sessions: "after its sessions were killed all works again, and the fence stands"
+        .limit(LONG),
+    postgres_stalls: "a PostgreSQL that hangs is an error in time, and then all works again"
+        .limit(LONG),
 }
 
 /// A world with a product in it: name, units and tokens are of its seed, so that no answer can know

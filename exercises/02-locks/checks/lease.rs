@@ -12,7 +12,7 @@ use giving_back::{
     cancelled_acquire, drop_does_not_block, drop_gives_back, impatient_acquire, lost_reply,
     redis_stalls,
 };
-use grading::{Check, Child, Evidence, Finding, History, SOON, World, comes_to};
+use grading::{Child, Evidence, Finding, History, SOON, World, comes_to};
 use holding::{Order, holder};
 use locks::lease::{Error, Held, Lease, Options};
 use losing::{extend_moves_the_end, lasts_its_ttl, lost_before_ttl};
@@ -43,33 +43,29 @@ const ONCE: Duration = Duration::ZERO;
 /// More steps than anybody takes.
 const STEPS: usize = 8;
 
-/// The checks, on any leases that fulfil the contract.
-pub fn checks<S: Lease>() -> Vec<Check> {
-    let checks = grading::checks![S, PAGE;
-        one_holder: "of many who ask at once one holds, and then the others in turn",
-        one_round_trip: "acquiring is one round trip, and so is releasing",
-        waits_politely: "who waits asks now and then, and no longer than its patience",
-        ttl_at_every_step: "wherever an acquire breaks off, nothing is left that lives for ever",
-        late_release: "an owner whose time was over cannot free its successor's lease",
-        extend_only_mine: "an owner whose time was over cannot extend its successor's lease",
-        extend_moves_the_end: "a lease that is extended is held on, and not lost",
-        lasts_its_ttl: "a lease that nobody extends lasts for its TTL, and no longer",
-        lost_before_ttl: "the holder hears of the loss before Redis forgets the lease",
-        lost_reply: "a yes that is lost on its way costs nobody a TTL",
-        cancelled_acquire: "a caller that goes away at any await leaves nothing behind",
-        impatient_acquire: "a yes that comes when patience is out is given back",
-        redis_stalls: "a Redis that hangs is an error in time, and what it did late is given back",
-        drop_gives_back: "a lease that is dropped is free again, also by a panic",
-        drop_does_not_block: "dropping a lease waits for nothing, also while Redis hangs",
-        tokens_rise: "fencing tokens rise, whoever draws them and whatever Redis forgets"
-            .process(holder::<S>),
-        tokens_in_order: "an earlier holder never has the higher fencing token",
-        script_flush: "a Redis that has forgotten all scripts is no error",
-        killed_connection: "after a broken connection all works again, and nothing is left behind",
-        killed_holder: "who was killed holds for no longer than a TTL".process(holder::<S>),
-    ];
-    // Many of them try one step after the other. On a busy machine that adds up, and is no hang.
-    checks.into_iter().map(|check| check.limit(LIMIT)).collect()
+// Many of them try one step after the other. On a busy machine that adds up, and is no hang.
+grading::checks! { S: Lease; read(PAGE), limit(LIMIT);
+    one_holder: "of many who ask at once one holds, and then the others in turn",
+    one_round_trip: "acquiring is one round trip, and so is releasing",
+    waits_politely: "who waits asks now and then, and no longer than its patience",
+    ttl_at_every_step: "wherever an acquire breaks off, nothing is left that lives for ever",
+    late_release: "an owner whose time was over cannot free its successor's lease",
+    extend_only_mine: "an owner whose time was over cannot extend its successor's lease",
+    extend_moves_the_end: "a lease that is extended is held on, and not lost",
+    lasts_its_ttl: "a lease that nobody extends lasts for its TTL, and no longer",
+    lost_before_ttl: "the holder hears of the loss before Redis forgets the lease",
+    lost_reply: "a yes that is lost on its way costs nobody a TTL",
+    cancelled_acquire: "a caller that goes away at any await leaves nothing behind",
+    impatient_acquire: "a yes that comes when patience is out is given back",
+    redis_stalls: "a Redis that hangs is an error in time, and what it did late is given back",
+    drop_gives_back: "a lease that is dropped is free again, also by a panic",
+    drop_does_not_block: "dropping a lease waits for nothing, also while Redis hangs",
+    tokens_rise: "fencing tokens rise, whoever draws them and whatever Redis forgets"
+        .process(holder::<S>),
+    tokens_in_order: "an earlier holder never has the higher fencing token",
+    script_flush: "a Redis that has forgotten all scripts is no error",
+    killed_connection: "after a broken connection all works again, and nothing is left behind",
+    killed_holder: "who was killed holds for no longer than a TTL".process(holder::<S>),
 }
 
 /// A name of this world's seed, so that no answer can know it beforehand.

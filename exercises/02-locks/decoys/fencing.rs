@@ -7,12 +7,12 @@ mod table;
 use client::*;
 use grading::Decoy;
 use locks::fencing::{Connections, Error};
-use locks_exercises::fencing::checks;
+use locks_exercises::fencing::check;
 use table::*;
 
 /// Every decoy with the check that must reject it.
 pub fn all() -> Vec<Decoy> {
-    grading::decoys![checks;
+    grading::decoys![check;
         NoFence: late_writer,
         ComparedNotStored: late_writer,
         RefusedIsOk: late_writer,

@@ -10,11 +10,11 @@ use acquiring::*;
 use drawing::*;
 use grading::Decoy;
 use holding::*;
-use locks_exercises::lease::checks;
+use locks_exercises::lease::check;
 
 /// Every decoy with the check that must reject it.
 pub fn all() -> Vec<Decoy> {
-    grading::decoys![checks;
+    grading::decoys![check;
         GetThenSet: one_holder,
         NoPatience: one_holder,
         SetnxThenExpire: ttl_at_every_step,

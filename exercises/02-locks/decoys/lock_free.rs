@@ -7,7 +7,7 @@ mod watch;
 
 use grading::Decoy;
 use locks::lock_free::{Answer, Error, Options, ScriptStock, Stock, UpdateStock, WatchStock};
-use locks_exercises::lock_free::{Ways, checks};
+use locks_exercises::lock_free::{Ways, check};
 
 /// Every decoy with the check that must reject it.
 pub fn all() -> Vec<Decoy> {

@@ -6,12 +6,12 @@ mod elsewhere;
 use super::plain::{Plain, RIGHT};
 use grading::Decoy;
 use rate_limiting::limiter::{Decision, Limiter, Options, Quota};
-use rate_limiting_exercises::gcra::checks;
+use rate_limiting_exercises::gcra::check;
 use redis::RedisResult;
 
 /// Every decoy with the check that must reject it.
 pub fn all() -> Vec<Decoy> {
-    let mut all = grading::decoys![checks;
+    let mut all = grading::decoys![check;
         FourteenDigits: exact,
         WholeSeconds: exact,
         CostIsOne: exact,

@@ -10,12 +10,12 @@ use address::{
     Leftmost, MappedCutShort, NameLikeAnAddress, NearestHop, OnlyByAddress, OnlyXForwardedFor,
     PanicsWithoutHeader, PanicsWithoutPeer, RealIp, SkipsTheUnknown,
 };
-use grading::{Check, Decoy};
+use grading::Decoy;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use rate_limiting::http_limits::Policy;
 use rate_limiting::limiter::{By, Decision};
-use rate_limiting_exercises::http_limits::checks;
+use rate_limiting_exercises::http_limits::check;
 use service::{
     AsksAfterwards, CallsAClone, ForgetsTheMethod, HidesErrors, LooksFirst, MakesTheRequestAnew,
     NothingIsUnlimited, OneAfterTheOther, WaitsForAClone,
@@ -25,7 +25,7 @@ use usual::{Usual, Usually};
 
 /// Every decoy with the check that must reject it.
 pub fn all() -> Vec<Decoy> {
-    let mut all = grading::decoys![usually;
+    let mut all = grading::decoys![check as Usually;
         OnlyWhenRefused: every_answer_tells,
         ThreeOldFields: every_answer_tells,
         CountsTheNextOne: every_answer_tells,
@@ -62,7 +62,7 @@ pub fn all() -> Vec<Decoy> {
         PanicsWithoutPeer: forged_address,
         HeaderWithoutPeer: forged_address,
     ];
-    all.extend(grading::decoys![checks;
+    all.extend(grading::decoys![check;
         AsksAfterwards: asked_first,
         LooksFirst: asked_first,
         CallsAClone: ready_one_is_called,
@@ -74,10 +74,6 @@ pub fn all() -> Vec<Decoy> {
         OneAfterTheOther: passed_on,
     ]);
     all
-}
-
-fn usually<M: Usual>() -> Vec<Check> {
-    checks::<Usually<M>>()
 }
 
 /// Tells of the quota where it is used up. Until then nobody can slow down in time. Rejected by

@@ -12,7 +12,6 @@ use around::{
     ready_one_is_called, work_goes_with_its_caller,
 };
 use circuit_breakers::bulkhead::Bulkhead;
-use grading::Check;
 use leaving::{
     dropped_inside, gone_waiter_gets_no_place, granted_and_gone, held_until_gone, leaves_the_queue,
     panic_gives_back,
@@ -30,34 +29,30 @@ const PAGE: &str = "docs/lessons/bulkhead.md";
 /// For the whole of a check; what has to come soon has its own limit.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// The checks, on any bulkhead that fulfils the contract.
-pub fn checks<S: Bulkhead>() -> Vec<Check> {
-    let checks = grading::checks![S, PAGE;
-        never_more_than_places: "there are never more calls at once than places",
-        every_place_is_used: "while a place is free nobody is refused, and nobody waits",
-        queue_is_bounded: "who finds places and queue full is refused at once, and not called",
-        longest_wait: "nobody waits longer than the longest wait, and is not called afterwards",
-        work_is_not_timed: "the longest wait ends no call that has a place",
-        served_in_order: "places go to those who wait in the order in which they came",
-        nobody_overtakes: "a place that comes free goes past nobody who waits for it",
-        dropped_inside: "a caller that goes away gives back its place",
-        panic_gives_back: "a call that panics gives back its place",
-        held_until_gone: "a place is held until the call in it is gone, to its last drop",
-        leaves_the_queue: "a caller that goes away while it waits makes room in the queue",
-        gone_waiter_gets_no_place: "a place goes to the next who is still there",
-        granted_and_gone: "a place that came to a caller just before it left is not lost",
-        one_for_each: "a bulkhead that is full leaves the other one's places alone",
-        counts_tell: "the counts tell who is inside, who waits and who was refused",
-        clones_share: "all clones of a service share its places",
-        ready_holds_nothing: "a service that was asked whether it is ready holds no place",
-        queue_holds_nothing: "who waits for a place holds nothing of what is behind it",
-        called_only_inside: "the service is not called before there is a place",
-        ready_one_is_called: "the service is asked whether it is ready, and then called",
-        errors_are_typed: "a refusal is told from the service's own error by its type",
-        work_goes_with_its_caller: "work goes on in a place, or not at all",
-        stalled_redis: "a Redis that hangs holds its own places, and the workers do the rest",
-        redis_that_dies: "a Redis that dies under its callers leaves all places free",
-    ];
-    // On a busy machine many small steps add up, and are no hang.
-    checks.into_iter().map(|check| check.limit(LIMIT)).collect()
+// On a busy machine many small steps add up, and are no hang.
+grading::checks! { S: Bulkhead; read(PAGE), limit(LIMIT);
+    never_more_than_places: "there are never more calls at once than places",
+    every_place_is_used: "while a place is free nobody is refused, and nobody waits",
+    queue_is_bounded: "who finds places and queue full is refused at once, and not called",
+    longest_wait: "nobody waits longer than the longest wait, and is not called afterwards",
+    work_is_not_timed: "the longest wait ends no call that has a place",
+    served_in_order: "places go to those who wait in the order in which they came",
+    nobody_overtakes: "a place that comes free goes past nobody who waits for it",
+    dropped_inside: "a caller that goes away gives back its place",
+    panic_gives_back: "a call that panics gives back its place",
+    held_until_gone: "a place is held until the call in it is gone, to its last drop",
+    leaves_the_queue: "a caller that goes away while it waits makes room in the queue",
+    gone_waiter_gets_no_place: "a place goes to the next who is still there",
+    granted_and_gone: "a place that came to a caller just before it left is not lost",
+    one_for_each: "a bulkhead that is full leaves the other one's places alone",
+    counts_tell: "the counts tell who is inside, who waits and who was refused",
+    clones_share: "all clones of a service share its places",
+    ready_holds_nothing: "a service that was asked whether it is ready holds no place",
+    queue_holds_nothing: "who waits for a place holds nothing of what is behind it",
+    called_only_inside: "the service is not called before there is a place",
+    ready_one_is_called: "the service is asked whether it is ready, and then called",
+    errors_are_typed: "a refusal is told from the service's own error by its type",
+    work_goes_with_its_caller: "work goes on in a place, or not at all",
+    stalled_redis: "a Redis that hangs holds its own places, and the workers do the rest",
+    redis_that_dies: "a Redis that dies under its callers leaves all places free",
 }

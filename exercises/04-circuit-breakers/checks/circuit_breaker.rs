@@ -17,7 +17,6 @@ use generations::{
     late_failure_opens_nothing, late_success_is_no_probe, late_success_while_open,
     old_probe_frees_nothing,
 };
-use grading::Check;
 use judging::{ignored_heals_not, ignored_keeps_the_row, ignored_opens_not};
 use opening::{
     calls_overlap, open_means_no_call, passes_on, retry_after_is_kept, row_opens,
@@ -31,35 +30,32 @@ use real::{redis_hangs, redis_is_down};
 
 const PAGE: &str = "docs/lessons/circuit_breaker.md";
 
-/// The checks, on any breaker that fulfils the contract.
-pub fn checks<S: CircuitBreaker>() -> Vec<Check> {
-    grading::checks![S, PAGE;
-        row_opens: "so many failures in a row open it, and not one fewer",
-        success_ends_the_row: "a success in between begins the row anew",
-        open_means_no_call: "while it is open nothing is called, and all are told so",
-        retry_after_is_kept: "who waits for as long as the refusal says is let in",
-        calls_overlap: "one call does not wait for another",
-        passes_on: "what the call ends with comes back as it is",
-        hundred_at_half_open: "of a hundred at half-open, as many as configured get in, and no more",
-        succeeded_probes_count: "a probe that has succeeded keeps its place until it closes",
-        all_probes_have_to_succeed: "it closes when all probes have succeeded, not when one has",
-        failed_probe_opens_anew: "one failed probe opens it anew, for as long as before",
-        closed_counts_anew: "once closed, it counts from nothing",
-        state_agrees: "the state is what the calls find",
-        given_up_counts: "calls that their callers gave up in vain open it",
-        hang_up_early_says_nothing: "callers who hang up early open nothing",
-        dropped_probe_frees_place: "a probe whose caller hung up gives its place back",
-        panicked_probe_frees_place: "a probe that panics gives its place back",
-        given_up_probe_opens_anew: "a probe that was given up in vain has failed",
-        slow_success_is_a_success: "a slow answer is an answer",
-        late_success_while_open: "a success that began before the trip does not close it",
-        late_success_is_no_probe: "at half-open, only probes count, and free a place",
-        late_failure_opens_nothing: "a failure that began before the trip does not open it again",
-        old_probe_frees_nothing: "a probe of an earlier half-open frees no place in this one",
-        ignored_opens_not: "errors that say nothing of the dependency do not open it",
-        ignored_keeps_the_row: "an ignored error in between does not end the row of failures",
-        ignored_heals_not: "an ignored error heals nothing, and gives its place back",
-        redis_hangs: "a Redis that hangs gets no more commands, and is found when it is back",
-        redis_is_down: "a Redis that is down opens it, a command that is wrong does not",
-    ]
+grading::checks! { S: CircuitBreaker; read(PAGE);
+    row_opens: "so many failures in a row open it, and not one fewer",
+    success_ends_the_row: "a success in between begins the row anew",
+    open_means_no_call: "while it is open nothing is called, and all are told so",
+    retry_after_is_kept: "who waits for as long as the refusal says is let in",
+    calls_overlap: "one call does not wait for another",
+    passes_on: "what the call ends with comes back as it is",
+    hundred_at_half_open: "of a hundred at half-open, as many as configured get in, and no more",
+    succeeded_probes_count: "a probe that has succeeded keeps its place until it closes",
+    all_probes_have_to_succeed: "it closes when all probes have succeeded, not when one has",
+    failed_probe_opens_anew: "one failed probe opens it anew, for as long as before",
+    closed_counts_anew: "once closed, it counts from nothing",
+    state_agrees: "the state is what the calls find",
+    given_up_counts: "calls that their callers gave up in vain open it",
+    hang_up_early_says_nothing: "callers who hang up early open nothing",
+    dropped_probe_frees_place: "a probe whose caller hung up gives its place back",
+    panicked_probe_frees_place: "a probe that panics gives its place back",
+    given_up_probe_opens_anew: "a probe that was given up in vain has failed",
+    slow_success_is_a_success: "a slow answer is an answer",
+    late_success_while_open: "a success that began before the trip does not close it",
+    late_success_is_no_probe: "at half-open, only probes count, and free a place",
+    late_failure_opens_nothing: "a failure that began before the trip does not open it again",
+    old_probe_frees_nothing: "a probe of an earlier half-open frees no place in this one",
+    ignored_opens_not: "errors that say nothing of the dependency do not open it",
+    ignored_keeps_the_row: "an ignored error in between does not end the row of failures",
+    ignored_heals_not: "an ignored error heals nothing, and gives its place back",
+    redis_hangs: "a Redis that hangs gets no more commands, and is found when it is back",
+    redis_is_down: "a Redis that is down opens it, a command that is wrong does not",
 }

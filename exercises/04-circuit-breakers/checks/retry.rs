@@ -10,7 +10,6 @@ mod wire;
 
 use answering::{answered_at_once, attempts_are_counted, last_as_it_was, success_is_returned};
 use circuit_breakers::retry::Retry;
-use grading::Check;
 use leaving::{caller_leaves, deadline_is_kept, nobody_waits_for_another};
 use pausing::{ceiling_doubles, full_jitter, retry_after_is_kept, seeds_draw_the_pauses};
 use repeating::{
@@ -23,32 +22,29 @@ use wire::{increment_once, lost_reply_is_repeated, redis_out_of_reach};
 
 const PAGE: &str = "docs/lessons/retry.md";
 
-/// The checks, on any retries that fulfil the contract.
-pub fn checks<S: Retry>() -> Vec<Check> {
-    grading::checks![S, PAGE;
-        answered_at_once: "what succeeds is attempted once, and nobody waits",
-        success_is_returned: "a success after a failure is what the caller gets",
-        attempts_are_counted: "there are as many attempts as were said, and no pause after the last",
-        last_as_it_was: "when it is given up, the last answer or error comes as it was",
-        full_jitter: "the first pause is uniform between nothing and its ceiling",
-        ceiling_doubles: "the ceiling doubles with each attempt, up to the longest",
-        seeds_draw_the_pauses: "two seeds do not march in step, and one can be replayed",
-        retry_after_is_kept: "nobody comes before Retry-After is over, nor waits for too long",
-        budget_in_an_outage: "with everything down the load is 1.1 times the calls, at any moment",
-        one_budget_for_all: "those who fail at the same moment spend from one budget",
-        earned_again: "after an outage retries are earned again, and not without end",
-        spent_on_repeats_only: "what is not repeated costs nothing",
-        denied_at_once: "who may not repeat for want of budget is told so at once",
-        only_idempotent: "what would have an effect twice is attempted once",
-        same_request: "each attempt is the same request, with the same key",
-        final_answers: "an answer that would be the same the next time is final",
-        refusals_are_final: "an error that is not transient is given back at once",
-        one_layer_of_three: "three layers of three attempts are three calls, and not 27",
-        caller_leaves: "a caller who leaves takes the attempts along",
-        deadline_is_kept: "no pause ends, and no attempt begins, after the deadline",
-        nobody_waits_for_another: "nobody waits for another's answer, nor for their pause",
-        lost_reply_is_repeated: "Redis: a SET whose reply is lost is sent again, each time",
-        increment_once: "Redis: an INCR whose reply is lost is not sent again",
-        redis_out_of_reach: "Redis: out of reach it is asked 1.1 times, and back it is asked again",
-    ]
+grading::checks! { S: Retry; read(PAGE);
+    answered_at_once: "what succeeds is attempted once, and nobody waits",
+    success_is_returned: "a success after a failure is what the caller gets",
+    attempts_are_counted: "there are as many attempts as were said, and no pause after the last",
+    last_as_it_was: "when it is given up, the last answer or error comes as it was",
+    full_jitter: "the first pause is uniform between nothing and its ceiling",
+    ceiling_doubles: "the ceiling doubles with each attempt, up to the longest",
+    seeds_draw_the_pauses: "two seeds do not march in step, and one can be replayed",
+    retry_after_is_kept: "nobody comes before Retry-After is over, nor waits for too long",
+    budget_in_an_outage: "with everything down the load is 1.1 times the calls, at any moment",
+    one_budget_for_all: "those who fail at the same moment spend from one budget",
+    earned_again: "after an outage retries are earned again, and not without end",
+    spent_on_repeats_only: "what is not repeated costs nothing",
+    denied_at_once: "who may not repeat for want of budget is told so at once",
+    only_idempotent: "what would have an effect twice is attempted once",
+    same_request: "each attempt is the same request, with the same key",
+    final_answers: "an answer that would be the same the next time is final",
+    refusals_are_final: "an error that is not transient is given back at once",
+    one_layer_of_three: "three layers of three attempts are three calls, and not 27",
+    caller_leaves: "a caller who leaves takes the attempts along",
+    deadline_is_kept: "no pause ends, and no attempt begins, after the deadline",
+    nobody_waits_for_another: "nobody waits for another's answer, nor for their pause",
+    lost_reply_is_repeated: "Redis: a SET whose reply is lost is sent again, each time",
+    increment_once: "Redis: an INCR whose reply is lost is not sent again",
+    redis_out_of_reach: "Redis: out of reach it is asked 1.1 times, and back it is asked again",
 }

@@ -18,35 +18,31 @@ use asking::{
 };
 use beside::{task_answers, task_ends, task_is_taken_along};
 use circuit_breakers::timeouts::Deadlines;
-use grading::Check;
 use travelling::{cancelled_caller, hanging_redis, less_at_each_hop, one_deadline};
 
 const PAGE: &str = "docs/lessons/timeouts.md";
 
-/// The checks, on any deadlines that fulfil the contract.
-pub fn checks<S: Deadlines>() -> Vec<Check> {
-    grading::checks![S, PAGE;
-        the_earliest_counts: "the deadline is the earliest of what is told, known and allowed",
-        nothing_left: "what has nothing left is refused before any work",
-        queue_counts: "the clock starts at arrival: who waits in a queue gets older there",
-        busy_machine: "after the deadline no step is taken, also where the machine is late itself",
-        work_ends: "at the deadline the caller is told, and the work is dropped",
-        odd_headers: "a header that cannot be read, or is huge, harms nobody",
-        several_headers: "of several times, the smallest counts",
-        served_in_time: "what is answered in time is served as without a deadline",
-        rounded_down: "the next hop is told what is left, in whole milliseconds, rounded down",
-        told_after_connecting: "what is left is counted when the request goes out",
-        one_header: "a time that was copied along is replaced, and not joined",
-        patience_or_deadline: "the shorter of patience and what is left counts",
-        not_asked_too_late: "with nothing left, the next hop is not called",
-        connecting_counts: "to connect counts: a hop that never is ready holds nobody",
-        asked_in_time: "what is answered in time passes as without a deadline",
-        task_ends: "a task beside ends at the deadline, though nobody looks",
-        task_is_taken_along: "a task beside ends as soon as nobody waits for it",
-        task_answers: "a task beside answers with what comes of it, bugs included",
-        one_deadline: "three hops end with one deadline, and nobody works past it",
-        less_at_each_hop: "each hop has less than the one before",
-        cancelled_caller: "a caller that hangs up ends the work three hops away",
-        hanging_redis: "a Redis that hangs for three hops gets no more work afterwards",
-    ]
+grading::checks! { S: Deadlines; read(PAGE);
+    the_earliest_counts: "the deadline is the earliest of what is told, known and allowed",
+    nothing_left: "what has nothing left is refused before any work",
+    queue_counts: "the clock starts at arrival: who waits in a queue gets older there",
+    busy_machine: "after the deadline no step is taken, also where the machine is late itself",
+    work_ends: "at the deadline the caller is told, and the work is dropped",
+    odd_headers: "a header that cannot be read, or is huge, harms nobody",
+    several_headers: "of several times, the smallest counts",
+    served_in_time: "what is answered in time is served as without a deadline",
+    rounded_down: "the next hop is told what is left, in whole milliseconds, rounded down",
+    told_after_connecting: "what is left is counted when the request goes out",
+    one_header: "a time that was copied along is replaced, and not joined",
+    patience_or_deadline: "the shorter of patience and what is left counts",
+    not_asked_too_late: "with nothing left, the next hop is not called",
+    connecting_counts: "to connect counts: a hop that never is ready holds nobody",
+    asked_in_time: "what is answered in time passes as without a deadline",
+    task_ends: "a task beside ends at the deadline, though nobody looks",
+    task_is_taken_along: "a task beside ends as soon as nobody waits for it",
+    task_answers: "a task beside answers with what comes of it, bugs included",
+    one_deadline: "three hops end with one deadline, and nobody works past it",
+    less_at_each_hop: "each hop has less than the one before",
+    cancelled_caller: "a caller that hangs up ends the work three hops away",
+    hanging_redis: "a Redis that hangs for three hops gets no more work afterwards",
 }

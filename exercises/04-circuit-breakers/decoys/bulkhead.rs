@@ -9,8 +9,8 @@ use around::{
     ReservesWhenAsked, SpawnsTheWork,
 };
 use circuit_breakers::bulkhead::{Config, Counts, Full};
-use circuit_breakers_exercises::bulkhead::checks;
-use grading::{Check, Decoy};
+use circuit_breakers_exercises::bulkhead::check;
+use grading::Decoy;
 use queue::{AsksNowAndThen, Barges, GrantLost, HandsToTheGone, LastComeFirst};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,7 +18,7 @@ use usual::{Doors, Inside, Usual, Usually};
 
 /// Every decoy with the check that must reject it.
 pub fn all() -> Vec<Decoy> {
-    let mut all = grading::decoys![usually;
+    let mut all = grading::decoys![check as Usually;
         LetUnderscore: never_more_than_places,
         StartsMeanwhile: never_more_than_places,
         OneTooFew: every_place_is_used,
@@ -40,7 +40,7 @@ pub fn all() -> Vec<Decoy> {
         CountsWhoWaits: counts_tell,
         HoldsTheWorkers: stalled_redis,
     ];
-    all.extend(grading::decoys![checks;
+    all.extend(grading::decoys![check;
         LastComeFirst: served_in_order,
         HandsToTheGone: gone_waiter_gets_no_place,
         GrantLost: granted_and_gone,
@@ -54,10 +54,6 @@ pub fn all() -> Vec<Decoy> {
         GivesBackOnSuccess: redis_that_dies,
     ]);
     all
-}
-
-fn usually<M: Usual>() -> Vec<Check> {
-    checks::<Usually<M>>()
 }
 
 /// An unbounded queue, as a pool of connections has it that waits for a connection: the wait is

@@ -4,15 +4,15 @@ mod usual;
 mod whole;
 
 use circuit_breakers::circuit_breaker::{Config, Judgement, State};
-use circuit_breakers_exercises::circuit_breaker::checks;
-use grading::{Check, Decoy};
+use circuit_breakers_exercises::circuit_breaker::check;
+use grading::Decoy;
 use std::time::Duration;
 use usual::{Inside, Usual, Usually};
 use whole::{BareFailsafe, CallsThenLooks, GivesBackAfterTheAwait, HoldsTheLock, StateByTheClock};
 
 /// All of them.
 pub fn all() -> Vec<Decoy> {
-    let mut all = grading::decoys![usually;
+    let mut all = grading::decoys![check as Usually;
         AllThroughAtHalfOpen: hundred_at_half_open,
         OneMoreAtHalfOpen: hundred_at_half_open,
         OnlyInFlight: succeeded_probes_count,
@@ -41,7 +41,7 @@ pub fn all() -> Vec<Decoy> {
         IgnoredIsSuccess: ignored_keeps_the_row,
         IgnoredErrorsHeal: ignored_heals_not,
     ];
-    all.extend(grading::decoys![checks;
+    all.extend(grading::decoys![check;
         BareFailsafe: hundred_at_half_open,
         CallsThenLooks: open_means_no_call,
         GivesBackAfterTheAwait: panicked_probe_frees_place,
@@ -49,10 +49,6 @@ pub fn all() -> Vec<Decoy> {
         StateByTheClock: state_agrees,
     ]);
     all
-}
-
-fn usually<M: Usual>() -> Vec<Check> {
-    checks::<Usually<M>>()
 }
 
 /// "Half-open" read as "open a bit": when the time is over, everybody who has waited comes at once,

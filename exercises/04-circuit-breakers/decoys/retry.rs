@@ -7,8 +7,8 @@ mod spending;
 mod usual;
 mod waiting;
 
-use circuit_breakers_exercises::retry::checks;
-use grading::{Check, Decoy};
+use circuit_breakers_exercises::retry::check;
+use grading::Decoy;
 use pausing::{
     AddsNoise, CapsAfterDrawing, CutsItShort, DateIsNow, EqualJitter, IgnoresRetryAfter, Linear,
     NeverTheSame, NoCeiling, NoJitter, NoJitterOnTop, OneSeedForAll, SeededForEachCall,
@@ -24,7 +24,7 @@ use spending::{
     BudgetForEachCall, EarnsByAttempts, LatchesShut, NeverSpends, NoBudget, PaysAfterwards,
     PaysForAnything, SavesWithoutEnd, StartsFull, WaitsToBeDenied,
 };
-use usual::{Usual, Usually};
+use usual::Usually;
 use waiting::{
     ForEver, GoesOnAlone, HoldsALock, OneTooMany, SleepsAfterTheLast, SleepsPastTheDeadline,
     SleepsUpToTheDeadline,
@@ -32,7 +32,7 @@ use waiting::{
 
 /// Every decoy with the check that must reject it.
 pub fn all() -> Vec<Decoy> {
-    let mut all = grading::decoys![usually;
+    let mut all = grading::decoys![check as Usually;
         NoJitter: full_jitter,
         EqualJitter: full_jitter,
         AddsNoise: full_jitter,
@@ -82,14 +82,10 @@ pub fn all() -> Vec<Decoy> {
         SleepsPastTheDeadline: deadline_is_kept,
         SleepsUpToTheDeadline: deadline_is_kept,
     ];
-    all.extend(grading::decoys![checks;
+    all.extend(grading::decoys![check;
         AnyMethodIfItBroke: only_idempotent,
         GoesOnAlone: caller_leaves,
         HoldsALock: nobody_waits_for_another,
     ]);
     all
-}
-
-fn usually<M: Usual>() -> Vec<Check> {
-    checks::<Usually<M>>()
 }

@@ -15,7 +15,7 @@ use asking::{
 use beside::{
     BareSpawn, BugsAreLate, DropsTheHandle, GuardedWhenPolled, NoClockOfItsOwn, NotATask,
 };
-use circuit_breakers_exercises::timeouts::checks;
+use circuit_breakers_exercises::timeouts::check;
 use grading::Decoy;
 use serving::{
     AbortsWhenLate, BelievesTheCaller, BelowZeroIsOdd, ClockStartsWhenPolled, CountsInSeconds,
@@ -26,7 +26,7 @@ use serving::{
 
 /// Every decoy with the check that must reject it.
 pub fn all() -> Vec<Decoy> {
-    grading::decoys![checks;
+    grading::decoys![check;
         OwnLongestOnly: the_earliest_counts,
         BelievesTheCaller: the_earliest_counts,
         ForgetsTheOuterLayer: the_earliest_counts,

@@ -3,7 +3,7 @@
 
 use caching::Value;
 use caching::cache_aside::{CacheAside, Error, Options};
-use caching_exercises::cache_aside::checks;
+use caching_exercises::cache_aside::check;
 use grading::Decoy;
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisError, RedisResult, Script};
@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 pub(super) fn all() -> Vec<Decoy> {
-    grading::decoys![checks;
+    grading::decoys![check;
         LeaseWithoutName: two_readers,
         SetThenVerify: late_refill,
         VersionForgotten: redis_forgets,

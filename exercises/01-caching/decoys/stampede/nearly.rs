@@ -3,7 +3,7 @@
 
 use caching::Value;
 use caching::stampede::{CoalescingCache, Error, Options, ProtectedCache};
-use caching_exercises::stampede::checks;
+use caching_exercises::stampede::check;
 use grading::Decoy;
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisResult, Script};
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 pub(super) fn all() -> Vec<Decoy> {
-    grading::decoys![checks;
+    grading::decoys![check;
         LeaseWithoutName: two_readers,
         RefreshWithoutLease: write_during_refresh,
         RefreshInEachProcess: stale_while_revalidate,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 pub(super) fn all() -> Vec<Decoy> {
-    grading::decoys![checks;
+    grading::decoys![check;
         InMemory: one_round_trip,
         LockAroundIt: one_round_trip,
         LooksThenSets: last_units,

@@ -6,7 +6,7 @@ use deadpool_postgres::{GenericClient, Manager, Object, Pool, Runtime};
 use std::time::Duration;
 
 pub(super) fn all() -> Vec<Decoy> {
-    grading::decoys![checks;
+    grading::decoys![check;
         SelectThenUpdate: last_units,
         Clamped: last_units,
         LeansOnTheCheck: answers,

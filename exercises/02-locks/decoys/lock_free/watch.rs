@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 pub(super) fn all() -> Vec<Decoy> {
-    grading::decoys![checks;
+    grading::decoys![check;
         MultiWithoutWatch: last_units,
         WatchAfterTheLook: last_units,
         WatchOnSharedConnection: one_program,

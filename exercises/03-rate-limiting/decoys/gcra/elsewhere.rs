@@ -4,14 +4,14 @@
 use super::super::plain::{Plain, RIGHT};
 use grading::Decoy;
 use rate_limiting::limiter::{Decision, Limiter, Options, Outage, Quota};
-use rate_limiting_exercises::gcra::checks;
+use rate_limiting_exercises::gcra::check;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, RedisResult, SetExpiry, SetOptions};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::OnceCell;
 
 pub(super) fn all() -> Vec<Decoy> {
-    grading::decoys![checks;
+    grading::decoys![check;
         ClientClock: server_clock,
         GetComputeSet: no_room_between,
         LockAround: cut_everywhere,

@@ -5,14 +5,14 @@ use super::super::plain::{ARGUMENTS, Plain};
 use super::RIGHT;
 use grading::Decoy;
 use rate_limiting::limiter::{Decision, Limiter, Options, Outage, Quota};
-use rate_limiting_exercises::token_bucket::checks;
+use rate_limiting_exercises::token_bucket::check;
 use redis::{AsyncCommands, RedisResult};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(super) fn all() -> Vec<Decoy> {
-    grading::decoys![checks;
+    grading::decoys![check;
         ClientClock: server_clock,
         GetComputeSet: no_room_between,
         RefillTimer: exact,
