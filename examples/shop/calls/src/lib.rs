@@ -17,14 +17,16 @@
 //! `docs/concepts/order_of_layers.md` has the figures for other orders.
 //!
 //! There is one of each for each pair of caller and callee: a payments service that is ill says
-//! nothing of the catalogue. Of breakers there is one for each method, since what a service does fails
-//! apart: while every charge (`PUT`) hangs, the question what became of one (`GET`) is answered from
-//! a row, and so is the wish to end it (`POST`). Counted together, each such answer ends the row of
-//! failures, and the breaker never opens; that is what happened here at first. And a breaker that is
-//! open before charges must not keep orders from that question, for it is the way out. Each is behind a switch that is read at each call, so that one shop
+//! nothing of the catalogue. Each is behind a switch that is read at each call, so that one shop
 //! under one load shows both sides: `pattern.timeout`, `pattern.retry`, `pattern.breaker`,
-//! `pattern.bulkhead`. With all of them off, a call is what it was before there was any of this: one
-//! attempt with a time limit of its own.
+//! `pattern.bulkhead`. With all of them off, a call is what it was before there was any of this:
+//! one attempt with a time limit of its own.
+//!
+//! Of breakers there is one for each method, since what a service does fails apart. While every
+//! charge (`PUT`) hangs, the question what became of one (`GET`) is answered from a row, and so is
+//! the wish to end it (`POST`). Counted together, each such answer ends the row of failures, and the
+//! breaker never opens. And one that is open before charges must not keep orders from that
+//! question, for it is the way out.
 //!
 //! # What may be given up, and what may not
 //!
