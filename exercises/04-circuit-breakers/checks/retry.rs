@@ -1,17 +1,20 @@
 //! What retries must withstand.
 
 mod answering;
+mod calling;
 mod leaving;
 mod pausing;
 mod repeating;
 mod scene;
 mod spending;
+mod threads;
 mod wire;
 
 use answering::{answered_at_once, attempts_are_counted, last_as_it_was, success_is_returned};
+use calling::called_without_http;
 use circuit_breakers::retry::Retry;
 use grading::Check;
-use leaving::{caller_leaves, deadline_is_kept, nobody_waits_for_another};
+use leaving::{caller_leaves, deadline_is_kept, nobody_waits_for_another, pause_holds_nothing};
 use pausing::{ceiling_doubles, full_jitter, retry_after_is_kept, seeds_draw_the_pauses};
 use repeating::{
     final_answers, one_layer_of_three, only_idempotent, refusals_are_final, same_request,
@@ -19,6 +22,7 @@ use repeating::{
 use spending::{
     budget_in_an_outage, denied_at_once, earned_again, one_budget_for_all, spent_on_repeats_only,
 };
+use threads::many_threads_one_budget;
 use wire::{increment_once, lost_reply_is_repeated, redis_out_of_reach};
 
 const PAGE: &str = "docs/lessons/retry.md";
@@ -31,11 +35,12 @@ pub fn checks<S: Retry>() -> Vec<Check> {
         attempts_are_counted: "there are as many attempts as were said, and no pause after the last",
         last_as_it_was: "when it is given up, the last answer or error comes as it was",
         full_jitter: "the first pause is uniform between nothing and its ceiling",
-        ceiling_doubles: "the ceiling doubles with each attempt, up to the longest",
+        ceiling_doubles: "each pause is drawn anew, below a ceiling that doubles up to the longest",
         seeds_draw_the_pauses: "two seeds do not march in step, and one can be replayed",
         retry_after_is_kept: "nobody comes before Retry-After is over, nor waits for too long",
         budget_in_an_outage: "with everything down the load is 1.1 times the calls, at any moment",
         one_budget_for_all: "those who fail at the same moment spend from one budget",
+        many_threads_one_budget: "four threads spend what was earned, no more and no less",
         earned_again: "after an outage retries are earned again, and not without end",
         spent_on_repeats_only: "what is not repeated costs nothing",
         denied_at_once: "who may not repeat for want of budget is told so at once",
@@ -44,8 +49,10 @@ pub fn checks<S: Retry>() -> Vec<Check> {
         final_answers: "an answer that would be the same the next time is final",
         refusals_are_final: "an error that is not transient is given back at once",
         one_layer_of_three: "three layers of three attempts are three calls, and not 27",
+        called_without_http: "what holds for requests holds for any call",
         caller_leaves: "a caller who leaves takes the attempts along",
         deadline_is_kept: "no pause ends, and no attempt begins, after the deadline",
+        pause_holds_nothing: "in a pause nothing is kept of the attempt before",
         nobody_waits_for_another: "nobody waits for another's answer, nor for their pause",
         lost_reply_is_repeated: "Redis: a SET whose reply is lost is sent again, each time",
         increment_once: "Redis: an INCR whose reply is lost is not sent again",

@@ -41,6 +41,14 @@ impl Usual for EarnsByAttempts {
     const EARNS_BY_ATTEMPTS: bool = true;
 }
 
+/// Earns only with what it may repeat. A service that mostly takes orders has nothing for its reads.
+/// Rejected by `earned_again`.
+pub(super) struct EarnsByReads;
+
+impl Usual for EarnsByReads {
+    const EARNS_BY_REPEATABLES: bool = true;
+}
+
 /// Counts in whole retries, and a tenth of one is none: the budget is never more than empty.
 /// Rejected by `budget_in_an_outage`.
 pub(super) struct NeverSpends;
@@ -57,6 +65,14 @@ pub(super) struct PaysAfterwards;
 
 impl Usual for PaysAfterwards {
     const PAYS: Pays = Pays::Afterwards;
+}
+
+/// Loads, compares and stores: an atomic number, and three steps. On one thread nothing ever comes
+/// between them. Rejected by `many_threads_one_budget`.
+pub(super) struct LooksAndTakes;
+
+impl Usual for LooksAndTakes {
+    const LOOKS_AND_TAKES: bool = true;
 }
 
 /// Once it was empty it stays so: a switch, and nobody to turn it back. Rejected by `earned_again`.
