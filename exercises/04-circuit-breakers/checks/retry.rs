@@ -7,7 +7,6 @@ mod pausing;
 mod repeating;
 mod scene;
 mod spending;
-mod threads;
 mod wire;
 
 use answering::{answered_at_once, attempts_are_counted, last_as_it_was, success_is_returned};
@@ -22,7 +21,6 @@ use repeating::{
 use spending::{
     budget_in_an_outage, denied_at_once, earned_again, one_budget_for_all, spent_on_repeats_only,
 };
-use threads::many_threads_one_budget;
 use wire::{increment_once, lost_reply_is_repeated, redis_out_of_reach};
 
 const PAGE: &str = "docs/lessons/retry.md";
@@ -40,7 +38,6 @@ pub fn checks<S: Retry>() -> Vec<Check> {
         retry_after_is_kept: "nobody comes before Retry-After is over, nor waits for too long",
         budget_in_an_outage: "with everything down the load is 1.1 times the calls, at any moment",
         one_budget_for_all: "those who fail at the same moment spend from one budget",
-        many_threads_one_budget: "four threads spend what was earned, no more and no less",
         earned_again: "after an outage retries are earned again, and not without end",
         spent_on_repeats_only: "what is not repeated costs nothing",
         denied_at_once: "who may not repeat for want of budget is told so at once",

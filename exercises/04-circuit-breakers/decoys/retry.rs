@@ -23,8 +23,8 @@ use repeating::{
     RepeatsRefusals, StripsTheMark, TooManyIsAFailure, TwentySeven,
 };
 use spending::{
-    BudgetForEachCall, EarnsByAttempts, EarnsByReads, LatchesShut, LooksAndTakes, NeverSpends,
-    NoBudget, PaysAfterwards, PaysForAnything, SavesWithoutEnd, StartsFull, WaitsToBeDenied,
+    BudgetForEachCall, EarnsByAttempts, EarnsByReads, LatchesShut, NeverSpends, NoBudget,
+    PaysAfterwards, PaysForAnything, SavesWithoutEnd, StartsFull, WaitsToBeDenied,
 };
 use usual::{Usual, Usually};
 use waiting::{
@@ -60,7 +60,6 @@ pub fn all() -> Vec<Decoy> {
         EarnsByAttempts: budget_in_an_outage,
         NeverSpends: budget_in_an_outage,
         PaysAfterwards: one_budget_for_all,
-        LooksAndTakes: many_threads_one_budget,
         EarnsByReads: earned_again,
         LatchesShut: earned_again,
         SavesWithoutEnd: earned_again,

@@ -67,14 +67,6 @@ impl Usual for PaysAfterwards {
     const PAYS: Pays = Pays::Afterwards;
 }
 
-/// Loads, compares and stores: an atomic number, and three steps. On one thread nothing ever comes
-/// between them. Rejected by `many_threads_one_budget`.
-pub(super) struct LooksAndTakes;
-
-impl Usual for LooksAndTakes {
-    const LOOKS_AND_TAKES: bool = true;
-}
-
 /// Once it was empty it stays so: a switch, and nobody to turn it back. Rejected by `earned_again`.
 pub(super) struct LatchesShut;
 

@@ -38,7 +38,6 @@ pub(super) trait Usual: Send + Sync + Sized + 'static {
     const HOLDS_THE_ANSWER: bool = false;
     const HOLDS_THE_DICE: bool = false;
     const COUNTS_TOO_SOON: bool = false;
-    const LOOKS_AND_TAKES: bool = false;
 
     fn attempts(said: u32) -> u32 {
         said
@@ -160,13 +159,7 @@ impl<M: Usual> Usually<M> {
     }
 
     fn spends(&self) -> bool {
-        let spent = match M::LOOKS_AND_TAKES {
-            false => self.balance.fetch_update(SeqCst, SeqCst, M::spends).is_ok(),
-            true => {
-                let left = M::spends(self.balance.load(SeqCst));
-                left.inspect(|left| self.balance.store(*left, SeqCst)).is_some()
-            }
-        };
+        let spent = self.balance.fetch_update(SeqCst, SeqCst, M::spends).is_ok();
         if !spent {
             let _ = self.balance.fetch_update(SeqCst, SeqCst, |left| Some(M::denied(left)));
             self.denied.fetch_add(1, SeqCst);
