@@ -181,8 +181,12 @@ impl Deadlines for OneDeadline {
             // Where a service connects when it is asked whether it is ready, this is where a
             // connection hangs: https://docs.rs/tower/latest/tower/reconnect/
             poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)?;
-            // Only now is it known what is left: to connect may have taken most of it.
-            deadline.tell(request.headers_mut())?;
+            // Only now is it known what is left: to connect may have taken most of it. If that is
+            // less than a millisecond, the deadline ends it, as it ends everything: Late before it
+            // would be taken by a breaker in between for a failure of a hop that nobody has asked.
+            if deadline.tell(request.headers_mut()).is_err() {
+                std::future::pending::<()>().await;
+            }
             request.extensions_mut().insert(deadline);
             service.call(request).await.map_err(Into::into)
         });
