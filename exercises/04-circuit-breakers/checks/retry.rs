@@ -1,6 +1,7 @@
 //! What retries must withstand.
 
 mod answering;
+mod calling;
 mod leaving;
 mod pausing;
 mod repeating;
@@ -9,8 +10,9 @@ mod spending;
 mod wire;
 
 use answering::{answered_at_once, attempts_are_counted, last_as_it_was, success_is_returned};
+use calling::called_without_http;
 use circuit_breakers::retry::Retry;
-use leaving::{caller_leaves, deadline_is_kept, nobody_waits_for_another};
+use leaving::{caller_leaves, deadline_is_kept, nobody_waits_for_another, pause_holds_nothing};
 use pausing::{ceiling_doubles, full_jitter, retry_after_is_kept, seeds_draw_the_pauses};
 use repeating::{
     final_answers, one_layer_of_three, only_idempotent, refusals_are_final, same_request,
@@ -28,7 +30,7 @@ grading::checks! { S: Retry; read(PAGE);
     attempts_are_counted: "there are as many attempts as were said, and no pause after the last",
     last_as_it_was: "when it is given up, the last answer or error comes as it was",
     full_jitter: "the first pause is uniform between nothing and its ceiling",
-    ceiling_doubles: "the ceiling doubles with each attempt, up to the longest",
+    ceiling_doubles: "each pause is drawn anew, below a ceiling that doubles up to the longest",
     seeds_draw_the_pauses: "two seeds do not march in step, and one can be replayed",
     retry_after_is_kept: "nobody comes before Retry-After is over, nor waits for too long",
     budget_in_an_outage: "with everything down the load is 1.1 times the calls, at any moment",
@@ -41,8 +43,10 @@ grading::checks! { S: Retry; read(PAGE);
     final_answers: "an answer that would be the same the next time is final",
     refusals_are_final: "an error that is not transient is given back at once",
     one_layer_of_three: "three layers of three attempts are three calls, and not 27",
+    called_without_http: "what holds for requests holds for any call",
     caller_leaves: "a caller who leaves takes the attempts along",
     deadline_is_kept: "no pause ends, and no attempt begins, after the deadline",
+    pause_holds_nothing: "in a pause nothing is kept of the attempt before",
     nobody_waits_for_another: "nobody waits for another's answer, nor for their pause",
     lost_reply_is_repeated: "Redis: a SET whose reply is lost is sent again, each time",
     increment_once: "Redis: an INCR whose reply is lost is not sent again",

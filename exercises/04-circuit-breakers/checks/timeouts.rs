@@ -10,7 +10,7 @@ mod work;
 
 use arriving::{
     busy_machine, nothing_left, odd_headers, queue_counts, served_in_time, several_headers,
-    the_earliest_counts, work_ends,
+    the_earliest_counts, waiting_for_a_place, work_ends,
 };
 use asking::{
     asked_in_time, connecting_counts, not_asked_too_late, one_header, patience_or_deadline,
@@ -26,6 +26,7 @@ grading::checks! { S: Deadlines; read(PAGE);
     the_earliest_counts: "the deadline is the earliest of what is told, known and allowed",
     nothing_left: "what has nothing left is refused before any work",
     queue_counts: "the clock starts at arrival: who waits in a queue gets older there",
+    waiting_for_a_place: "to wait for the service counts: one that never is ready holds nobody",
     busy_machine: "after the deadline no step is taken, also where the machine is late itself",
     work_ends: "at the deadline the caller is told, and the work is dropped",
     odd_headers: "a header that cannot be read, or is huge, harms nobody",

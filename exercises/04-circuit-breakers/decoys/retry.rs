@@ -1,33 +1,35 @@
 //! Wrong answers to retries, as people write them in good faith. The head of each says what is
 //! wrong and which check finds out.
 
+mod calling;
 mod pausing;
 mod repeating;
 mod spending;
 mod usual;
 mod waiting;
 
+use calling::{AlwaysTheFirst, BusyIsFailed, NoDeadlineHere};
 use circuit_breakers_exercises::retry::check;
 use grading::Decoy;
 use pausing::{
-    AddsNoise, CapsAfterDrawing, CutsItShort, DateIsNow, EqualJitter, IgnoresRetryAfter, Linear,
-    NeverTheSame, NoCeiling, NoJitter, NoJitterOnTop, OneSeedForAll, SeededForEachCall,
-    ShiftsTooFar, WaitsForADay,
+    AddsNoise, CapsAfterDrawing, CutsItShort, DateIsNow, DoublesItsDraw, DrawsOnce, EqualJitter,
+    IgnoresRetryAfter, Linear, LittleOnTop, NeverTheSame, NoCeiling, NoJitter, NoJitterOnTop,
+    OneSeedForAll, OwnLongest, SeededForEachCall, ShiftsTooFar, WaitsForADay,
 };
 use repeating::{
-    AnswersTheFirst, AnyKeyWillDo, AnyMethodIfItBroke, CountsFromZero, EveryServerError,
-    ExtensionsLost, GaveUp, MarksEverything, NewKeyEachTime, OnlyReads, RenumbersIt,
-    RepeatsClientErrors, RepeatsIncrements, RepeatsNothing, RepeatsOrders, RepeatsRefusals,
-    StripsTheMark, TooManyIsAFailure, TwentySeven,
+    AllButPostAndPatch, AnswersTheFirst, AnyKeyWillDo, AnyMethodIfItBroke, CountsFromZero,
+    EveryServerError, ExtensionsLost, GaveUp, LosesSecondLines, MarksEverything, NewKeyEachTime,
+    OnlyReads, RenumbersIt, RepeatsClientErrors, RepeatsIncrements, RepeatsNothing, RepeatsOrders,
+    RepeatsRefusals, StripsTheMark, TooManyIsAFailure, TwentySeven,
 };
 use spending::{
-    BudgetForEachCall, EarnsByAttempts, LatchesShut, NeverSpends, NoBudget, PaysAfterwards,
-    PaysForAnything, SavesWithoutEnd, StartsFull, WaitsToBeDenied,
+    BudgetForEachCall, EarnsByAttempts, EarnsByReads, LatchesShut, NeverSpends, NoBudget,
+    PaysAfterwards, PaysForAnything, SavesWithoutEnd, StartsFull, WaitsToBeDenied,
 };
 use usual::Usually;
 use waiting::{
-    ForEver, GoesOnAlone, HoldsALock, OneTooMany, SleepsAfterTheLast, SleepsPastTheDeadline,
-    SleepsUpToTheDeadline,
+    CountsTooSoon, ExpectsTheWorst, ForEver, GoesOnAlone, HoldsALock, HoldsTheAnswer, HoldsTheDice,
+    OneTooMany, ShrinksThePause, SleepsAfterTheLast, SleepsPastTheDeadline, SleepsUpToTheDeadline,
 };
 
 /// Every decoy with the check that must reject it.
@@ -39,6 +41,8 @@ pub fn all() -> Vec<Decoy> {
         SeededForEachCall: full_jitter,
         CapsAfterDrawing: full_jitter,
         Linear: ceiling_doubles,
+        DrawsOnce: ceiling_doubles,
+        DoublesItsDraw: ceiling_doubles,
         NoCeiling: ceiling_doubles,
         ShiftsTooFar: ceiling_doubles,
         OneSeedForAll: seeds_draw_the_pauses,
@@ -48,12 +52,15 @@ pub fn all() -> Vec<Decoy> {
         WaitsForADay: retry_after_is_kept,
         NoJitterOnTop: retry_after_is_kept,
         DateIsNow: retry_after_is_kept,
+        LittleOnTop: retry_after_is_kept,
+        OwnLongest: retry_after_is_kept,
         NoBudget: budget_in_an_outage,
         BudgetForEachCall: budget_in_an_outage,
         StartsFull: budget_in_an_outage,
         EarnsByAttempts: budget_in_an_outage,
         NeverSpends: budget_in_an_outage,
         PaysAfterwards: one_budget_for_all,
+        EarnsByReads: earned_again,
         LatchesShut: earned_again,
         SavesWithoutEnd: earned_again,
         PaysForAnything: spent_on_repeats_only,
@@ -62,8 +69,10 @@ pub fn all() -> Vec<Decoy> {
         RepeatsOrders: only_idempotent,
         AnyKeyWillDo: only_idempotent,
         OnlyReads: only_idempotent,
+        AllButPostAndPatch: only_idempotent,
         NewKeyEachTime: same_request,
         ExtensionsLost: same_request,
+        LosesSecondLines: same_request,
         CountsFromZero: same_request,
         RepeatsClientErrors: final_answers,
         EveryServerError: final_answers,
@@ -81,9 +90,17 @@ pub fn all() -> Vec<Decoy> {
         SleepsAfterTheLast: attempts_are_counted,
         SleepsPastTheDeadline: deadline_is_kept,
         SleepsUpToTheDeadline: deadline_is_kept,
+        ExpectsTheWorst: deadline_is_kept,
+        ShrinksThePause: deadline_is_kept,
+        HoldsTheAnswer: pause_holds_nothing,
+        HoldsTheDice: nobody_waits_for_another,
+        CountsTooSoon: caller_leaves,
     ];
     all.extend(grading::decoys![check;
         AnyMethodIfItBroke: only_idempotent,
+        NoDeadlineHere: called_without_http,
+        AlwaysTheFirst: called_without_http,
+        BusyIsFailed: called_without_http,
         GoesOnAlone: caller_leaves,
         HoldsALock: nobody_waits_for_another,
     ]);

@@ -7,21 +7,23 @@ mod right;
 mod serving;
 
 use asking::{
-    AppendsTheHeader, AsksInATask, AsksWithNothingLeft, CallsWhatIsNotReady,
+    AppendsTheHeader, AsksAndThenLooks, AsksInATask, AsksWithNothingLeft, CallsWhatIsNotReady,
     ConnectsWithoutTimeout, CountsBeforeConnecting, FreshTimeoutAtEachHop, KeepsTheOldHeader,
     OnlyItsOwnPatience, OnlyTheDeadline, RoundsToNearest, RoundsUp, SilenceIsAnError, TimeOfDay,
     WholeSeconds,
 };
 use beside::{
     BareSpawn, BugsAreLate, DropsTheHandle, GuardedWhenPolled, NoClockOfItsOwn, NotATask,
+    StepsAndThenLooks,
 };
 use circuit_breakers_exercises::timeouts::check;
 use grading::Decoy;
 use serving::{
     AbortsWhenLate, BelievesTheCaller, BelowZeroIsOdd, ClockStartsWhenPolled, CountsInSeconds,
     ElapsedIsNotLate, FinishesWhatItBegan, FirstHeaderOnly, ForgetsTheOuterLayer, HidesErrors,
-    LeavesTheHeader, OwnLongestOnly, PanicsWhenHuge, RefusesWhatIsOdd, SpawnsTheWork,
-    TokiosTimeout, ZeroIsNoLimit,
+    HoldsWhatIsOver, LeavesTheHeader, OwnLongestOnly, PanicsWhenHuge, ReadyBeforeTheClock,
+    RefusesWhatIsOdd, SpawnsTheWork, TheOuterLayerKnows, TokiosTimeout, TooSmallIsLarge,
+    ZeroIsNoLimit,
 };
 
 /// Every decoy with the check that must reject it.
@@ -30,11 +32,17 @@ pub fn all() -> Vec<Decoy> {
         OwnLongestOnly: the_earliest_counts,
         BelievesTheCaller: the_earliest_counts,
         ForgetsTheOuterLayer: the_earliest_counts,
+        TheOuterLayerKnows: the_earliest_counts,
         ZeroIsNoLimit: nothing_left,
         BelowZeroIsOdd: nothing_left,
+        TooSmallIsLarge: nothing_left,
+        ReadyBeforeTheClock: waiting_for_a_place,
         ClockStartsWhenPolled: queue_counts,
         TokiosTimeout: busy_machine,
+        AsksAndThenLooks: busy_machine,
+        StepsAndThenLooks: busy_machine,
         SpawnsTheWork: work_ends,
+        HoldsWhatIsOver: work_ends,
         ElapsedIsNotLate: work_ends,
         CountsInSeconds: work_ends,
         PanicsWhenHuge: odd_headers,

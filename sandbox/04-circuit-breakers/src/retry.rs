@@ -85,9 +85,10 @@ pub trait Retry: Send + Sync + Sized + 'static {
     /// - the pause ends before `deadline`,
     /// - and the budget has a whole retry, which this one spends.
     ///
-    /// Otherwise the answer comes at once. Before the repeat is a pause. After the n-th attempt it
-    /// is uniform on [0, min([`Config::longest`], [`Config::first`] · 2ⁿ⁻¹)]; what somebody has said
-    /// to wait comes on top.
+    /// Otherwise the answer comes at once. Before the repeat is a pause, in which nothing is kept of
+    /// the attempt that failed, nor of its answer. After the n-th attempt it is drawn anew, uniform
+    /// on [0, min([`Config::longest`], [`Config::first`] · 2ⁿ⁻¹)]; what somebody has said to wait
+    /// comes on top.
     ///
     /// Dropped, it stops: no attempt begins or goes on.
     fn call<T, A, F>(
@@ -271,6 +272,7 @@ impl Retry for Retries {
                 self.denied.fetch_add(1, Ordering::Relaxed);
                 return last;
             }
+            // With it goes whatever its body would have come from.
             drop(last);
             tokio::time::sleep(pause).await;
             self.retried.fetch_add(1, Ordering::Relaxed);

@@ -78,7 +78,8 @@ pub trait Deadlines: Send + Sync + 'static {
         B: Send + 'static;
 
     /// Asks the next hop, which is `service`, for no longer than `patience`, and never past the
-    /// [`Deadline`] in the request's extensions, where there is one.
+    /// [`Deadline`] in the request's extensions, where there is one. As in [`Deadlines::serve`], the
+    /// clock starts with the call of this function.
     ///
     /// `service` is called only when it is ready; to connect is to become ready, so that counts. It
     /// gets what is left at that moment as the one and only [`TIME_LEFT`], in whole milliseconds,
@@ -97,8 +98,8 @@ pub trait Deadlines: Send + Sync + 'static {
 
     /// Begins `work` at once in a task of its own, and answers with what comes of it.
     ///
-    /// The task ends at the deadline, whether or not anybody looks, and as soon as the returned
-    /// future is dropped, polled or not. If `work` panics, so does the returned future.
+    /// The task ends at the deadline, whether or not anybody looks, and takes no step after it. It
+    /// ends as soon as the returned future is dropped, too, polled or not. If `work` panics, so does the returned future.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -180,8 +181,12 @@ impl Deadlines for OneDeadline {
             // Where a service connects when it is asked whether it is ready, this is where a
             // connection hangs: https://docs.rs/tower/latest/tower/reconnect/
             poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)?;
-            // Only now is it known what is left: to connect may have taken most of it.
-            deadline.tell(request.headers_mut())?;
+            // Only now is it known what is left: to connect may have taken most of it. If that is
+            // less than a millisecond, the deadline ends it, as it ends everything: Late before it
+            // would be taken by a breaker in between for a failure of a hop that nobody has asked.
+            if deadline.tell(request.headers_mut()).is_err() {
+                std::future::pending::<()>().await;
+            }
             request.extensions_mut().insert(deadline);
             service.call(request).await.map_err(Into::into)
         });

@@ -307,6 +307,36 @@ async fn the_deadline_ends_what_waits_for_a_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn callers_in_a_hurry_open_no_breaker() {
+    let (client, of) = (Client::that(Does::Hangs), patterns(0));
+    let mut service = in_order(client.clone(), &of);
+    // Three failures in a row open it; these are callers whose time was over before EACH.
+    for _ in 0..5 {
+        let mut request = Request::new("a request".to_owned());
+        request.headers_mut().insert(TIME_LEFT, 20.into());
+        let error = service.call(request).await.expect_err("no answer in 20 ms");
+        assert!(error.is::<Late>(), "{error}");
+    }
+    assert!(client.is_at_rest());
+    assert_eq!((client.reached(), of.retries.counts().retried), (5, 0));
+    assert_eq!((of.breaker.state(), of.breaker.metrics().failed), (State::Closed, 0));
+}
+
+#[tokio::test]
+async fn callers_without_a_whole_millisecond_open_no_breaker() {
+    let (client, of) = (Client::that(Does::Hangs), patterns(0));
+    let mut service = in_order(client.clone(), &of);
+    for _ in 0..20 {
+        let mut request = Request::new("a request".to_owned());
+        request.headers_mut().insert(TIME_LEFT, 1.into());
+        let error = service.call(request).await.expect_err("no answer in 1 ms");
+        assert!(error.is::<Late>(), "{error}");
+    }
+    assert_eq!(client.reached(), 0, "there was less than a millisecond to tell it of");
+    assert_eq!((of.breaker.state(), of.breaker.metrics().failed), (State::Closed, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropped_at_work_it_gives_everything_back() {
     let (client, of) = (Client::that(Does::Hangs), patterns(0));
     let service = in_order(client.clone(), &of);

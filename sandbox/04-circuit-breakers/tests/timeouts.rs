@@ -219,6 +219,16 @@ fn no_limit_at_all_is_no_overflow() {
     assert!(Deadline::from_headers(&headers).is_some());
 }
 
+#[test]
+fn an_odd_word_takes_no_other_along() {
+    for line in ["20, ²", "²,20", "soon, 20"] {
+        let mut headers = HeaderMap::new();
+        headers.append(TIME_LEFT, HeaderValue::from_bytes(line.as_bytes()).expect("a value"));
+        let deadline = Deadline::from_headers(&headers).expect("20 can be read");
+        assert!(deadline.left() <= millis(20), "{line}");
+    }
+}
+
 proptest! {
     /// Over any number of hops the time only falls, and by less than a millisecond each.
     #[test]

@@ -63,23 +63,46 @@ fn distance(sorted: &[Duration], ceiling: Duration) -> f64 {
     distances.fold(0.0, f64::max)
 }
 
+/// How much two rows of pauses have to do with each other, by Pearson: from -1 to 1.
+fn related(one: &[Duration], other: &[Duration]) -> f64 {
+    let mean = |row: &[Duration]| {
+        row.iter().map(Duration::as_secs_f64).sum::<f64>() / row.len().max(1) as f64
+    };
+    let (mean_one, mean_other) = (mean(one), mean(other));
+    let (mut both, mut first, mut second) = (0.0, 0.0, 0.0);
+    for (one, other) in one.iter().zip(other) {
+        let (one, other) = (one.as_secs_f64() - mean_one, other.as_secs_f64() - mean_other);
+        both += one * other;
+        first += one * one;
+        second += other * other;
+    }
+    // Of a row that is always the same, the distribution has to tell what is wrong.
+    match first * second > 0.0 {
+        true => both / (first * second).sqrt(),
+        false => 0.0,
+    }
+}
+
 pub(super) async fn ceiling_doubles<S: Retry>(world: World) -> Result<(), Finding> {
     /// Of so many that are uniform, the longest is above 80 % of the ceiling but for one set in
-    /// 10⁹ (0.8¹⁰⁰ = 2·10⁻¹⁰).
-    const CALLS: usize = 100;
+    /// 10¹⁹ (0.8²⁰⁰), and one set in 10⁹ is farther off than this, as in `full_jitter`.
+    const CALLS: usize = 200;
+    const DISTANCE: f64 = 0.231;
+    /// Of pauses that have nothing to do with each other it is below 0.43 but for one set in 10⁹.
+    const RELATED: f64 = 0.5;
     play(world, async |mut stage| {
         let first = Duration::from_millis(stage.random.random_range(80..200));
         let longest = first * stage.random.random_range(5..8);
         let config = Config { attempts: 6, first, longest, ..stage.config() };
         let client = stage.client::<S>(config);
         client.shop.always(Reply::Status(503));
-        let mut most = [Duration::ZERO; 5];
+        let mut pauses: [Vec<Duration>; 5] = Default::default();
         let mut example = None;
         for _ in 0..CALLS {
             let ended = client.sends(get()).await?;
             ended.times(6, "all of them failed")?;
-            for (most, pause) in most.iter_mut().zip(ended.pauses()) {
-                *most = pause.max(*most);
+            for (nth, pause) in pauses.iter_mut().zip(ended.pauses()) {
+                nth.push(pause);
             }
             example.get_or_insert(ended);
         }
@@ -87,10 +110,26 @@ pub(super) async fn ceiling_doubles<S: Retry>(world: World) -> Result<(), Findin
             return Err(Finding::inconclusive("no pause was seen"));
         };
         let ceilings = [first, first * 2, first * 4, longest, longest];
-        for ((most, ceiling), nth) in most.into_iter().zip(ceilings).zip(1..) {
+        for (two, nth) in pauses.windows(2).zip(1..) {
+            let related = related(&two[0], &two[1]);
+            if related > RELATED {
+                let expected = format!("a pause after attempt {} that is drawn anew", nth + 1);
+                let saw = format!("it follows the one before: correlation {related:.2}");
+                return Err(example.not(expected, saw));
+            }
+        }
+        for ((mut pauses, ceiling), nth) in pauses.into_iter().zip(ceilings).zip(1..) {
+            pauses.sort();
+            let most = pauses[CALLS - 1];
             if most > ceiling + TICK || most < ceiling.mul_f64(0.8) {
                 let expected = format!("pauses up to {ceiling:?} after attempt {nth}");
                 return Err(example.not(expected, format!("up to {most:?}")));
+            }
+            if distance(&pauses, ceiling) > DISTANCE + TICK.div_duration_f64(ceiling) {
+                let expected =
+                    format!("pauses spread evenly up to {ceiling:?} after attempt {nth}");
+                let saw = format!("half of them up to {:?}", pauses[CALLS / 2]);
+                return Err(example.not(expected, saw));
             }
         }
         // So many doublings fit in no integer.
@@ -166,29 +205,43 @@ pub(super) async fn retry_after_is_kept<S: Retry>(world: World) -> Result<(), Fi
                 }
             }
         }
-        herd(&client).await
+        // As long as it is configured, whatever that is.
+        for (seconds, texts) in [(2, ["2", "3"]), (30, ["30", "31"])] {
+            let config = Config { longest: Duration::from_secs(seconds), ..config };
+            let client = stage.client::<S>(config);
+            for (text, times) in texts.into_iter().zip([2, 1]) {
+                client.shop.turn_page();
+                client.shop.says([Reply::Later(503, text)]);
+                let ended = client.sends(get()).await?;
+                ended.times(times, &format!("the longest wait is {seconds} s"))?;
+            }
+        }
+        herd(&client, config.first).await
     })
     .await
 }
 
 /// Who was told the same does not come at the same moment.
-async fn herd<S: Retry>(client: &Client<S>) -> Result<(), Finding> {
-    const CLIENTS: usize = 40;
+async fn herd<S: Retry>(client: &Client<S>, ceiling: Duration) -> Result<(), Finding> {
+    const CLIENTS: usize = 200;
+    const DISTANCE: f64 = 0.231;
+    const TOLD: Duration = Duration::from_secs(3);
     client.shop.turn_page();
     client.shop.note("client", format!("{} are told the same", plural(CLIENTS, "client")));
     let mut pauses = Vec::new();
     for _ in 0..CLIENTS {
         client.shop.says([Reply::Later(503, "3")]);
-        pauses.extend(client.sends(get()).await?.pauses());
+        let pauses_of_one = client.sends(get()).await?.pauses();
+        pauses.extend(pauses_of_one.into_iter().map(|pause| pause.saturating_sub(TOLD)));
     }
     pauses.sort();
-    pauses.dedup();
-    // Of at least 80 moments, 40 uniform draws meet in a dozen, not in one or two.
-    match pauses.len() {
-        few if few < 10 => {
-            let saw = format!("at {}", plural(few, "moment"));
-            Err(Evidence::new("40 clients to come back spread over the jitter", saw).into())
-        }
-        _ => Ok(()),
+    let (Some(least), Some(most)) = (pauses.first(), pauses.last()) else {
+        return Err(Finding::inconclusive("no pause was seen"));
+    };
+    if distance(&pauses, ceiling) <= DISTANCE + TICK.div_duration_f64(ceiling) {
+        return Ok(());
     }
+    let expected = format!("all of them spread evenly over {ceiling:?} after the 3 s");
+    let saw = format!("from {least:?} to {most:?} after them");
+    Err(Evidence::new(expected, saw).into())
 }

@@ -117,13 +117,20 @@ pub(super) async fn earned_again<S: Retry>(world: World) -> Result<(), Finding> 
         }
         // Fifty calls earn five more.
         let (least, most) = (reserve as usize, reserve as usize + 5);
-        match retries {
-            some if (least..=most).contains(&some) => Ok(()),
-            some => {
-                let expected = format!("{least} retries from the reserve, and 5 more are earned");
-                Err(last.not(expected, some.to_string()))
-            }
+        if !(least..=most).contains(&retries) {
+            let expected = format!("{least} retries from the reserve, and 5 more are earned");
+            return Err(last.not(expected, retries.to_string()));
         }
+
+        // Each call earns, whatever it is and whatever becomes of it.
+        let client = stage.client::<S>(config);
+        client.shop.turn_page();
+        client.shop.always(Reply::Status(503));
+        for _ in 0..10 {
+            client.sends(request(Method::POST)).await?;
+        }
+        client.shop.says([Reply::Status(503)]);
+        client.sends(get()).await?.times(2, "10 POSTs that failed have earned a retry")
     })
     .await
 }

@@ -5,8 +5,9 @@ use super::scene::{
     working,
 };
 use super::work::steps;
-use circuit_breakers::timeouts::{Deadline, Deadlines};
-use grading::{Evidence, Finding, SOON, World};
+use circuit_breakers::BoxError;
+use circuit_breakers::timeouts::{Deadline, Deadlines, Late};
+use grading::{Evidence, Finding, History, SOON, World};
 use http::{Request, Response};
 use rand::RngExt;
 use std::pin::pin;
@@ -59,7 +60,17 @@ pub(super) async fn the_earliest_counts<D: Deadlines>(world: World) -> Result<()
     let own = millis(drawn - 1_000);
     given::<D>(&world, request(&[&text]), own, own, "the service's own longest is shorter").await?;
     given::<D>(&world, request(&[]), own, own, "nobody said anything").await?;
-    // Two layers before one service: the outer one's deadline stands in the extensions.
+    // Two layers before one service: the outer one's deadline stands in the extensions. It may be
+    // the latest of the three as well as the earliest.
+    let outer = |text: &str| {
+        let mut both = until(Deadline::in_time(millis(drawn + 2_000)));
+        both.headers_mut().extend(request(&[text]).headers().clone());
+        both
+    };
+    let why = "the caller waits no longer, though an outer layer would";
+    given::<D>(&world, outer(&text), AGES, millis(drawn), why).await?;
+    let why = "the service's own longest is shorter than an outer layer's deadline";
+    given::<D>(&world, outer("9000"), own, own, why).await?;
     let hop = Next::new(world.history(), "service");
     let outer = Deadline::in_time(own);
     let mut both = until(outer);
@@ -122,7 +133,16 @@ pub(super) async fn several_headers<D: Deadlines>(world: World) -> Result<(), Fi
 }
 
 pub(super) async fn nothing_left<D: Deadlines>(world: World) -> Result<(), Finding> {
-    for none in [&["0"][..], &["000"], &["-1"], &["-30000"], &["5000", "0"], &["5000, 0"]] {
+    for none in [
+        &["0"][..],
+        &["000"],
+        &["-1"],
+        &["-30000"],
+        &["5000", "0"],
+        &["5000, 0"],
+        &["-9223372036854775809"],
+        &["-99999999999999999999999999999"],
+    ] {
         world.history().turn_page();
         let hop = Next::new(world.history(), "service");
         let what = format!("time-left: {}", none.join(" | "));
@@ -155,15 +175,88 @@ pub(super) async fn queue_counts<D: Deadlines>(world: World) -> Result<(), Findi
     hop.untouched("its time was over when it came out of the queue")
 }
 
+pub(super) async fn waiting_for_a_place<D: Deadlines>(world: World) -> Result<(), Finding> {
+    for (text, longest) in [("80", AGES), ("8000", millis(80))] {
+        world.history().turn_page();
+        // As behind a limit on concurrency whose places are all taken.
+        let hop = Next::new(world.history(), "service").connecting(std::future::pending);
+        let served = D::serve(hop.clone(), request(&[text]), longest);
+        let what = format!("time-left: {text}, longest {longest:?}");
+        is_late(world.history(), "caller", &what, served).await?;
+        hop.uncalled("it was never ready")?;
+    }
+    Ok(())
+}
+
 pub(super) async fn busy_machine<D: Deadlines>(world: World) -> Result<(), Finding> {
+    late_machine(&world, "service", |hop, span| {
+        D::serve(hop, request(&[&span.as_millis().to_string()]), AGES)
+    })
+    .await?;
+    late_machine(&world, "next hop", |hop, span| D::ask(hop, until(Deadline::in_time(span)), AGES))
+        .await?;
+    // A task is polled by its runtime, and by nobody else: so it gets one that can be kept busy.
+    let history = world.history().clone();
+    let played = tokio::task::spawn_blocking(move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().build();
+        let runtime = runtime.map_err(|error| Finding::inconclusive(error.to_string()))?;
+        runtime.block_on(late_task::<D>(&history))
+    });
+    played.await?
+}
+
+async fn late_task<D: Deadlines>(history: &History) -> Result<(), Finding> {
+    for span in SPANS {
+        history.turn_page();
+        let (steps, work) = steps(history, "task");
+        let before = Instant::now();
+        let call = history.invoke("hop", format!("spawn(…), {span:?} left"));
+        let task = D::spawn(Deadline::in_time(span), work.run(async |_| ()));
+        if !steps.take(1).await? || before.elapsed() >= span {
+            continue;
+        }
+        let over = {
+            let over = history.note("hop", "(the machine is busy until it is too late)");
+            std::thread::sleep((span + millis(20)).saturating_sub(before.elapsed()));
+            steps.allow_one();
+            over
+        };
+        let ended = tokio::time::timeout(SOON, task).await;
+        let late = matches!(ended, Ok(Err(Late)));
+        let step = call.ok(if late { "Late" } else { "no Late" });
+        if steps.done() > 1 {
+            let works = history.last("task", "works");
+            let expected = "no step after the deadline, however late the machine is";
+            return Err(Evidence::new(expected, "the work goes on first")
+                .at(over)
+                .at(works)
+                .into());
+        }
+        return match late {
+            true => Ok(()),
+            false => Err(Evidence::new("Late", "no Late").at(step).into()),
+        };
+    }
+    Err(Finding::inconclusive("the machine was too busy to begin in time"))
+}
+
+/// Has `asked` begin in time, and go on when it is too late.
+async fn late_machine<F>(
+    world: &World,
+    lane: &'static str,
+    asks: impl Fn(Next, Duration) -> F,
+) -> Result<(), Finding>
+where
+    F: Future<Output = Result<Response<String>, BoxError>>,
+{
     for span in SPANS {
         world.history().turn_page();
-        let (steps, work) = steps(world.history(), "service");
-        let hop = working(world.history(), "service", work);
+        let (steps, work) = steps(world.history(), lane);
+        let hop = working(world.history(), lane, work);
         let before = Instant::now();
-        let header = span.as_millis().to_string();
-        let mut served = pin!(D::serve(hop.clone(), request(&[&header]), AGES));
-        let call = world.invoke("caller", format!("time-left: {header}"));
+        let mut served = pin!(asks(hop.clone(), span));
+        let call = world.invoke("caller", format!("asks, {span:?} left"));
         // Polled until the work waits for its first step.
         while hop.seen().is_empty() && before.elapsed() < span {
             if let Some(ended) = poll_once(&mut served).await.map(Ended::of) {
@@ -190,7 +283,7 @@ pub(super) async fn busy_machine<D: Deadlines>(world: World) -> Result<(), Findi
         };
         let step = call.ok(ended.to_string());
         if steps.done() > 0 {
-            let works = world.history().last("service", "works");
+            let works = world.history().last(lane, "works");
             let expected = "no step after the deadline, however late the machine is";
             return Err(Evidence::new(expected, "the work goes on first").at(works).into());
         }
@@ -209,15 +302,17 @@ pub(super) async fn work_ends<D: Deadlines>(world: World) -> Result<(), Finding>
         let hop = working(world.history(), "service", work);
         let header = span.as_millis().to_string();
         let began = Instant::now();
-        let served = D::serve(hop, request(&[&header]), AGES);
+        let mut served = Box::pin(D::serve(hop, request(&[&header]), AGES));
         let history = world.history().clone();
         let what = format!("time-left: {header}");
         let caller = tokio::spawn(async move {
-            let late = is_late(&history, "caller", &what, served).await?;
-            Ok::<_, Finding>((late, span.saturating_sub(began.elapsed())))
+            let late = is_late(&history, "caller", &what, served.as_mut()).await?;
+            Ok::<_, Finding>((late, span.saturating_sub(began.elapsed()), served))
         });
         let begun = steps.take(3).await;
-        let (late, early) = caller.await??;
+        // Kept, as in a list of those that are not all over: that is what has to end the work, and
+        // not that somebody lets go of what has answered.
+        let (late, early, _served) = caller.await??;
         if !early.is_zero() {
             let saw = format!("Late {early:.0?} before the deadline");
             return Err(Evidence::new("work until the deadline", saw).at(late).into());

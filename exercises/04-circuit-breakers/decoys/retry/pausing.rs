@@ -56,6 +56,32 @@ impl Usual for CapsAfterDrawing {
     }
 }
 
+/// Draws the first pause, and waits for the whole ceiling after that: by then they are spread, it
+/// says. Rejected by `ceiling_doubles`.
+pub(super) struct DrawsOnce;
+
+impl Usual for DrawsOnce {
+    fn jitter(config: &Config, nth: u32, random: &mut StdRng) -> Duration {
+        match nth {
+            1 => random.random_range(Duration::ZERO..=ceiling(config, nth)),
+            _ => ceiling(config, nth),
+        }
+    }
+}
+
+/// `pause *= 2`, of what it drew at first. Each pause by itself looks well; but who was close to
+/// another once is so each time. Rejected by `ceiling_doubles`.
+pub(super) struct DoublesItsDraw;
+
+impl Usual for DoublesItsDraw {
+    fn draws(config: &Config, nth: u32, random: &mut StdRng, before: Duration) -> Duration {
+        match nth {
+            1 => Self::jitter(config, nth, random),
+            _ => before.mul_f64(ceiling(config, nth).div_duration_f64(ceiling(config, nth - 1))),
+        }
+    }
+}
+
 /// Once, twice, three times the first pause. Ten thousand clients need more room than that.
 /// Rejected by `ceiling_doubles`.
 pub(super) struct Linear;
@@ -144,6 +170,29 @@ impl Usual for NoJitterOnTop {
     fn pause(told: Option<Duration>, jitter: Duration, config: &Config) -> Option<Duration> {
         let told = told.filter(|told| !told.is_zero());
         (told.unwrap_or_default() <= config.longest).then(|| told.unwrap_or(jitter))
+    }
+}
+
+/// What it was told, and a few milliseconds of noise, whatever the ceiling is. Rejected by
+/// `retry_after_is_kept`.
+pub(super) struct LittleOnTop;
+
+impl Usual for LittleOnTop {
+    fn pause(told: Option<Duration>, jitter: Duration, config: &Config) -> Option<Duration> {
+        let noise = if told.is_some() { jitter / 4 } else { jitter };
+        let told = told.unwrap_or_default();
+        (told <= config.longest).then(|| told + noise)
+    }
+}
+
+/// Has a longest wait of its own, ten seconds, whatever is configured. Rejected by
+/// `retry_after_is_kept`.
+pub(super) struct OwnLongest;
+
+impl Usual for OwnLongest {
+    fn pause(told: Option<Duration>, jitter: Duration, _: &Config) -> Option<Duration> {
+        let told = told.unwrap_or_default();
+        (told <= Duration::from_secs(10)).then(|| told + jitter)
     }
 }
 

@@ -46,6 +46,16 @@ impl Usual for OnlyReads {
     }
 }
 
+/// "Everything but POST and PATCH." A method that it does not know may do anything. Rejected by
+/// `only_idempotent`.
+pub(super) struct AllButPostAndPatch;
+
+impl Usual for AllButPostAndPatch {
+    fn idempotent(method: &Method) -> bool {
+        method != Method::POST && method != Method::PATCH
+    }
+}
+
 /// "The connection broke, so it never arrived." Or it did, and the answer was lost. Rejected by
 /// `only_idempotent`.
 pub(super) struct AnyMethodIfItBroke(Retries);
@@ -125,6 +135,21 @@ impl Usual for ExtensionsLost {
         let mut copy = request.clone();
         if nth > 1 {
             copy.extensions_mut().clear();
+        }
+        copy
+    }
+}
+
+/// Copies the headers one by one, with `insert`: of those that came in two lines the last is left.
+/// Rejected by `same_request`.
+pub(super) struct LosesSecondLines;
+
+impl Usual for LosesSecondLines {
+    fn copies<B: Clone>(request: &Request<B>, _nth: u32) -> Request<B> {
+        let mut copy = request.clone();
+        copy.headers_mut().clear();
+        for (name, value) in request.headers() {
+            copy.headers_mut().insert(name, value.clone());
         }
         copy
     }

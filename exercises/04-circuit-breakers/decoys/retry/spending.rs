@@ -41,6 +41,14 @@ impl Usual for EarnsByAttempts {
     const EARNS_BY_ATTEMPTS: bool = true;
 }
 
+/// Earns only with what it may repeat. A service that mostly takes orders has nothing for its reads.
+/// Rejected by `earned_again`.
+pub(super) struct EarnsByReads;
+
+impl Usual for EarnsByReads {
+    const EARNS_BY_REPEATABLES: bool = true;
+}
+
 /// Counts in whole retries, and a tenth of one is none: the budget is never more than empty.
 /// Rejected by `budget_in_an_outage`.
 pub(super) struct NeverSpends;

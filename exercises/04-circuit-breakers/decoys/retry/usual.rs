@@ -34,6 +34,10 @@ pub(super) trait Usual: Send + Sync + Sized + 'static {
     const ANSWERS_THE_FIRST: bool = false;
     const SEEDED_FOR_EACH_CALL: bool = false;
     const EARNS_BY_ATTEMPTS: bool = false;
+    const EARNS_BY_REPEATABLES: bool = false;
+    const HOLDS_THE_ANSWER: bool = false;
+    const HOLDS_THE_DICE: bool = false;
+    const COUNTS_TOO_SOON: bool = false;
 
     fn attempts(said: u32) -> u32 {
         said
@@ -47,6 +51,11 @@ pub(super) trait Usual: Send + Sync + Sized + 'static {
         random.random_range(Duration::ZERO..=ceiling(config, nth))
     }
 
+    /// As [`Usual::jitter`], with the pause before in view.
+    fn draws(config: &Config, nth: u32, random: &mut StdRng, _before: Duration) -> Duration {
+        Self::jitter(config, nth, random)
+    }
+
     /// `None`: that is too long.
     fn pause(told: Option<Duration>, jitter: Duration, config: &Config) -> Option<Duration> {
         let told = told.unwrap_or_default();
@@ -54,7 +63,7 @@ pub(super) trait Usual: Send + Sync + Sized + 'static {
     }
 
     /// `None`: that is too late.
-    fn in_time(deadline: Deadline, pause: Duration) -> Option<Duration> {
+    fn in_time(deadline: Deadline, pause: Duration, _ceiling: Duration) -> Option<Duration> {
         (pause < deadline.left()).then_some(pause)
     }
 
@@ -135,6 +144,7 @@ pub(super) struct Usually<M> {
     config: Config,
     seed: u64,
     random: Mutex<StdRng>,
+    dice: tokio::sync::Mutex<()>,
     balance: AtomicU64,
     offered: AtomicU64,
     retried: AtomicU64,
@@ -171,6 +181,7 @@ impl<M: Usual> Retry for Usually<M> {
             config,
             seed,
             random: Mutex::new(StdRng::seed_from_u64(seed)),
+            dice: tokio::sync::Mutex::new(()),
             balance: AtomicU64::new(M::balance(config.budget)),
             offered: AtomicU64::new(0),
             retried: AtomicU64::new(0),
@@ -191,7 +202,8 @@ impl<M: Usual> Retry for Usually<M> {
         F: Future<Output = Outcome<T>> + Send + 'static,
     {
         self.offered.fetch_add(1, SeqCst);
-        if !M::EARNS_BY_ATTEMPTS {
+        let earns = !M::EARNS_BY_REPEATABLES || repeatable == Repeatable::Yes;
+        if earns && !M::EARNS_BY_ATTEMPTS {
             self.earns();
         }
         if M::SEEDED_FOR_EACH_CALL {
@@ -199,6 +211,7 @@ impl<M: Usual> Retry for Usually<M> {
             *random = StdRng::seed_from_u64(self.seed);
         }
         let mut first = None;
+        let mut before = Duration::ZERO;
         let mut nth = 1;
         loop {
             if M::EARNS_BY_ATTEMPTS {
@@ -216,10 +229,15 @@ impl<M: Usual> Retry for Usually<M> {
             if M::PAYS == Pays::First && !self.spends() {
                 return first.unwrap_or(last);
             }
+            let dice = match M::HOLDS_THE_DICE {
+                true => Some(self.dice.lock().await),
+                false => None,
+            };
             let jitter = {
                 let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
-                M::jitter(&self.config, nth, &mut random)
+                M::draws(&self.config, nth, &mut random, before)
             };
+            before = jitter;
             if !M::may(repeatable) || nth >= M::attempts(self.config.attempts) {
                 if M::SLEEPS_AFTER_THE_LAST {
                     tokio::time::sleep(jitter).await;
@@ -228,7 +246,9 @@ impl<M: Usual> Retry for Usually<M> {
             }
             let pause = M::pause(told, jitter, &self.config);
             let pause = match deadline {
-                Some(deadline) => pause.and_then(|pause| M::in_time(deadline, pause)),
+                Some(deadline) => {
+                    pause.and_then(|pause| M::in_time(deadline, pause, ceiling(&self.config, nth)))
+                }
                 None => pause,
             };
             let Some(pause) = pause else {
@@ -242,14 +262,19 @@ impl<M: Usual> Retry for Usually<M> {
             if !paid {
                 return first.unwrap_or(last);
             }
+            self.retried.fetch_add(u64::from(M::COUNTS_TOO_SOON), SeqCst);
+            let keeps = M::HOLDS_THE_ANSWER || M::PAYS == Pays::AfterThePause;
+            let mut last = (keeps || M::ANSWERS_THE_FIRST).then_some(last);
             tokio::time::sleep(pause).await;
+            drop(dice);
             if M::PAYS == Pays::AfterThePause && !self.spends() {
-                return first.unwrap_or(last);
+                if let Some(last) = last {
+                    return first.unwrap_or(last);
+                }
+            } else if M::ANSWERS_THE_FIRST && first.is_none() {
+                first = last.take();
             }
-            if M::ANSWERS_THE_FIRST {
-                first.get_or_insert(last);
-            }
-            self.retried.fetch_add(1, SeqCst);
+            self.retried.fetch_add(u64::from(!M::COUNTS_TOO_SOON), SeqCst);
             nth += 1;
         }
     }

@@ -39,7 +39,7 @@ impl Usual for SleepsAfterTheLast {
 pub(super) struct SleepsPastTheDeadline;
 
 impl Usual for SleepsPastTheDeadline {
-    fn in_time(_: Deadline, pause: Duration) -> Option<Duration> {
+    fn in_time(_: Deadline, pause: Duration, _: Duration) -> Option<Duration> {
         Some(pause)
     }
 }
@@ -49,9 +49,60 @@ impl Usual for SleepsPastTheDeadline {
 pub(super) struct SleepsUpToTheDeadline;
 
 impl Usual for SleepsUpToTheDeadline {
-    fn in_time(deadline: Deadline, pause: Duration) -> Option<Duration> {
+    fn in_time(deadline: Deadline, pause: Duration, _: Duration) -> Option<Duration> {
         Some(pause.min(deadline.left()))
     }
+}
+
+/// Asks whether the longest pause that it may draw would fit, and not the one that it has drawn. Near
+/// the deadline nothing is repeated, though most pauses would have ended in time. Rejected by
+/// `deadline_is_kept`.
+pub(super) struct ExpectsTheWorst;
+
+impl Usual for ExpectsTheWorst {
+    fn in_time(deadline: Deadline, pause: Duration, ceiling: Duration) -> Option<Duration> {
+        (pause.max(ceiling) < deadline.left()).then_some(pause)
+    }
+}
+
+/// Shrinks the pause until it fits. Whoever has little time left comes back soonest, all of them, and
+/// each spends a retry. Rejected by `deadline_is_kept`.
+pub(super) struct ShrinksThePause;
+
+impl Usual for ShrinksThePause {
+    fn in_time(deadline: Deadline, pause: Duration, ceiling: Duration) -> Option<Duration> {
+        let left = deadline.left();
+        let fits = match left < ceiling && pause <= ceiling {
+            true => pause.mul_f64(left.div_duration_f64(ceiling)),
+            false => pause,
+        };
+        (fits < left).then_some(fits)
+    }
+}
+
+/// Keeps the answer that failed until the next one comes. It is of no use to anybody, and with it the
+/// connection on which its body would come is kept over the pause. Rejected by `pause_holds_nothing`.
+pub(super) struct HoldsTheAnswer;
+
+impl Usual for HoldsTheAnswer {
+    const HOLDS_THE_ANSWER: bool = true;
+}
+
+/// Draws its pause under an asynchronous lock, and lets go of that when the pause is over. Who
+/// succeeds notices nothing; those who fail wait for each other, one pause after the other. Rejected
+/// by `nobody_waits_for_another`.
+pub(super) struct HoldsTheDice;
+
+impl Usual for HoldsTheDice {
+    const HOLDS_THE_DICE: bool = true;
+}
+
+/// Counts a retry when it is decided, and not when it is made. Who leaves in the pause is counted, and
+/// the dependency was never asked. Rejected by `caller_leaves`.
+pub(super) struct CountsTooSoon;
+
+impl Usual for CountsTooSoon {
+    const COUNTS_TOO_SOON: bool = true;
 }
 
 /// In a task of its own, "so that it is finished whatever the caller does". The caller has gone, and

@@ -257,6 +257,26 @@ asking!(SilenceIsAnError: |service, request, patience| {
     }
 });
 
+/// `tokio::time::timeout_at`, with the right error. It polls the work first: late as it is, it sends
+/// one more request, or delivers an answer that nobody waits for. Rejected by `busy_machine`.
+pub struct AsksAndThenLooks;
+
+asking!(AsksAndThenLooks: |service, request, patience| {
+    let deadline = shorter(&request, patience);
+    async move {
+        if deadline.is_over() {
+            return Err(Late.into());
+        }
+        let asked = tokio::time::timeout_at(deadline.instant(), async move {
+            ready(&mut service).await?;
+            deadline.tell(request.headers_mut())?;
+            request.extensions_mut().insert(deadline);
+            service.call(request).await.map_err(Into::into)
+        });
+        asked.await.unwrap_or(Err(Late.into()))
+    }
+});
+
 /// `call` is enough in every test, for what is tested is always ready. Rejected by `asked_in_time`.
 pub struct CallsWhatIsNotReady;
 

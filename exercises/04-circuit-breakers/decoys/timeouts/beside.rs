@@ -58,6 +58,23 @@ spawning!(NoClockOfItsOwn: |deadline, work| {
     }
 });
 
+/// Tokio's timeout inside of the task. It polls the work before it looks at the clock, so a machine
+/// that is late takes one more step for nobody. Rejected by `busy_machine`.
+pub struct StepsAndThenLooks;
+
+spawning!(StepsAndThenLooks: |deadline, work| {
+    let task = Aborted(tokio::spawn(async move {
+        if deadline.is_over() {
+            return Err(Late);
+        }
+        tokio::time::timeout_at(deadline.instant(), work).await.map_err(|_| Late)
+    }));
+    async move {
+        let mut task = task;
+        joined(&mut task.0).await?
+    }
+});
+
 /// A future is all that was asked for. It begins when somebody waits for it, so nothing ever goes on
 /// beside anything. Rejected by `task_ends`.
 pub struct NotATask;

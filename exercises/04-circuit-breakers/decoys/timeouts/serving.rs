@@ -5,7 +5,9 @@ use circuit_breakers::BoxError;
 use circuit_breakers::timeouts::{Deadline, Deadlines, Hop, Late, OneDeadline, TIME_LEFT};
 use http::{HeaderMap, Request};
 use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
+use tokio::time::sleep_until;
 
 /// What most of them do right: asks the service when it is ready.
 async fn answer<S: Hop<B>, B>(
@@ -292,4 +294,65 @@ pub struct HidesErrors;
 serving!(HidesErrors: |service, request, longest| {
     let served = OneDeadline::serve(service, request, longest);
     async move { served.await.map_err(|_| Late.into()) }
+});
+
+/// Waits until the service is ready, and starts the clock then. In front of a limit on concurrency
+/// that is the whole queue. Rejected by `waiting_for_a_place`.
+pub struct ReadyBeforeTheClock;
+
+serving!(ReadyBeforeTheClock: |service, request, longest| {
+    let deadline = earliest(&request, longest);
+    enter(&mut request, deadline);
+    async move {
+        let mut service = service;
+        if deadline.is_over() {
+            return Err(Late.into());
+        }
+        poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)?;
+        deadline.within(async move { service.call(request).await.map_err(Into::into) }).await?
+    }
+});
+
+/// An outer layer has computed the deadline, so there is nothing more to compute. This route's own
+/// longest time, and what the caller says, are nobody's. Rejected by `the_earliest_counts`.
+pub struct TheOuterLayerKnows;
+
+until!(TheOuterLayerKnows: |request, longest| {
+    let own = Deadline::in_time(longest);
+    let told = Deadline::from_headers(request.headers()).map_or(own, |told| told.min(own));
+    request.extensions().get::<Deadline>().copied().unwrap_or(told)
+});
+
+/// Parses an `i64`, and takes what does not fit for large, on either side of zero. Rejected by
+/// `nothing_left`.
+pub struct TooSmallIsLarge;
+
+until!(TooSmallIsLarge: |request, longest| {
+    let told = smallest(request.headers(), |word| {
+        let whole = digits(word.strip_prefix('-').unwrap_or(word));
+        whole.then(|| word.parse::<i64>().map_or(u64::MAX, |left| left.max(0).unsigned_abs()))
+    });
+    let known = request.extensions().get::<Deadline>().copied();
+    [told, known].into_iter().flatten().fold(Deadline::in_time(longest), Deadline::min)
+});
+
+/// Answers in time, and lets go of the work when somebody lets go of the answer. A server that keeps
+/// its futures in a list until all have ended keeps every permit as long. Rejected by `work_ends`.
+pub struct HoldsWhatIsOver;
+
+serving!(HoldsWhatIsOver: |service, request, longest| {
+    let deadline = earliest(&request, longest);
+    enter(&mut request, deadline);
+    let mut work = Box::pin(answer(service, request));
+    let mut timer = None;
+    poll_fn(move |context| {
+        if deadline.is_over() {
+            return Poll::Ready(Err(Late.into()));
+        }
+        if let Poll::Ready(answer) = work.as_mut().poll(context) {
+            return Poll::Ready(answer);
+        }
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline.instant())));
+        timer.as_mut().poll(context).map(|()| Err(Late.into()))
+    })
 });

@@ -54,8 +54,10 @@ impl Deadline {
     pub fn from_headers(headers: &HeaderMap) -> Option<Deadline> {
         // A list may stand in one line or in many: RFC 9110, section 5.3. A proxy that added one
         // of its own meant to shorten, so the smallest counts.
-        let lines = headers.get_all(TIME_LEFT).iter().filter_map(|line| line.to_str().ok());
-        let millis = lines.flat_map(|line| line.split(',')).filter_map(|word| millis(word.trim()));
+        // As bytes: one odd word makes no other word of its line unreadable.
+        let lines = headers.get_all(TIME_LEFT).iter().map(HeaderValue::as_bytes);
+        let words = lines.flat_map(|line| line.split(|byte| *byte == b','));
+        let millis = words.filter_map(|word| millis(str::from_utf8(word).ok()?.trim()));
         Some(Deadline::in_time(Duration::from_millis(millis.min()?)))
     }
 
