@@ -12,7 +12,8 @@ mod threads;
 use circuit_breakers::circuit_breaker::CircuitBreaker;
 use dropping::{
     dropped_probe_frees_place, given_up_counts, given_up_probe_opens_anew,
-    hang_up_early_says_nothing, judge_panics, panicked_probe_frees_place, slow_success_is_a_success,
+    hang_up_early_says_nothing, judge_panics, panicked_probe_frees_place,
+    slow_success_is_a_success,
 };
 use generations::{
     late_failure_opens_nothing, late_failure_while_open, late_success_ends_no_row,
@@ -24,8 +25,7 @@ use judging::{
 };
 use opening::{
     calls_overlap, for_ever, none_is_read_as_one, one_for_each, open_means_no_call, passes_on,
-    retry_after_counts_down, retry_after_is_kept, row_opens,
-    success_ends_the_row,
+    retry_after_counts_down, retry_after_is_kept, row_opens, success_ends_the_row,
 };
 use probing::{
     all_probes_have_to_succeed, closed_counts_anew, failed_probe_opens_anew, hundred_at_half_open,

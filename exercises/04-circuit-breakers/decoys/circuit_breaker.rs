@@ -7,11 +7,12 @@ mod whole;
 
 use circuit_breakers::circuit_breaker::{Config, Judgement, State};
 use circuit_breakers_exercises::circuit_breaker::checks;
-use grading::{Check, Decoy};
 use edges::{
-    ErrIsIll, ForASecondAtMost, FromTheFirstFailure, LosesThePermitOfAJudge, JudgesUnderTheLock, LooksThenTakes,
-    NoneIsNone, OkIsWell, OneForAll, SaysTheSameToAll, SumsTheClock, WholeTimeAtHalfOpen,
+    ErrIsIll, ForASecondAtMost, FromTheFirstFailure, JudgesUnderTheLock, LooksThenTakes,
+    LosesThePermitOfAJudge, NoneIsNone, OkIsWell, OneForAll, SaysTheSameToAll, SumsTheClock,
+    WholeTimeAtHalfOpen,
 };
+use grading::{Check, Decoy};
 use late::{StaleFailureOpensLonger, StaleIgnoredFreesAPlace, StaleSuccessEndsTheRow};
 use std::time::Duration;
 use usual::{Inside, Usual, Usually};
@@ -34,7 +35,7 @@ pub fn all() -> Vec<Decoy> {
         FiveInARow: row_opens,
         OneProbeAtATime: hundred_at_half_open,
         PatienceOfItsOwn: hang_up_early_says_nothing,
-        HalfTheWait: retry_after_is_kept,
+        HalfTheWait: retry_after_counts_down,
         OuterTimeoutNotCounted: given_up_counts,
         EveryDropIsAFailure: hang_up_early_says_nothing,
         EveryDropIsASuccess: hang_up_early_says_nothing,
@@ -237,7 +238,7 @@ impl Usual for PatienceOfItsOwn {
 }
 
 /// Milliseconds, divided by something. Who obeys is refused again. Rejected by
-/// `retry_after_is_kept`.
+/// `retry_after_counts_down`.
 struct HalfTheWait;
 
 impl Usual for HalfTheWait {
