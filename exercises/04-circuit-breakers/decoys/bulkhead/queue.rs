@@ -115,8 +115,8 @@ impl Manner for ByWord {
     }
 }
 
-/// Looks whether a place is free, and then takes it: each of them under the lock, or with an atomic
-/// of its own. Two threads look at the same moment, and both find the last place free. Rejected by
+/// Looks whether a place is free, writes a line, and takes it: each step under the lock, or with an
+/// atomic of its own. Two threads look at the same moment, and both find the last place free. Rejected by
 /// `threads_take_places`.
 pub(super) type LooksThenTakes = ByHand<InTwoSteps>;
 
@@ -219,6 +219,8 @@ impl<M: Manner> ByHand<M> {
             if state.inside < self.line.config.places {
                 if M::LOOKS_FIRST {
                     drop(state);
+                    // As long as a line of a log may take.
+                    std::thread::sleep(std::time::Duration::from_micros(100));
                     state = self.line.state();
                 }
                 state.inside += 1;

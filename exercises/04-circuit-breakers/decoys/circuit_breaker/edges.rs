@@ -285,8 +285,8 @@ impl CircuitBreaker for SumsTheClock {
     }
 }
 
-/// Looks whether there is room, and then takes it: each of them under the lock, or with an atomic of
-/// its own. Two threads look at the same moment, and both find the last place free. Rejected by
+/// Looks whether there is room, writes a line, and takes it: each step under the lock, or with an
+/// atomic of its own. Two threads look at the same moment, and both find the last place free. Rejected by
 /// `threads_at_half_open`.
 pub(super) struct LooksThenTakes;
 

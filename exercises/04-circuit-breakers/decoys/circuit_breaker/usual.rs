@@ -122,6 +122,8 @@ impl<M: Usual> Usually<M> {
             }
             if M::LOOKS_FIRST {
                 drop(inside);
+                // As long as a line of a log may take.
+                std::thread::sleep(Duration::from_micros(100));
                 inside = self.lock();
             }
             inside.in_flight += 1;
