@@ -18,11 +18,11 @@ use leaving::{
 };
 use real::{redis_that_dies, stalled_redis};
 use sizes::{
-    counts_tell, every_place_is_used, longest_wait, never_more_than_places, one_for_each,
-    queue_is_bounded, work_is_not_timed,
+    any_size, counts_tell, every_place_is_used, longest_wait, never_more_than_places, no_places,
+    one_for_each, queue_is_bounded, wait_is_configured, work_is_not_timed,
 };
 use std::time::Duration;
-use turns::{nobody_overtakes, served_in_order};
+use turns::{nobody_overtakes, served_in_order, threads_take_places};
 
 const PAGE: &str = "docs/lessons/bulkhead.md";
 
@@ -35,9 +35,11 @@ grading::checks! { S: Bulkhead; read(PAGE), limit(LIMIT);
     every_place_is_used: "while a place is free nobody is refused, and nobody waits",
     queue_is_bounded: "who finds places and queue full is refused at once, and not called",
     longest_wait: "nobody waits longer than the longest wait, and is not called afterwards",
+    wait_is_configured: "each waits for as long as its own bulkhead says",
     work_is_not_timed: "the longest wait ends no call that has a place",
     served_in_order: "places go to those who wait in the order in which they came",
     nobody_overtakes: "a place that comes free goes past nobody who waits for it",
+    threads_take_places: "of two threads at the same moment, one gets the last place",
     dropped_inside: "a caller that goes away gives back its place",
     panic_gives_back: "a call that panics gives back its place",
     held_until_gone: "a place is held until the call in it is gone, to its last drop",
@@ -45,6 +47,8 @@ grading::checks! { S: Bulkhead; read(PAGE), limit(LIMIT);
     gone_waiter_gets_no_place: "a place goes to the next who is still there",
     granted_and_gone: "a place that came to a caller just before it left is not lost",
     one_for_each: "a bulkhead that is full leaves the other one's places alone",
+    no_places: "with no places nobody gets in",
+    any_size: "a size that is larger than any need is no limit, and no panic",
     counts_tell: "the counts tell who is inside, who waits and who was refused",
     clones_share: "all clones of a service share its places",
     ready_holds_nothing: "a service that was asked whether it is ready holds no place",

@@ -7,26 +7,31 @@ mod opening;
 mod probing;
 mod real;
 mod scene;
+mod threads;
 
 use circuit_breakers::circuit_breaker::CircuitBreaker;
 use dropping::{
     dropped_probe_frees_place, given_up_counts, given_up_probe_opens_anew,
-    hang_up_early_says_nothing, panicked_probe_frees_place, slow_success_is_a_success,
+    hang_up_early_says_nothing, judge_panics, panicked_probe_frees_place,
+    slow_success_is_a_success,
 };
 use generations::{
-    late_failure_opens_nothing, late_success_is_no_probe, late_success_while_open,
-    old_probe_frees_nothing,
+    late_failure_opens_nothing, late_failure_while_open, late_success_ends_no_row,
+    late_success_is_no_probe, late_success_while_open, old_probe_frees_nothing,
 };
-use judging::{ignored_heals_not, ignored_keeps_the_row, ignored_opens_not};
+use judging::{
+    ignored_heals_not, ignored_keeps_the_row, ignored_opens_not, judge_decides, judge_may_look,
+};
 use opening::{
-    calls_overlap, open_means_no_call, passes_on, retry_after_is_kept, row_opens,
-    success_ends_the_row,
+    calls_overlap, for_ever, none_is_read_as_one, one_for_each, open_means_no_call, passes_on,
+    retry_after_counts_down, retry_after_is_kept, row_opens, success_ends_the_row,
 };
 use probing::{
     all_probes_have_to_succeed, closed_counts_anew, failed_probe_opens_anew, hundred_at_half_open,
     state_agrees, succeeded_probes_count,
 };
 use real::{redis_hangs, redis_is_down};
+use threads::threads_at_half_open;
 
 const PAGE: &str = "docs/lessons/circuit_breaker.md";
 
@@ -35,27 +40,37 @@ grading::checks! { S: CircuitBreaker; read(PAGE);
     success_ends_the_row: "a success in between begins the row anew",
     open_means_no_call: "while it is open nothing is called, and all are told so",
     retry_after_is_kept: "who waits for as long as the refusal says is let in",
+    retry_after_counts_down: "a refusal says how long it still is, and zero while probes are out",
     calls_overlap: "one call does not wait for another",
     passes_on: "what the call ends with comes back as it is",
+    one_for_each: "a breaker that is open leaves the other one closed",
     hundred_at_half_open: "of a hundred at half-open, as many as configured get in, and no more",
+    threads_at_half_open: "of two threads at the same moment, one gets the last place",
     succeeded_probes_count: "a probe that has succeeded keeps its place until it closes",
     all_probes_have_to_succeed: "it closes when all probes have succeeded, not when one has",
     failed_probe_opens_anew: "one failed probe opens it anew, for as long as before",
     closed_counts_anew: "once closed, it counts from nothing",
     state_agrees: "the state is what the calls find",
+    none_is_read_as_one: "with 0 failures or 0 probes it works as with 1",
+    for_ever: "a time that is longer than any clock is for ever, and no panic",
     given_up_counts: "calls that their callers gave up in vain open it",
     hang_up_early_says_nothing: "callers who hang up early open nothing",
     dropped_probe_frees_place: "a probe whose caller hung up gives its place back",
     panicked_probe_frees_place: "a probe that panics gives its place back",
+    judge_panics: "a judge that panics gives the place back",
     given_up_probe_opens_anew: "a probe that was given up in vain has failed",
     slow_success_is_a_success: "a slow answer is an answer",
     late_success_while_open: "a success that began before the trip does not close it",
     late_success_is_no_probe: "at half-open, only probes count, and free a place",
+    late_success_ends_no_row: "a success that began before the trip ends no row after it",
     late_failure_opens_nothing: "a failure that began before the trip does not open it again",
+    late_failure_while_open: "a failure that began before the trip makes it no longer",
     old_probe_frees_nothing: "a probe of an earlier half-open frees no place in this one",
     ignored_opens_not: "errors that say nothing of the dependency do not open it",
     ignored_keeps_the_row: "an ignored error in between does not end the row of failures",
     ignored_heals_not: "an ignored error heals nothing, and gives its place back",
+    judge_decides: "an answer may be a failure, and an error a success: the judge says",
+    judge_may_look: "the judge may look at the breaker",
     redis_hangs: "a Redis that hangs gets no more commands, and is found when it is back",
     redis_is_down: "a Redis that is down opens it, a command that is wrong does not",
 }

@@ -8,5 +8,6 @@
 pub mod bulkhead;
 pub mod circuit_breaker;
 pub mod health_checks;
+mod meeting;
 pub mod retry;
 pub mod timeouts;

@@ -11,8 +11,9 @@ use around::{
 use circuit_breakers::bulkhead::{Config, Counts, Full};
 use circuit_breakers_exercises::bulkhead::check;
 use grading::Decoy;
-use queue::{AsksNowAndThen, Barges, GrantLost, HandsToTheGone, LastComeFirst};
+use queue::{AsksNowAndThen, Barges, GrantLost, HandsToTheGone, LastComeFirst, LooksThenTakes};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use usual::{Doors, Inside, Usual, Usually};
 
@@ -39,11 +40,16 @@ pub fn all() -> Vec<Decoy> {
         ForgetsWhoGaveUp: counts_tell,
         CountsWhoWaits: counts_tell,
         HoldsTheWorkers: stalled_redis,
+        PatienceOfItsOwn: wait_is_configured,
+        HalfThePatience: wait_is_configured,
+        AtLeastOne: no_places,
+        AsConfigured: any_size,
     ];
     all.extend(grading::decoys![check;
         LastComeFirst: served_in_order,
         HandsToTheGone: gone_waiter_gets_no_place,
         GrantLost: granted_and_gone,
+        LooksThenTakes: threads_take_places,
         EachCloneItsOwn: clones_share,
         ReservesWhenAsked: ready_holds_nothing,
         ReadyInTheQueue: queue_holds_nothing,
@@ -303,5 +309,48 @@ struct CountsWhoWaits;
 impl Usual for CountsWhoWaits {
     fn counts(counts: Counts) -> Counts {
         Counts { inside: counts.inside + counts.waiting, ..counts }
+    }
+}
+
+/// A second is a good time to wait, whatever was configured; and it says what was. Rejected by
+/// `wait_is_configured`.
+struct PatienceOfItsOwn;
+
+impl Usual for PatienceOfItsOwn {
+    async fn place(doors: &Doors) -> Result<OwnedSemaphorePermit, Full> {
+        let place = tokio::time::timeout(Duration::from_secs(1), doors.wait()).await;
+        place.map_err(|_| Full::Waited(doors.config.longest_wait))
+    }
+}
+
+/// Half of the time for the queue, half for the call, somebody thought. Rejected by
+/// `wait_is_configured`.
+struct HalfThePatience;
+
+impl Usual for HalfThePatience {
+    async fn place(doors: &Doors) -> Result<OwnedSemaphorePermit, Full> {
+        let longest = doors.config.longest_wait;
+        let place = tokio::time::timeout(longest / 2, doors.wait()).await;
+        place.map_err(|_| Full::Waited(longest))
+    }
+}
+
+/// Nobody can have meant none. Somebody did, to take a dependency out of service, and it gets calls
+/// one by one. Rejected by `no_places`.
+struct AtLeastOne;
+
+impl Usual for AtLeastOne {
+    fn open(config: Config) -> Doors {
+        Doors::usual(Config { places: config.places.max(1), ..config })
+    }
+}
+
+/// Adds the queue to the places, whatever they are. `usize::MAX` was meant for "no limit", and the
+/// process does not start. Rejected by `any_size`.
+struct AsConfigured;
+
+impl Usual for AsConfigured {
+    fn open(config: Config) -> Doors {
+        Doors::of(config, config.places, config.places + config.queue)
     }
 }

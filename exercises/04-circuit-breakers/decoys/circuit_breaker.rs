@@ -1,11 +1,19 @@
 //! Wrong answers to 04.2, each with the check that must reject it.
 
+mod edges;
+mod late;
 mod usual;
 mod whole;
 
 use circuit_breakers::circuit_breaker::{Config, Judgement, State};
 use circuit_breakers_exercises::circuit_breaker::check;
+use edges::{
+    ErrIsIll, ForASecondAtMost, FromTheFirstFailure, JudgesUnderTheLock, LooksThenTakes,
+    LosesThePermitOfAJudge, NoneIsNone, OkIsWell, OneForAll, SaysTheSameToAll, SumsTheClock,
+    WholeTimeAtHalfOpen,
+};
 use grading::Decoy;
+use late::{StaleFailureOpensLonger, StaleIgnoredFreesAPlace, StaleSuccessEndsTheRow};
 use std::time::Duration;
 use usual::{Inside, Usual, Usually};
 use whole::{BareFailsafe, CallsThenLooks, GivesBackAfterTheAwait, HoldsTheLock, StateByTheClock};
@@ -27,7 +35,7 @@ pub fn all() -> Vec<Decoy> {
         FiveInARow: row_opens,
         OneProbeAtATime: hundred_at_half_open,
         PatienceOfItsOwn: hang_up_early_says_nothing,
-        HalfTheWait: retry_after_is_kept,
+        HalfTheWait: retry_after_counts_down,
         OuterTimeoutNotCounted: given_up_counts,
         EveryDropIsAFailure: hang_up_early_says_nothing,
         EveryDropIsASuccess: hang_up_early_says_nothing,
@@ -40,6 +48,15 @@ pub fn all() -> Vec<Decoy> {
         BusinessErrorsTrip: ignored_opens_not,
         IgnoredIsSuccess: ignored_keeps_the_row,
         IgnoredErrorsHeal: ignored_heals_not,
+        StaleFailureOpensLonger: late_failure_while_open,
+        StaleIgnoredFreesAPlace: late_success_is_no_probe,
+        StaleSuccessEndsTheRow: late_success_ends_no_row,
+        SaysTheSameToAll: retry_after_counts_down,
+        WholeTimeAtHalfOpen: retry_after_counts_down,
+        ForASecondAtMost: retry_after_counts_down,
+        FromTheFirstFailure: retry_after_counts_down,
+        NoneIsNone: none_is_read_as_one,
+        LooksThenTakes: threads_at_half_open,
     ];
     all.extend(grading::decoys![check;
         BareFailsafe: hundred_at_half_open,
@@ -47,6 +64,12 @@ pub fn all() -> Vec<Decoy> {
         GivesBackAfterTheAwait: panicked_probe_frees_place,
         HoldsTheLock: calls_overlap,
         StateByTheClock: state_agrees,
+        OkIsWell: judge_decides,
+        ErrIsIll: judge_decides,
+        JudgesUnderTheLock: judge_may_look,
+        LosesThePermitOfAJudge: judge_panics,
+        OneForAll: one_for_each,
+        SumsTheClock: for_ever,
     ]);
     all
 }
@@ -154,7 +177,7 @@ impl Usual for ClosesWithTheOldRow {
 struct RetriesNow;
 
 impl Usual for RetriesNow {
-    fn retry_after(_: Duration) -> Duration {
+    fn retry_after(_: Duration, _: &Config) -> Duration {
         Duration::ZERO
     }
 }
@@ -211,11 +234,11 @@ impl Usual for PatienceOfItsOwn {
 }
 
 /// Milliseconds, divided by something. Who obeys is refused again. Rejected by
-/// `retry_after_is_kept`.
+/// `retry_after_counts_down`.
 struct HalfTheWait;
 
 impl Usual for HalfTheWait {
-    fn retry_after(left: Duration) -> Duration {
+    fn retry_after(left: Duration, _: &Config) -> Duration {
         left / 4
     }
 }
@@ -280,7 +303,7 @@ impl Usual for SlowIsAFailure {
 struct StaleSuccessCloses;
 
 impl Usual for StaleSuccessCloses {
-    fn counts(_: &Inside, _: u64) -> bool {
+    fn counts(_: &Inside, _: u64, _: Judgement) -> bool {
         true
     }
 
@@ -303,7 +326,7 @@ impl Usual for StaleSuccessCloses {
 struct StaleSuccessIsAProbe;
 
 impl Usual for StaleSuccessIsAProbe {
-    fn counts(inside: &Inside, _: u64) -> bool {
+    fn counts(inside: &Inside, _: u64, _: Judgement) -> bool {
         inside.state != State::Open
     }
 }
@@ -313,7 +336,7 @@ impl Usual for StaleSuccessIsAProbe {
 struct StaleFailureOpens;
 
 impl Usual for StaleFailureOpens {
-    fn counts(inside: &Inside, generation: u64) -> bool {
+    fn counts(inside: &Inside, generation: u64, _: Judgement) -> bool {
         inside.generation == generation || inside.state != State::Open
     }
 
@@ -327,7 +350,7 @@ impl Usual for StaleFailureOpens {
 struct OldProbesFreePlaces;
 
 impl Usual for OldProbesFreePlaces {
-    fn counts(inside: &Inside, generation: u64) -> bool {
+    fn counts(inside: &Inside, generation: u64, _: Judgement) -> bool {
         // Generations of half-open come two after each other: half-open, open, half-open.
         let probe = generation > 0 && inside.generation.abs_diff(generation) == 2;
         inside.generation == generation || inside.state == State::HalfOpen && probe

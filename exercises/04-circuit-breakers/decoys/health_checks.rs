@@ -6,18 +6,21 @@ mod leaving;
 mod sharing;
 mod usual;
 
-use asking::{LeavesThemBehind, NoTimeout, OneAfterTheOther, OneTimeoutEach, PanicsToo, TimeOfAll};
+use asking::{
+    LeavesThemBehind, NoTimeout, OneAfterTheOther, OneTimeoutEach, PanicsToo, SumsTheClock,
+    TimeOfAll, TimeoutOfItsOwn,
+};
 use circuit_breakers::health_checks::{Dependency, Report, Seen, Status};
 use circuit_breakers_exercises::health_checks::check;
 use grading::Decoy;
 use http::{Response, StatusCode};
 use leaving::{
-    CountsFromTheBeginning, DoesNotWait, NoneIsLost, OneState, OnlyThoseOfThen, PanicsStay,
-    WaitsForEver,
+    CountsFromTheBeginning, DoesNotWait, NoneIsLost, OneDrainAtATime, OneState, OnlyThoseOfThen,
+    PanicsStay, WaitsForEver,
 };
 use sharing::{
-    AskedByTheFirst, BadNewsForLonger, EachByItself, ForEver, NotForLater, OldOneMeanwhile,
-    TakesTurns,
+    AskedByTheFirst, BadNewsForLonger, EachByItself, ForEver, FreshFromTheBeginning, NotForLater,
+    OldOneMeanwhile, TakesTurns,
 };
 use std::time::Duration;
 use usual::{Usual, Usually};
@@ -30,7 +33,12 @@ pub fn all() -> Vec<Decoy> {
         NotAliveUntilStarted: not_ready_before_start,
         ReadyFromTheStart: not_ready_before_start,
         AsksWhileStarting: not_ready_before_start,
+        LiveStartsARound: liveness_asks_nobody,
         NoTimeout: hanging_redis,
+        TimeoutOfItsOwn: timeout_is_configured,
+        SumsTheClock: for_ever,
+        FreshFromTheBeginning: fresh_from_its_end,
+        OneDrainAtATime: drained_twice,
         OneAfterTheOther: all_at_once,
         OneTimeoutEach: hanging_together,
         PanicsToo: panicking_check,
@@ -94,6 +102,17 @@ struct LiveIsLastReady;
 impl Usual for LiveIsLastReady {
     fn live(health: &Usually<Self>) -> Report {
         health.last().map_or_else(Report::pass, Report::of)
+    }
+}
+
+/// Asks nobody, and only sees to it that the next answer of readiness is fresh. So liveness is what
+/// asks a database that is slow, from every copy, once a second. Rejected by `liveness_asks_nobody`.
+struct LiveStartsARound;
+
+impl Usual for LiveStartsARound {
+    fn live(health: &Usually<Self>) -> Report {
+        let _ = health.join();
+        Report::pass()
     }
 }
 

@@ -6,16 +6,18 @@
 //!
 //! What you build has to keep six promises, and the checks will try to break each of them:
 //!
-//! 1. `failures` in a row open it. While it is open, nothing is called: the future is not polled.
+//! 1. `failures` in a row open it. While it is open, nothing is called: the future is not polled. Who
+//!    is refused is told how long that still lasts.
 //! 2. After `open_for` at most `probes` calls are let in, those in flight and those that succeeded
 //!    together, also if a hundred come at once. When so many have succeeded it closes. One failure
 //!    opens it anew.
-//! 3. A call that is dropped or panics gives its place back. It is a failure if it had run for
+//! 3. A call that is dropped or panics, and one whose judge panics, gives its place back. It is a failure if it had run for
 //!    `slow_after`, and says nothing otherwise. Nobody will tell you that a future was dropped,
 //!    unless something of yours is dropped with it.
 //! 4. Each change of state begins a new generation. What began in an older one changes nothing.
 //! 5. An ignored error neither opens, nor ends a row of failures, nor heals.
-//! 6. Calls overlap. No lock is held while one runs.
+//! 6. Calls overlap. No lock is held while one runs, nor while its judge thinks: it is the judge who
+//!    says what a result means, and an `Ok` may be a failure.
 //!
 //! The contract with all its details is the trait `CircuitBreaker`:
 //! sandbox/04-circuit-breakers/src/circuit_breaker.rs. You may write the states yourself or put

@@ -86,7 +86,7 @@ pub trait Bulkhead: Send + Sync + Sized + 'static {
         R: Send + 'static;
 }
 
-/// The size of a bulkhead.
+/// The size of a bulkhead. Any numbers will do: `usize::MAX` and [`Duration::MAX`] are no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// How many calls may run at once. With none, nobody gets in.

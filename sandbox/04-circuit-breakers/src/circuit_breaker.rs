@@ -64,15 +64,16 @@ pub trait CircuitBreaker: Send + Sync + Sized + 'static {
     ///   that succeeded count together. When so many have succeeded, it closes and counts from
     ///   nothing. One failure opens it anew.
     ///
-    /// A call that ends without a result, because this future is dropped or `call` panics, gives its
-    /// permit back. It is a failure if it had run for [`Config::slow_after`]: somebody has waited
-    /// that long in vain. Otherwise it says nothing: whoever hangs up early must not open it. So
-    /// `tokio::time::timeout(patience, breaker.call(..))` counts.
+    /// A call that ends without a result, because this future is dropped, or `call` or `judge`
+    /// panics, gives its permit back. It is a failure if it had run for [`Config::slow_after`]:
+    /// somebody has waited that long in vain. Otherwise it says nothing: whoever hangs up early must
+    /// not open it. So `tokio::time::timeout(patience, breaker.call(..))` counts.
     ///
     /// Each change of state begins a new generation. A call that began in an older one changes
     /// nothing when it ends, however it ends.
     ///
-    /// Calls overlap: none waits for another.
+    /// Calls overlap: none waits for another. No lock is held while `call` or `judge` runs, so both
+    /// may look at [`CircuitBreaker::state`].
     ///
     /// # Errors
     /// [`CallError::Open`] if `call` did not run; otherwise the error that it ended with.
@@ -96,7 +97,8 @@ pub trait CircuitBreaker: Send + Sync + Sized + 'static {
 pub struct Config {
     /// So many failures in a row open it. 0 is read as 1.
     pub failures: u32,
-    /// For so long nobody is let in.
+    /// For so long nobody is let in, from the failure that opens it. [`Duration::MAX`] is for ever,
+    /// or for as long as a clock can hold.
     pub open_for: Duration,
     /// At half-open so many are let in, and all of them have to succeed. 0 is read as 1.
     pub probes: u32,
@@ -143,8 +145,8 @@ pub enum CallError<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the circuit breaker is open; it lets nobody in for {retry_after:?}")]
 pub struct Open {
-    /// Not earlier than after this. Zero while probes are under way: nobody knows how long they
-    /// will take.
+    /// Not earlier than after this: what is left of [`Config::open_for`]. Zero while probes are under
+    /// way: nobody knows how long they will take.
     pub retry_after: Duration,
 }
 // ANCHOR_END: contract

@@ -108,11 +108,11 @@ pub trait Health: Send + Sync + Sized + 'static {
 
     /// Waits until nothing is under way, for at most `within`, and says what became of what was:
     /// how many came to their end since [`Health::drain`], and how many had not by now. Drains, if
-    /// nobody has.
+    /// nobody has. Several may wait, each for as long as it likes.
     fn drained(&self, within: Duration) -> impl Future<Output = Drained> + Send;
 }
 
-/// How dependencies are asked.
+/// How dependencies are asked. [`Duration::MAX`] is for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// How long a dependency has to answer. Less than the prober waits, which in Kubernetes is one

@@ -1,10 +1,11 @@
 //! How many may be inside, how many may wait, and for how long.
 
-use super::scene::{Answer, LONG, Scene};
+use super::scene::{Answer, LONG, Scene, poll_once};
 use circuit_breakers::bulkhead::{Bulkhead, Config, Counts, Full};
 use grading::{Evidence, Finding, SOON, World};
 use rand::RngExt;
-use std::time::Duration;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 
 /// For those who are to wait in vain.
 const BRIEF: Duration = Duration::from_millis(60);
@@ -119,6 +120,97 @@ pub(super) async fn longest_wait<B: Bulkhead>(world: World) -> Result<(), Findin
     let next = scene.gets_in(4).await?;
     scene.ends(next).await?;
     scene.kept_to(1)
+}
+
+pub(super) async fn wait_is_configured<B: Bulkhead>(world: World) -> Result<(), Finding> {
+    let patience = 8 * BRIEF;
+    // A timer may be early by as much as it rounds.
+    let rounded = Duration::from_millis(2);
+    let patient = Config { places: 1, queue: 1, longest_wait: patience };
+    let scene = Scene::<B>::with(world, patient);
+    let holder = scene.gets_in(0).await?;
+    let hasty = B::new(Config { longest_wait: BRIEF, ..patient });
+    let mut holds = pin!(hasty.call(std::future::pending::<()>()));
+    if let Some(answer) = poll_once(holds.as_mut()).await {
+        return Err(Evidence::new("a place, for it is free", format!("{answer:?}")).into());
+    }
+    let began = Instant::now();
+    let mut first = scene.queues(1).await?;
+    // Where one length is for all, the first who came is the first who has to go.
+    tokio::time::sleep(BRIEF).await;
+    let (note, second) =
+        (|text| scene.world.history().note("another bulkhead", text), Instant::now());
+    let called = note("2 calls");
+    tokio::select! {
+        // On a slow machine both may be over. Then the one that had to be first is looked at first.
+        biased;
+        answer = tokio::time::timeout(SOON, hasty.call(async {})) => {
+            let waited = second.elapsed();
+            let step = note("2 has its answer");
+            if answer != Ok(Err(Full::Waited(BRIEF))) || waited + rounded < BRIEF {
+                let expected = format!("2 to be told after {BRIEF:?} that no place came free");
+                let saw = format!("{answer:?} after {waited:?}");
+                return Err(Evidence::new(expected, saw).at(called).at(step).into());
+            }
+        }
+        ended = &mut first.task => {
+            let Answer { answer, step } = ended?;
+            let expected = format!("2 to go first, which waits for {BRIEF:?}, and 1 {patience:?}");
+            let saw = format!("1 was told {answer:?} after {:?}", began.elapsed());
+            return Err(Evidence::new(expected, saw).at(called).at(step).into());
+        }
+    }
+    let Ok(ended) = tokio::time::timeout(SOON, first.task).await else {
+        let expected = format!("1 to be told after {patience:?} that no place came free");
+        return Err(Evidence::new(expected, "it still waits").into());
+    };
+    let Answer { answer, step } = ended?;
+    let waited = began.elapsed();
+    if answer != Err(Full::Waited(patience)) || waited + rounded < patience {
+        let expected = format!("1 to be told after {patience:?} that no place came free");
+        return Err(Evidence::new(expected, format!("{answer:?} after {waited:?}"))
+            .at(step)
+            .into());
+    }
+    scene.ends(holder).await
+}
+
+pub(super) async fn no_places<B: Bulkhead>(world: World) -> Result<(), Finding> {
+    let scene = Scene::<B>::with(world, Config { places: 0, queue: 0, longest_wait: BRIEF });
+    scene.is_refused(0, "a refusal at once: there are no places, and nobody may wait").await?;
+    let scene = Scene::<B>::with(scene.world, Config { places: 0, queue: 1, longest_wait: BRIEF });
+    let mut waits = scene.calls(1);
+    let Ok(ended) = tokio::time::timeout(SOON, &mut waits.task).await else {
+        let saw = if waits.gate.count() == 0 { "it still waits" } else { "it was called" };
+        return Err(Evidence::new("1 to be told that no place came free", saw).into());
+    };
+    let Answer { answer, step } = ended?;
+    if answer != Err(Full::Waited(BRIEF)) {
+        let expected = "1 to be told that no place came free";
+        return Err(Evidence::new(expected, format!("{answer:?}")).at(step).into());
+    }
+    scene.was_not_called(&waits, step)
+}
+
+pub(super) async fn any_size<B: Bulkhead>(world: World) -> Result<(), Finding> {
+    let no_limit = Config { places: usize::MAX, queue: usize::MAX, longest_wait: Duration::MAX };
+    let scene = Scene::<B>::with(world, no_limit);
+    let mut inside = Vec::new();
+    for who in 0..3 {
+        inside.push(scene.gets_in(who).await?);
+    }
+    scene.tells("three at work", Counts { inside: 3, waiting: 0, refused: 0 }).await?;
+    for caller in inside {
+        scene.ends(caller).await?;
+    }
+    // One place, and whoever comes may wait for as long as it takes.
+    let scene = Scene::<B>::with(scene.world, Config { places: 1, ..no_limit });
+    let first = scene.gets_in(10).await?;
+    let mut second = scene.queues(11).await?;
+    scene.ends(first).await?;
+    scene.is_at_work(&mut second).await?;
+    scene.ends(second).await?;
+    scene.tells("all have gone", Counts::default()).await
 }
 
 pub(super) async fn work_is_not_timed<B: Bulkhead>(world: World) -> Result<(), Finding> {

@@ -1,7 +1,8 @@
 //! Whose turn it is.
 
-use super::scene::{Scene, poll_once};
-use circuit_breakers::bulkhead::Bulkhead;
+use super::scene::{LONG, Scene, poll_once};
+use crate::meeting::{Work, again_and_again};
+use circuit_breakers::bulkhead::{Bulkhead, Config};
 use grading::{Evidence, Finding, SOON, World};
 use std::time::Duration;
 use testbed::gate::Gate;
@@ -68,4 +69,18 @@ pub(super) async fn nobody_overtakes<B: Bulkhead>(world: World) -> Result<(), Fi
     let begins = history.last("dependency", "2 begins");
     let saw = format!("began: {began:?}");
     Err(Evidence::new("1, which has waited, before 2, which just came", saw).at(begins).into())
+}
+
+pub(super) async fn threads_take_places<B: Bulkhead>(world: World) -> Result<(), Finding> {
+    let config = Config { places: 1, queue: 0, longest_wait: LONG };
+    let call = async |bulkhead: &B, work: Work| {
+        let _ = bulkhead.call(work.stay::<()>()).await;
+    };
+    let most = again_and_again(move |_| B::new(config), call).await?;
+    let step = world.history().note("dependency", format!("is called by {most}"));
+    if most > 1 {
+        let expected = "one call, for there is one place, whoever comes at the same moment";
+        return Err(Evidence::new(expected, format!("{most}")).at(step).into());
+    }
+    Ok(())
 }

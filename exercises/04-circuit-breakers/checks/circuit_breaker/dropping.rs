@@ -63,10 +63,18 @@ pub(super) async fn dropped_probe_frees_place<S: CircuitBreaker>(
 pub(super) async fn panicked_probe_frees_place<S: CircuitBreaker>(
     world: World,
 ) -> Result<(), Finding> {
+    probes_panic::<S>(world, Word::Panic).await
+}
+
+pub(super) async fn judge_panics<S: CircuitBreaker>(world: World) -> Result<(), Finding> {
+    probes_panic::<S>(world, Word::Riddle).await
+}
+
+async fn probes_panic<S: CircuitBreaker>(world: World, word: Word) -> Result<(), Finding> {
     let scene = Scene::<S>::set(world, MOMENT, HOUR);
     scene.trip_and_wait().await?;
     for _ in 0..scene.config.probes {
-        let mut probe = scene.hold("probe", Word::Panic);
+        let mut probe = scene.hold("probe", word);
         probe.is_in("those before have given their places back").await?;
         probe.panics().await?;
     }

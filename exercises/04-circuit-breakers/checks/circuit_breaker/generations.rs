@@ -1,6 +1,6 @@
 //! Results that come too late to mean anything.
 
-use super::scene::{HOUR, Held, MOMENT, Scene, Word};
+use super::scene::{GAP, HOUR, Held, MOMENT, ROUNDED, Scene, Word};
 use circuit_breakers::circuit_breaker::{CircuitBreaker, State};
 use grading::{Finding, World};
 use std::time::Duration;
@@ -33,19 +33,68 @@ pub(super) async fn late_success_is_no_probe<S: CircuitBreaker>(
     world: World,
 ) -> Result<(), Finding> {
     let scene = Scene::<S>::set(world, MOMENT, HOUR);
-    let early = early(&scene, Word::Well).await?;
+    let (well, not_found) =
+        (early(&scene, Word::Well).await?, early(&scene, Word::NotFound).await?);
+    let impatient = early(&scene, Word::Well).await?;
     scene.trip_and_wait().await?;
     let probes = scene.hold_probes("probe").await?;
-    for call in early {
+    for call in well {
         call.ends().await?.ran("it was in already")?;
         scene.is(State::HalfOpen, "no probe has ended yet")?;
     }
     scene.refused("all places are taken by probes").await?;
+    for call in not_found {
+        call.ends().await?.ran("it was in already")?;
+    }
+    scene.refused("all places are taken by probes, and who ended was none").await?;
+    for call in impatient {
+        call.hangs_up().await?;
+    }
+    scene.refused("all places are taken by probes, and who hung up was none").await?;
     for probe in probes {
         scene.is(State::HalfOpen, "not all of the probes have succeeded")?;
         probe.ends().await?.ran("it was in already")?;
     }
     scene.is(State::Closed, "all of the probes have succeeded")
+}
+
+pub(super) async fn late_success_ends_no_row<S: CircuitBreaker>(
+    world: World,
+) -> Result<(), Finding> {
+    let scene = Scene::<S>::set(world, MOMENT, HOUR);
+    let early = early(&scene, Word::Well).await?;
+    scene.trip_and_wait().await?;
+    scene.heal().await?;
+    for _ in 1..scene.config.failures {
+        scene.runs(Word::Ill, "it is not open yet").await?;
+    }
+    for call in early {
+        call.ends().await?.ran("it was in already")?;
+    }
+    scene.runs(Word::Ill, "it is not open yet").await?;
+    scene.is(State::Open, "so many in a row: what succeeded had begun before the trip")
+}
+
+pub(super) async fn late_failure_while_open<S: CircuitBreaker>(
+    world: World,
+) -> Result<(), Finding> {
+    let scene = Scene::<S>::set(world, HOUR, MOMENT);
+    let (failing, given_up) = (early(&scene, Word::Ill).await?, early(&scene, Word::Well).await?);
+    scene.trip().await?;
+    scene.waits(GAP).await;
+    for call in failing {
+        call.ends().await?.ran("it was in already")?;
+    }
+    for call in given_up {
+        call.hangs_up().await?;
+    }
+    scene.is(State::Open, "the hour is not over")?;
+    let open = scene.refused("the hour is not over").await?;
+    if open.retry_after > HOUR - GAP + ROUNDED {
+        let expected = format!("an hour less {GAP:?}: what failed late had begun before the trip");
+        return Err(scene.saw(expected, format!("retry_after: {:?}", open.retry_after)));
+    }
+    Ok(())
 }
 
 pub(super) async fn late_failure_opens_nothing<S: CircuitBreaker>(

@@ -1,8 +1,9 @@
 //! From closed to open, and what open means.
 
-use super::scene::{HOUR, MOMENT, Scene, Word};
+use super::scene::{GAP, HOUR, MOMENT, ROUNDED, Scene, Word, judge};
 use circuit_breakers::circuit_breaker::{CallError, CircuitBreaker, State};
 use grading::{Evidence, Finding, World};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(super) async fn row_opens<S: CircuitBreaker>(world: World) -> Result<(), Finding> {
@@ -71,6 +72,106 @@ pub(super) async fn retry_after_is_kept<S: CircuitBreaker>(world: World) -> Resu
         return Ok(());
     }
     Err(Finding::inconclusive("the machine is too busy to be refused within 100 ms"))
+}
+
+pub(super) async fn retry_after_counts_down<S: CircuitBreaker>(
+    world: World,
+) -> Result<(), Finding> {
+    let mut scene = Scene::<S>::set(world, HOUR, HOUR);
+    let mut tries = 0;
+    let open = loop {
+        for _ in 1..scene.config.failures {
+            scene.runs(Word::Ill, "it is not open yet").await?;
+        }
+        // The hour begins with the last failure of the row, and not with the first.
+        scene.waits(GAP).await;
+        let began = Instant::now();
+        scene.runs(Word::Ill, "it is not open yet").await?;
+        let open = scene.refused("it is open for an hour").await?;
+        let took = began.elapsed() + ROUNDED;
+        if open.retry_after + took < HOUR {
+            let saw = format!("retry_after: {:?}", open.retry_after);
+            return Err(scene.saw("an hour, which has just begun", saw));
+        }
+        if took < GAP {
+            break open;
+        }
+        // The machine was slow, and an hour that began too early would not have shown.
+        tries += 1;
+        if tries == 10 {
+            return Err(Finding::inconclusive("the machine is too busy to be refused in time"));
+        }
+        scene.renew(scene.config.failures, scene.config.probes);
+    };
+    scene.waits(GAP).await;
+    let later = scene.refused("the hour is not over").await?;
+    if later.retry_after > HOUR - GAP + ROUNDED {
+        let expected = format!("{GAP:?} less than {:?}", open.retry_after);
+        return Err(scene.saw(expected, format!("retry_after: {:?}", later.retry_after)));
+    }
+    // While probes are under way nobody knows.
+    let scene = Scene::<S>::set(scene.world, 5 * MOMENT, HOUR);
+    scene.trip_and_wait().await?;
+    let probes = scene.hold_probes("probe").await?;
+    let open = scene.refused("all places are taken").await?;
+    if !open.retry_after.is_zero() {
+        let saw = format!("retry_after: {:?}", open.retry_after);
+        return Err(scene.saw("zero: nobody knows how long the probes will take", saw));
+    }
+    for probe in probes {
+        probe.ends().await?.ran("it was in already")?;
+    }
+    Ok(())
+}
+
+pub(super) async fn for_ever<S: CircuitBreaker>(world: World) -> Result<(), Finding> {
+    let scene = Scene::<S>::set(world, Duration::MAX, Duration::MAX);
+    let held = scene.hold_some("caller", scene.config.failures).await?;
+    for call in held {
+        call.hangs_up().await?;
+    }
+    scene.is(State::Closed, "nobody has waited for ever")?;
+    scene.trip().await?;
+    let open = scene.refused("it is open for ever").await?;
+    if open.retry_after < HOUR {
+        let saw = format!("retry_after: {:?}", open.retry_after);
+        return Err(scene.saw("for ever, or as long as a clock can hold", saw));
+    }
+    Ok(())
+}
+
+pub(super) async fn none_is_read_as_one<S: CircuitBreaker>(world: World) -> Result<(), Finding> {
+    let mut scene = Scene::<S>::set(world, MOMENT, HOUR);
+    scene.renew(0, 0);
+    scene.runs(Word::Ill, "it is closed").await?;
+    scene.is(State::Open, "0 failures are read as 1")?;
+    scene.time_passes().await;
+    let mut probe = scene.hold("probe", Word::Well);
+    probe.is_in("0 probes are read as 1").await?;
+    scene.refused("the only place is taken").await?;
+    probe.ends().await?.ran("it was in already")?;
+    scene.is(State::Closed, "0 probes are read as 1, and it has succeeded")
+}
+
+pub(super) async fn one_for_each<S: CircuitBreaker>(world: World) -> Result<(), Finding> {
+    let scene = Scene::<S>::set(world, HOUR, HOUR);
+    let other = Arc::new(S::new(scene.config));
+    scene.trip().await?;
+    let state = other.state();
+    let step = scene.world.history().note("another breaker", format!("is {state:?}"));
+    if state != State::Closed {
+        let expected = "Closed: what is down is before the first breaker";
+        return Err(Evidence::new(expected, format!("{state:?}")).at(step).into());
+    }
+    for _ in 0..scene.config.probes {
+        let answer = other.call(judge, async { Ok("well") }).await;
+        let step = scene.world.history().note("another breaker", format!("is asked: {answer:?}"));
+        if answer != Ok("well") {
+            return Err(Evidence::new("its answer", format!("{answer:?}")).at(step).into());
+        }
+    }
+    scene.is(State::Open, "what is well is before another breaker")?;
+    scene.refused("it is open for an hour").await.map(drop)
 }
 
 pub(super) async fn calls_overlap<S: CircuitBreaker>(world: World) -> Result<(), Finding> {

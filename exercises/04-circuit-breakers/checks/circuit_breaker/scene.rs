@@ -14,6 +14,10 @@ use tokio::task::JoinHandle;
 
 /// For what has to be still so: nothing that a check does takes so long.
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
+/// Between two moments that have to be told apart.
+pub(super) const GAP: Duration = Duration::from_millis(60);
+/// By so much a time may be rounded.
+pub(super) const ROUNDED: Duration = Duration::from_millis(5);
 /// For what has to be over: it is waited for.
 pub(super) const MOMENT: Duration = Duration::from_millis(20);
 
@@ -24,6 +28,12 @@ pub(super) enum Word {
     Ill,
     /// An error of whoever asks.
     NotFound,
+    /// An answer, and trouble all the same, as HTTP's 503 is.
+    Busy,
+    /// An error, of a dependency that is well.
+    SoldOut,
+    /// An answer at which the judge panics.
+    Riddle,
     /// It panics in the caller's own code.
     Panic,
 }
@@ -32,11 +42,17 @@ pub(super) enum Word {
 pub(super) type Answer = Result<&'static str, &'static str>;
 
 const NOT_FOUND: &str = "no such order";
+const BUSY: &str = "busy, come later";
+const SOLD_OUT: &str = "sold out";
+const RIDDLE: &str = "a riddle";
 
-fn judge(answer: &Answer) -> Judgement {
-    match answer {
-        Ok(_) => Judgement::Success,
-        Err(trouble) if *trouble == NOT_FOUND => Judgement::Ignored,
+pub(super) fn judge(answer: &Answer) -> Judgement {
+    match *answer {
+        Ok(BUSY) => Judgement::Failure,
+        // As a panic, but past the hook that would lay it at the subject's door.
+        Ok(RIDDLE) => std::panic::resume_unwind(Box::new("a bug of the judge's")),
+        Ok(_) | Err(SOLD_OUT) => Judgement::Success,
+        Err(NOT_FOUND) => Judgement::Ignored,
         Err(_) => Judgement::Failure,
     }
 }
@@ -71,6 +87,9 @@ impl Dependency {
             Word::Well => Ok("well"),
             Word::Ill => Err("down"),
             Word::NotFound => Err(NOT_FOUND),
+            Word::Busy => Ok(BUSY),
+            Word::SoldOut => Err(SOLD_OUT),
+            Word::Riddle => Ok(RIDDLE),
             // As a panic, but past the hook that would lay it at the subject's door.
             Word::Panic => std::panic::resume_unwind(Box::new("a bug of the caller's")),
         }

@@ -1,7 +1,7 @@
 //! How dependencies are asked: at once, in time, and no longer.
 
-use super::scene::{PATIENT, Scene, Stand, at_once, own_redis_at, seen, well};
-use circuit_breakers::health_checks::{Dependency, Health, Status};
+use super::scene::{PATIENT, PROBER, Scene, Stand, at_once, own_redis_at, seen, well};
+use circuit_breakers::health_checks::{Config, Dependency, Drained, Health, Status};
 use grading::{Evidence, Finding, SOON, World};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -70,6 +70,65 @@ pub(super) async fn hanging_together<S: Health>(world: World) -> Result<(), Find
         return Err(evidence.at(scene.last_answer()).into());
     }
     Ok(())
+}
+
+pub(super) async fn timeout_is_configured<S: Health>(world: World) -> Result<(), Finding> {
+    let (short, long) = (Duration::from_millis(60), Duration::from_millis(600));
+    let hangs = || vec![Dependency::critical("database", std::future::pending)];
+    let patient = Scene::<S>::running(&world, at_once(long), hangs());
+    let hasty = Scene::<S>::running(&world, at_once(short), hangs());
+    let band = world.fault("the database hangs");
+    let (began, health) = (Instant::now(), Arc::clone(&patient.health));
+    let first = world.history().note(PROBER, format!("ready(), where it has {long:?}"));
+    let mut waits = tokio::spawn(async move { health.ready().await });
+    // Where one timeout is for all, the first that was asked is the first to answer.
+    tokio::time::sleep(short).await;
+    tokio::select! {
+        // On a slow machine both may be over. Then the one that had to be first is looked at first.
+        biased;
+        report = hasty.must(Status::Fail, "the database does not answer") => drop(report?),
+        report = &mut waits => {
+            report?;
+            let expected = format!("the first answer from who has {short:?}");
+            let saw = format!("it is from who has {long:?}");
+            return Err(Evidence::new(expected, saw).at(first).into());
+        }
+    }
+    let Ok(report) = tokio::time::timeout(long + SOON, waits).await else {
+        let evidence = Evidence::new(format!("an answer after {long:?}"), "none");
+        return Err(evidence.at(first).into());
+    };
+    let (report, took) = (report?, began.elapsed());
+    drop(band);
+    if report.status != Status::Fail || took + Duration::from_millis(2) < long {
+        let expected = format!("fail, after {long:?} for which it was waited for");
+        let saw = format!("{} after {took:?}", super::scene::brief(&report));
+        return Err(Evidence::new(expected, saw).at(first).into());
+    }
+    Ok(())
+}
+
+pub(super) async fn for_ever<S: Health>(world: World) -> Result<(), Finding> {
+    let database = Stand::up(&world, "database");
+    let config = Config { timeout: Duration::MAX, fresh_for: Duration::MAX };
+    let scene = Scene::<S>::running(&world, config, vec![database.critical()]);
+    for _ in 0..2 {
+        let report = scene.ready_within(SOON).await?;
+        let why = "pass, with the database: a timeout of for ever is none";
+        if report.status != Status::Pass || seen(&report, "database").is_err() {
+            return Err(scene.not(why, &report));
+        }
+    }
+    database.was_asked(1, "its answer is good for ever")?;
+    let drained = tokio::time::timeout(SOON, scene.health.drained(Duration::MAX)).await;
+    let step = world.history().note("service", "drained(for ever)");
+    match drained {
+        Ok(drained) if drained == Drained::default() => Ok(()),
+        drained => {
+            let expected = "the end at once, for nothing is under way";
+            Err(Evidence::new(expected, format!("{drained:?}")).at(step).into())
+        }
+    }
 }
 
 pub(super) async fn panicking_check<S: Health>(world: World) -> Result<(), Finding> {

@@ -201,6 +201,27 @@ pub(super) async fn lost_are_counted<S: Health>(world: World) -> Result<(), Find
     scene.must(Status::Fail, "it was drained").await.map(drop)
 }
 
+pub(super) async fn drained_twice<S: Health>(world: World) -> Result<(), Finding> {
+    const WITHIN: Duration = Duration::from_millis(60);
+    let history = world.history();
+    let scene = Scene::<S>::running(&world, at_once(PATIENT), Vec::new());
+    let under_way = scene.health.enter();
+    history.note("customer", "1 request under way");
+    // One that goes away while it waits, two that wait, and one with less patience.
+    let mut gone = Box::pin(scene.health.drained(Duration::from_secs(600)));
+    goes_on(history, gone.as_mut(), 1).await?;
+    drop(gone);
+    let mut first = pin!(scene.health.drained(Duration::from_secs(600)));
+    let mut second = pin!(scene.health.drained(Duration::from_secs(600)));
+    goes_on(history, first.as_mut(), 1).await?;
+    goes_on(history, second.as_mut(), 1).await?;
+    ends(history, scene.health.drained(WITHIN), Drained { finished: 0, lost: 1 }).await?;
+    drop(under_way);
+    history.note("customer", "it is answered");
+    ends(history, first, Drained { finished: 1, lost: 0 }).await?;
+    ends(history, second, Drained { finished: 1, lost: 0 }).await
+}
+
 pub(super) async fn who_breaks_off<S: Health>(world: World) -> Result<(), Finding> {
     let history = world.history();
     let scene = Scene::<S>::running(&world, at_once(PATIENT), Vec::new());

@@ -21,11 +21,13 @@ pub(super) async fn liveness_asks_nobody<S: Health>(world: World) -> Result<(), 
         }
     });
     let scene = Scene::<S>::starting(&world, at_once(quick), vec![redis]);
-    let silent = |why: &str| {
+    let silent = async |why: &str| {
         let before = asked.load(Ordering::SeqCst);
         for _ in 0..5 {
             scene.lives(why)?;
         }
+        // What it has started by the way begins to ask when it comes by.
+        tokio::time::sleep(Duration::from_millis(10)).await;
         match asked.load(Ordering::SeqCst) - before {
             0 => Ok(()),
             more => {
@@ -35,16 +37,16 @@ pub(super) async fn liveness_asks_nobody<S: Health>(world: World) -> Result<(), 
             }
         }
     };
-    silent("it is starting, and answers")?;
+    silent("it is starting, and answers").await?;
     scene.health.started();
     scene.comes_back("the start").await?;
-    silent("all is well")?;
+    silent("all is well").await?;
 
     world.history().turn_page();
     let band = world.fault("Redis hangs");
     proxy.stall();
     scene.goes("Redis hangs").await?;
-    silent("a restart would not wake Redis")?;
+    silent("a restart would not wake Redis").await?;
     proxy.resume();
     drop(band);
     scene.comes_back("Redis goes on").await?;
@@ -53,10 +55,10 @@ pub(super) async fn liveness_asks_nobody<S: Health>(world: World) -> Result<(), 
     let band = world.fault("Redis is gone");
     proxy.refuse();
     scene.goes("Redis is gone").await?;
-    silent("a restart would not bring Redis back")?;
+    silent("a restart would not bring Redis back").await?;
     drop(band);
     scene.health.drain();
-    silent("it is leaving, and has work to finish")
+    silent("it is leaving, and has work to finish").await
 }
 
 pub(super) async fn not_ready_before_start<S: Health>(world: World) -> Result<(), Finding> {

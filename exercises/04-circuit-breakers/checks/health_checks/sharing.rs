@@ -98,6 +98,32 @@ pub(super) async fn fresh_for_no_longer<S: Health>(world: World) -> Result<(), F
     Ok(())
 }
 
+pub(super) async fn fresh_from_its_end<S: Health>(world: World) -> Result<(), Finding> {
+    const FRESH: Duration = Duration::from_millis(300);
+    for _ in 0..5 {
+        world.history().turn_page();
+        let database = Stand::held(&world, "database", Gate::shut());
+        let config = Config { timeout: PATIENT, fresh_for: FRESH };
+        let scene = Scene::<S>::running(&world, config, vec![database.critical()]);
+        let waiting = Arc::default();
+        let mut first = probe(&scene.health, &waiting);
+        comes_to(database.gate(), &mut first).await?;
+        // It takes longer to answer than its answer is good for.
+        tokio::time::sleep(FRESH + Duration::from_millis(20)).await;
+        let ended = Instant::now();
+        database.gate().open();
+        let report = first.await?;
+        if report.status != Status::Pass {
+            return Err(scene.not("pass: it was slow, and in time", &report));
+        }
+        scene.must(Status::Pass, "all is well").await?;
+        if ended.elapsed() < FRESH {
+            return database.was_asked(1, "its answer is good from when it was there");
+        }
+    }
+    Err(Finding::inconclusive("the machine is too busy to ask again within 300 ms"))
+}
+
 pub(super) async fn prober_hangs_up<S: Health>(world: World) -> Result<(), Finding> {
     for (lane, with_others) in [(PROBER, false), (PROBER, true)] {
         world.history().turn_page();

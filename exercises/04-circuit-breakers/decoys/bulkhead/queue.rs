@@ -115,6 +115,17 @@ impl Manner for ByWord {
     }
 }
 
+/// Looks whether a place is free, writes a line, and takes it: each step under the lock, or with an
+/// atomic of its own. Two threads look at the same moment, and both find the last place free. Rejected by
+/// `threads_take_places`.
+pub(super) type LooksThenTakes = ByHand<InTwoSteps>;
+
+pub(super) struct InTwoSteps;
+
+impl Manner for InTwoSteps {
+    const LOOKS_FIRST: bool = true;
+}
+
 /// Somebody in the queue: gets a place, or the word that one is theirs.
 pub(super) struct Waiter(oneshot::Sender<Option<Handed>>);
 
@@ -126,6 +137,9 @@ fn unboxed<M: Manner>(handed: Option<Handed>) -> Option<Place<M>> {
 
 /// What is particular about a queue. The rest is right.
 pub(super) trait Manner: Send + Sync + Sized + 'static {
+    /// Whether it gives the lock away between the look for a place and the taking of it.
+    const LOOKS_FIRST: bool = false;
+
     fn next(waiting: &mut VecDeque<Waiter>) -> Option<Waiter> {
         waiting.pop_front()
     }
@@ -203,6 +217,12 @@ impl<M: Manner> ByHand<M> {
         let waits = {
             let mut state = self.line.state();
             if state.inside < self.line.config.places {
+                if M::LOOKS_FIRST {
+                    drop(state);
+                    // As long as a line of a log may take.
+                    std::thread::sleep(std::time::Duration::from_micros(100));
+                    state = self.line.state();
+                }
                 state.inside += 1;
                 return Ok(Place::of(&self.line));
             }

@@ -23,7 +23,10 @@ pub(super) struct Doors {
 
 impl Doors {
     pub(super) fn usual(config: Config) -> Doors {
-        Doors::of(config, config.places, config.places + config.queue)
+        // A semaphore has a most, and panics above it.
+        let most = Semaphore::MAX_PERMITS / 2;
+        let (places, queue) = (config.places.min(most), config.queue.min(most));
+        Doors::of(config, places, places + queue)
     }
 
     pub(super) fn of(config: Config, places: usize, tickets: usize) -> Doors {

@@ -14,8 +14,11 @@ pub(super) trait Usual: Send + Sync + 'static {
         inside.in_flight + inside.succeeded < config.probes
     }
 
+    /// Whether it gives the lock away between the look for room and the taking of it.
+    const LOOKS_FIRST: bool = false;
+
     /// Whether the result of a call of this generation counts.
-    fn counts(inside: &Inside, generation: u64) -> bool {
+    fn counts(inside: &Inside, generation: u64, _judgement: Judgement) -> bool {
         inside.generation == generation
     }
 
@@ -51,7 +54,7 @@ pub(super) trait Usual: Send + Sync + 'static {
 
     fn fails(inside: &mut Inside, config: &Config) {
         inside.row += 1;
-        if inside.state == State::HalfOpen || inside.row >= config.failures.max(1) {
+        if inside.state == State::HalfOpen || inside.row == config.failures {
             inside.turn(State::Open);
         }
     }
@@ -61,8 +64,18 @@ pub(super) trait Usual: Send + Sync + 'static {
         config.open_for
     }
 
-    fn retry_after(left: Duration) -> Duration {
+    fn retry_after(left: Duration, _config: &Config) -> Duration {
         left
+    }
+
+    /// What is said to who finds no room at half-open.
+    fn full(_config: &Config) -> Duration {
+        Duration::ZERO
+    }
+
+    /// What is made of the numbers that were configured.
+    fn read(config: Config) -> Config {
+        Config { failures: config.failures.max(1), probes: config.probes.max(1), ..config }
     }
 }
 
@@ -99,13 +112,19 @@ impl<M: Usual> Usually<M> {
         if inside.state == State::Open {
             let left = M::open_for(&self.config).saturating_sub(inside.opened.elapsed());
             if !left.is_zero() {
-                return Err(Open { retry_after: M::retry_after(left) });
+                return Err(Open { retry_after: M::retry_after(left, &self.config) });
             }
             inside.turn(State::HalfOpen);
         }
         if inside.state == State::HalfOpen {
             if !M::has_room(&inside, &self.config) {
-                return Err(Open { retry_after: Duration::ZERO });
+                return Err(Open { retry_after: M::full(&self.config) });
+            }
+            if M::LOOKS_FIRST {
+                drop(inside);
+                // As long as a line of a log may take.
+                std::thread::sleep(Duration::from_micros(100));
+                inside = self.lock();
             }
             inside.in_flight += 1;
         }
@@ -126,7 +145,7 @@ impl<M: Usual> Running<'_, M> {
         self.over = true;
         let config = &self.breaker.config;
         let mut inside = self.breaker.lock();
-        if !M::counts(&inside, self.generation) {
+        if !M::counts(&inside, self.generation, judgement) {
             return;
         }
         inside.in_flight = inside.in_flight.saturating_sub(1);
@@ -153,8 +172,7 @@ impl<M: Usual> CircuitBreaker for Usually<M> {
     fn new(config: Config) -> Self {
         let (state, opened) = (State::Closed, Instant::now());
         let inside = Inside { state, generation: 0, row: 0, in_flight: 0, succeeded: 0, opened };
-        let config = Config { probes: config.probes.max(1), ..config };
-        Usually { config, inside: Mutex::new(inside), part: PhantomData }
+        Usually { config: M::read(config), inside: Mutex::new(inside), part: PhantomData }
     }
 
     async fn call<T, E, F>(

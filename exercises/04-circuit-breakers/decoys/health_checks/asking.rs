@@ -1,6 +1,6 @@
 //! Those who are wrong about how dependencies are asked.
 
-use super::usual::{Usual, ask};
+use super::usual::{self, Usual, ask};
 use circuit_breakers::health_checks::{Config, Dependency, Seen, Status};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -130,5 +130,28 @@ impl Usual for TimeOfAll {
             seen.push(Seen { took, ..found });
         }
         seen
+    }
+}
+
+/// As long as the example had it, whatever was configured: the prober has given up by then, and
+/// never reads what was wrong. Rejected by `timeout_is_configured`.
+pub(super) struct TimeoutOfItsOwn;
+
+impl Usual for TimeoutOfItsOwn {
+    async fn ask_all(dependencies: Arc<[Dependency]>, config: Config) -> Vec<Seen> {
+        let timeout = Duration::from_millis(800);
+        usual::ask_all::<Self>(&dependencies, Config { timeout, ..config }).await
+    }
+}
+
+/// Adds the timeout to the clock. For ever is more than the clock can hold, and the sum panics, in
+/// the task of each round: nobody ever hears of a dependency again. Rejected by `for_ever`.
+pub(super) struct SumsTheClock;
+
+impl Usual for SumsTheClock {
+    async fn ask_all(dependencies: Arc<[Dependency]>, config: Config) -> Vec<Seen> {
+        let until = Instant::now() + config.timeout;
+        let timeout = until.saturating_duration_since(Instant::now());
+        usual::ask_all::<Self>(&dependencies, Config { timeout, ..config }).await
     }
 }

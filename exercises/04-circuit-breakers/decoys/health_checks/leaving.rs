@@ -114,3 +114,19 @@ impl Usual for PanicsStay {
         }
     }
 }
+
+/// One drain at a time, as there is one end. Whoever asks a second time, with less patience, waits
+/// for as long as the first. Rejected by `drained_twice`.
+pub(super) struct OneDrainAtATime;
+
+impl Usual for OneDrainAtATime {
+    async fn drained(health: &Usually<Self>, within: Duration) -> Drained {
+        let _turn = health.turn.lock().await;
+        Self::drain(health);
+        let mut flow = health.flow.subscribe();
+        let empty = flow.wait_for(|flow| flow.under_way == 0);
+        let _ = tokio::time::timeout(within, empty).await;
+        let flow = *health.flow.borrow();
+        Drained { finished: flow.finished, lost: flow.under_way }
+    }
+}

@@ -115,3 +115,13 @@ impl Usual for AskedByTheFirst {
         }
     }
 }
+
+/// Takes the time when it begins to ask. What a slow dependency has said is old when it is said, and
+/// probes are most of a load just where there is least to spare. Rejected by `fresh_from_its_end`.
+pub(super) struct FreshFromTheBeginning;
+
+impl Usual for FreshFromTheBeginning {
+    fn good_from(began: Instant, _: Instant) -> Instant {
+        began
+    }
+}

@@ -55,6 +55,11 @@ pub trait Usual: Sized + Send + Sync + 'static {
         found.at.elapsed() < fresh_for
     }
 
+    /// From when on a report is as old as it is.
+    fn good_from(_began: Instant, ended: Instant) -> Instant {
+        ended
+    }
+
     fn ask_all(
         dependencies: Arc<[Dependency]>,
         config: Config,
@@ -171,7 +176,7 @@ impl<M: Usual> Usually<M> {
             .unwrap_or_default()
     }
 
-    fn join(&self) -> Round {
+    pub(super) fn join(&self) -> Round {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let good = |round: &Round| match &*round.borrow() {
             Some(found) => M::still_good(found, self.config.fresh_for),
@@ -182,9 +187,11 @@ impl<M: Usual> Usually<M> {
         }
         let (tell, round) = watch::channel(None);
         let asking = M::ask_all(Arc::clone(&self.dependencies), self.config);
+        let began = Instant::now();
         tokio::spawn(async move {
             let seen = asking.await;
-            tell.send_replace(Some(Found { at: Instant::now(), seen }));
+            let at = M::good_from(began, Instant::now());
+            tell.send_replace(Some(Found { at, seen }));
         });
         *latest = Some(round.clone());
         round
@@ -238,7 +245,7 @@ impl<M: Usual> Health for Usually<M> {
     }
 }
 
-async fn ask_all<M: Usual>(dependencies: &[Dependency], config: Config) -> Vec<Seen> {
+pub(super) async fn ask_all<M: Usual>(dependencies: &[Dependency], config: Config) -> Vec<Seen> {
     let asked: Vec<_> = dependencies
         .iter()
         .map(|dependency| tokio::spawn(ask::<M>(dependency.clone(), config.timeout)))
