@@ -33,7 +33,7 @@ mod connections;
 pub use connections::Connections;
 
 use crate::lease::Held;
-use crate::postgres::because;
+use database::because;
 use deadpool_postgres::PoolError;
 use deadpool_postgres::tokio_postgres::{self, types::ToSql};
 use std::future::Future;

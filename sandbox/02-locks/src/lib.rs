@@ -12,4 +12,3 @@ mod backoff;
 pub mod fencing;
 pub mod lease;
 pub mod lock_free;
-mod postgres;

@@ -34,7 +34,7 @@ pub use script::ScriptStock;
 pub use update::{SCHEMA, UpdateStock};
 pub use watch::WatchStock;
 
-use crate::postgres::because;
+use database::because;
 use deadpool_postgres::{PoolError, tokio_postgres};
 use redis::RedisError;
 use std::future::Future;

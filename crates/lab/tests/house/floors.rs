@@ -37,6 +37,7 @@ fn floor(manifest: &str) -> Floor {
         path if path.contains("/exercises/") => Floor::Exercises,
         path if path.contains("/examples/") => storey(path),
         path if path.ends_with("/crates/connection/Cargo.toml") => Floor::Connection,
+        path if path.ends_with("/crates/database/Cargo.toml") => Floor::Connection,
         path if path.ends_with("/crates/page/Cargo.toml") => Floor::Page,
         path if path.ends_with("/crates/testbed/Cargo.toml") => Floor::Testbed,
         path if path.ends_with("/crates/grading/Cargo.toml") => Floor::Grading,

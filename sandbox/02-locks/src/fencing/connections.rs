@@ -1,7 +1,6 @@
 //! Connections to PostgreSQL that may be lost without anybody waiting for them.
 
 use super::Error;
-use crate::postgres;
 use deadpool_postgres::tokio_postgres::{Row, types::ToSql};
 use deadpool_postgres::{Object, Pool};
 use std::time::Duration;
@@ -24,7 +23,7 @@ impl Connections {
     /// # Errors
     /// Only for a `url` that cannot be read.
     pub fn open(url: &str, timeout: Duration) -> Result<Connections, Error> {
-        let pool = postgres::pool(url, timeout, CONNECTIONS)?;
+        let pool = database::pool(url, timeout, CONNECTIONS)?;
         Ok(Connections { pool, timeout })
     }
 

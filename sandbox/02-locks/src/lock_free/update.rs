@@ -1,7 +1,6 @@
 //! The stock in PostgreSQL: the condition stands in the statement that takes.
 
 use super::{Answer, Error, Options, Stock};
-use crate::postgres;
 use deadpool_postgres::tokio_postgres::IsolationLevel;
 use deadpool_postgres::{Object, Pool};
 use std::time::Duration;
@@ -95,7 +94,7 @@ impl UpdateStock {
 impl Stock for UpdateStock {
     fn open(url: &str, options: Options) -> Result<UpdateStock, Error> {
         let timeout = options.timeout;
-        let pool = postgres::pool(url, timeout, options.connections)?;
+        let pool = database::pool(url, timeout, options.connections)?;
         Ok(UpdateStock { pool, timeout })
     }
 

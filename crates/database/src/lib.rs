@@ -16,7 +16,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// Only for a `url` that cannot be read.
-pub(crate) fn pool(
+pub fn pool(
     url: &str,
     timeout: Duration,
     connections: usize,
@@ -38,6 +38,6 @@ pub(crate) fn pool(
 }
 
 /// What PostgreSQL said; the error itself reads "db error" and keeps that as its source.
-pub(crate) fn because(error: &tokio_postgres::Error) -> String {
+pub fn because(error: &tokio_postgres::Error) -> String {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
