@@ -275,14 +275,18 @@ fn shorten_to(text: &str, longest: usize) -> String {
 
 fn wire_text(request: &testbed::proxy::Request) -> String {
     // Of a script, neither its text or digest nor the number of its keys helps a reader, and its
-    // keys and arguments only by their beginnings.
+    // keys and arguments only by their beginnings. Of AMQP, neither the number of the channel.
+    let is_amqp = request.field("channel").is_some();
     let (hidden, longest) = match request.command.as_str() {
         "EVAL" | "EVALSHA" => (2, 12),
         "SCRIPT" => (0, 5),
-        _ => (0, 28),
+        _ => (usize::from(is_amqp), 28),
     };
-    let shown = request.arguments.iter().skip(hidden).enumerate();
+    // There, what is not set is empty.
+    let shown = request.arguments.iter().skip(hidden).filter(|word| !is_amqp || !word.is_empty());
     let mut words = vec![request.command.clone()];
-    words.extend(shown.map(|(n, word)| shorten_to(word, if n == 0 { 28 } else { longest })));
+    words.extend(
+        shown.enumerate().map(|(n, word)| shorten_to(word, if n == 0 { 28 } else { longest })),
+    );
     words.join(" ")
 }
