@@ -1,8 +1,9 @@
 //! One client's connection: two pumps, and the faults between them.
 
+use super::line::Line;
 use super::rule::{Fate, Request};
 use super::wire::{Client, Place, Server, Wire};
-use super::{Line, Observation, Shared, Traffic};
+use super::{Observation, Shared, Traffic};
 use crate::gate::Gate;
 use std::collections::VecDeque;
 use std::io;

@@ -76,6 +76,7 @@
 
 mod amqp;
 mod connection;
+mod line;
 mod observation;
 mod pgwire;
 mod resp;
@@ -89,9 +90,8 @@ use crate::gate::Gate;
 use crate::postgres;
 use crate::rabbitmq;
 use crate::server::Address;
-use pgwire::Pgwire;
+use line::{accept, accept_at_port};
 use redis::{ConnectionAddr, IntoConnectionInfo};
-use resp::Resp;
 use rule::{Fate, Rules};
 use std::collections::BTreeMap;
 use std::io;
@@ -100,8 +100,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -475,96 +474,6 @@ impl Shared {
 fn listen(folder: &tempfile::TempDir, name: &str) -> Result<UnixListener, ProxyError> {
     UnixListener::bind(folder.path().join(name))
         .map_err(|source| ProxyError::Socket { dir: folder.path().to_owned(), source })
-}
-
-async fn accept(shared: Arc<Shared>, listener: UnixListener) {
-    while let Ok((client, _)) = listener.accept().await {
-        tokio::spawn(serve(Line::begin(&shared), client.into_split()));
-    }
-}
-
-async fn accept_at_port(shared: Arc<Shared>, listener: TcpListener) {
-    while let Ok((client, _)) = listener.accept().await {
-        // It begins before it is asked whether to refuse: who refuses says so first and kills then,
-        // and what comes between the two must not live on.
-        let line = Line::begin(&shared);
-        if !shared.refusing.load(Ordering::SeqCst) {
-            let _ = client.set_nodelay(true);
-            tokio::spawn(serve(line, client.into_split()));
-        }
-    }
-}
-
-/// One connection of the client, and the proxy that it goes through.
-struct Line {
-    shared: Arc<Shared>,
-    born: u64,
-}
-
-impl std::ops::Deref for Line {
-    type Target = Shared;
-
-    fn deref(&self) -> &Shared {
-        &self.shared
-    }
-}
-
-impl Line {
-    fn begin(shared: &Arc<Shared>) -> Line {
-        Line { shared: Arc::clone(shared), born: *shared.generation.borrow() }
-    }
-
-    /// Waits until the connection is killed.
-    async fn killed(&self) {
-        // The sender lives in `shared`.
-        let mut generation = self.generation.subscribe();
-        let _ = generation.wait_for(|generation| *generation > self.born).await;
-    }
-
-    /// Waits while nothing moves. Whatever is about to go on asks this first; on a connection that
-    /// is killed it never does, so nothing that is said after a kill gets an answer.
-    async fn flows(&self) {
-        let _ = self.flowing.subscribe().wait_for(|flowing| *flowing).await;
-        if *self.generation.borrow() > self.born {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-async fn serve(line: Line, client: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin)) {
-    tokio::select! {
-        () = line.killed() => {}
-        () = connect_and_carry(&line, client) => {}
-    }
-}
-
-async fn connect_and_carry(line: &Line, client: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin)) {
-    // Where the server cannot be reached, dropping the client's socket tells it so.
-    match line.upstream.clone() {
-        Address::Unix(path) => {
-            if let Ok(server) = UnixStream::connect(path).await {
-                carry(line, client, server.into_split()).await;
-            }
-        }
-        Address::Tcp(host, port) => {
-            if let Ok(server) = TcpStream::connect((host, port)).await {
-                let _ = server.set_nodelay(true);
-                carry(line, client, server.into_split()).await;
-            }
-        }
-    }
-}
-
-async fn carry(
-    line: &Line,
-    client: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
-    server: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
-) {
-    match line.protocol {
-        Protocol::Redis => connection::carry::<Resp>(line, client, server).await,
-        Protocol::Postgres => connection::carry::<Pgwire>(line, client, server).await,
-        Protocol::Rabbitmq => amqp::carry(line, client, server).await,
-    }
 }
 
 fn url_through(socket: &Path, settings: &redis::RedisConnectionInfo) -> String {

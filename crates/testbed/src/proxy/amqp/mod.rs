@@ -19,8 +19,9 @@ mod in_flight;
 pub(super) mod method;
 
 use super::connection::{Closed, Pending, Reply, judge};
+use super::line::Line;
 use super::rule::{Fate, Request};
-use super::{Line, Observation, Shared};
+use super::{Observation, Shared};
 use frame::{Reader, Said};
 use in_flight::{Awaits, InFlight};
 use std::io;
