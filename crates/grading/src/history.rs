@@ -275,14 +275,59 @@ fn shorten_to(text: &str, longest: usize) -> String {
 
 fn wire_text(request: &testbed::proxy::Request) -> String {
     // Of a script, neither its text or digest nor the number of its keys helps a reader, and its
-    // keys and arguments only by their beginnings.
+    // keys and arguments only by their beginnings. Of AMQP, neither the number of the channel.
+    let is_amqp = request.field("channel").is_some();
     let (hidden, longest) = match request.command.as_str() {
         "EVAL" | "EVALSHA" => (2, 12),
         "SCRIPT" => (0, 5),
-        _ => (0, 28),
+        _ => (usize::from(is_amqp), 28),
     };
-    let shown = request.arguments.iter().skip(hidden).enumerate();
+    // There, what is not set is empty.
+    let shown = request.arguments.iter().skip(hidden).filter(|word| !is_amqp || !word.is_empty());
     let mut words = vec![request.command.clone()];
-    words.extend(shown.map(|(n, word)| shorten_to(word, if n == 0 { 28 } else { longest })));
+    words.extend(
+        shown.enumerate().map(|(n, word)| shorten_to(word, if n == 0 { 28 } else { longest })),
+    );
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testbed::proxy::Request;
+
+    fn said(command: &str, arguments: &[&str]) -> Request {
+        let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        Request { command: command.to_owned(), arguments, nth: 1 }
+    }
+
+    #[test]
+    fn what_a_broker_says_by_itself_has_its_lines() {
+        let history = History::begin();
+        let wire = |observation| history.wire("worker", observation);
+        let published = ["1", "shop", "orders", "mandatory", "", "m1", "{}"];
+        wire(Observation::Request { id: 1, request: said("basic.publish", &published) });
+        wire(Observation::ReplyCut { id: 1, reply: "basic.ack 1".to_owned() });
+        let delivered = ["1", "w", "1", "", "shop", "orders", "m1", "{}"];
+        wire(Observation::FromServer { id: 2, said: said("basic.deliver", &delivered) });
+        wire(Observation::FromServerHeld { id: 2 });
+        wire(Observation::FromServerReleased { id: 2 });
+        wire(Observation::FromServer { id: 3, said: said("basic.cancel", &["1", "w", ""]) });
+        wire(Observation::FromServerCut { id: 3 });
+        // Redis has arguments that are empty, and they count.
+        wire(Observation::Request { id: 4, request: said("SET", &["key", ""]) });
+        let lines: Vec<String> = history.events().into_iter().map(|event| event.text).collect();
+        assert_eq!(
+            lines,
+            [
+                "basic.publish shop orders mandatory m1 {} → basic.ack 1 ✂ reply lost",
+                "← basic.deliver w 1 shop orders m1 {}",
+                "held on its way to worker: basic.deliver w 1 shop orders m1 {}",
+                "worker gets what was held",
+                "← basic.deliver w 1 shop orders m1 {}",
+                "← basic.cancel w ✂ lost",
+                "SET key ",
+            ]
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! One client's connection: two pumps, and the faults between them.
 
+use super::line::Line;
 use super::rule::{Fate, Request};
 use super::wire::{Client, Place, Server, Wire};
 use super::{Observation, Shared, Traffic};
@@ -36,14 +37,14 @@ pub(super) enum Closed {
 
 /// Carries frames between `client` and `server` until one of them closes or a rule cuts.
 pub(super) async fn carry<W: Wire>(
-    shared: Arc<Shared>,
+    line: &Line,
     client: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
     server: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
 ) {
     let in_flight = InFlight::default();
     let (asks, answers) = W::fresh();
-    let up = requests(&shared, asks, client.0, server.1, &in_flight);
-    let down = replies(&shared, answers, server.0, client.1, &in_flight);
+    let up = requests(line, asks, client.0, server.1, &in_flight);
+    let down = replies(line, answers, server.0, client.1, &in_flight);
     // Whichever pump ends first drops the other, and with it both sockets.
     let _ = tokio::select! {
         ended = up => ended,
@@ -51,13 +52,13 @@ pub(super) async fn carry<W: Wire>(
     };
     for lost in lock(&in_flight).drain(..) {
         if !lost.silent {
-            shared.tell(Observation::Lost { id: lost.id });
+            line.tell(Observation::Lost { id: lost.id });
         }
     }
 }
 
 async fn requests(
-    shared: &Shared,
+    line: &Line,
     mut asks: impl Client,
     mut client: impl AsyncRead + Unpin,
     mut server: impl AsyncWrite + Unpin,
@@ -74,16 +75,16 @@ async fn requests(
             if let Some(request) = asked.request {
                 let pending = match asked.silent {
                     true => Pending { silent: true, reply: Reply::Passes, id: 0 },
-                    false => match judge(shared, request, true, &mut round_trip_begins).await {
+                    false => match judge(line, request, true, &mut round_trip_begins).await {
                         Some(pending) => pending,
                         None => return Ok(Closed::Cut),
                     },
                 };
-                shared.flows().await;
-                shared.delay().await;
+                line.flows().await;
+                line.delay().await;
                 lock(in_flight).push_back(pending);
             } else {
-                shared.flows().await;
+                line.flows().await;
             }
             server.write_all(&asked.bytes).await?;
         }
@@ -119,7 +120,7 @@ pub(super) async fn judge(
 }
 
 async fn replies(
-    shared: &Shared,
+    line: &Line,
     mut answers: impl Server,
     mut server: impl AsyncRead + Unpin,
     mut client: impl AsyncWrite + Unpin,
@@ -133,7 +134,7 @@ async fn replies(
             return Ok(Closed::Ended);
         }
         while let Some(answer) = answers.frame(&mut buffer)? {
-            shared.flows().await;
+            line.flows().await;
             let Place::End(reply) = answer.place else {
                 // A reply that is not to pass does not begin to.
                 let passes = |pending: &Pending| matches!(pending.reply, Reply::Passes);
@@ -151,16 +152,16 @@ async fn replies(
                 match fate {
                     Reply::Passes => {}
                     Reply::Cut => {
-                        shared.tell(Observation::ReplyCut { id, reply });
+                        line.tell(Observation::ReplyCut { id, reply });
                         return Ok(Closed::Cut);
                     }
                     Reply::Waits(gate) => {
-                        shared.tell(Observation::ReplyHeld { id, reply: reply.clone() });
+                        line.tell(Observation::ReplyHeld { id, reply: reply.clone() });
                         gate.pass().await;
-                        shared.tell(Observation::ReplyReleased { id });
+                        line.tell(Observation::ReplyReleased { id });
                     }
                 }
-                shared.tell(Observation::Reply { id, reply });
+                line.tell(Observation::Reply { id, reply });
             }
             client.write_all(&std::mem::take(&mut begun)).await?;
             client.write_all(&answer.bytes).await?;
@@ -185,11 +186,6 @@ impl Shared {
         let mut traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
         *traffic.from_server.entry(said.command.clone()).or_default() += 1;
         (traffic.from_server.values().sum(), next_id())
-    }
-
-    pub(super) async fn flows(&self) {
-        // The sender lives in `self`.
-        let _ = self.flowing.subscribe().wait_for(|flowing| *flowing).await;
     }
 
     pub(super) async fn delay(&self) {

@@ -46,23 +46,25 @@
 //! [`Proxy::cut_request`] it is the consumer's acknowledgement.
 //!
 //! ```no_run
-//! # async fn check(amqp_url: &str) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn check(rabbit: testbed::rabbitmq::Rabbit) -> Result<(), Box<dyn std::error::Error>> {
 //! # use testbed::proxy::Proxy;
 //! # let patience = std::time::Duration::from_secs(3);
-//! let publisher = Proxy::before_rabbitmq(amqp_url).await?;
+//! let publisher = Proxy::before_rabbitmq(rabbit.url()).await?;
 //! // The broker has the order, and its publisher will never know.
 //! let lost = publisher.cut_reply(|request| request.field("message-id") == Some("order-7"));
 //! // The broker confirms, and no confirm arrives: who goes on without one?
 //! let confirms = publisher.hold_from_server(|said| said.is("basic.ack"));
 //!
-//! let consumer = Proxy::before_rabbitmq(amqp_url).await?;
+//! let consumer = Proxy::before_rabbitmq(rabbit.url()).await?;
 //! // The work is done, and the broker will never know: it delivers again.
 //! let unacknowledged = consumer.cut_request(|request| request.is("basic.ack"));
 //! let deliveries = consumer.hold_from_server(|said| said.is("basic.deliver"));
 //! # Ok(()) }
 //! ```
 //!
-//! What passed before a cut has reached the broker: the proxy closes that side in peace.
+//! What passed before a cut is carried out: on that side the proxy closes the connection as the
+//! protocol wants it. After [`Proxy::kill_connections`], as after a client's end, RabbitMQ may
+//! forget what it has received and has neither confirmed nor answered.
 //!
 //! # Where it listens
 //!
@@ -74,6 +76,7 @@
 
 mod amqp;
 mod connection;
+mod line;
 mod observation;
 mod pgwire;
 mod resp;
@@ -84,11 +87,11 @@ pub use observation::Observation;
 pub use rule::{Landed, Request};
 
 use crate::gate::Gate;
-use crate::postgres::Target;
+use crate::postgres;
+use crate::rabbitmq;
 use crate::server::Address;
-use pgwire::Pgwire;
+use line::{accept, accept_at_port};
 use redis::{ConnectionAddr, IntoConnectionInfo};
-use resp::Resp;
 use rule::{Fate, Rules};
 use std::collections::BTreeMap;
 use std::io;
@@ -97,8 +100,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -243,7 +245,7 @@ impl Proxy {
         upstream: &str,
         observer: impl Fn(Observation) + Send + Sync + 'static,
     ) -> Result<Proxy, ProxyError> {
-        let target = Target::read(upstream).map_err(ProxyError::PostgresUrl)?;
+        let target = postgres::Target::read(upstream).map_err(ProxyError::PostgresUrl)?;
         let url = |socket: &Path| target.through(Address::Unix(socket.to_owned())).render();
         // Clients look for a socket of this name in the folder that the URL says.
         let socket = ".s.PGSQL.5432";
@@ -267,27 +269,14 @@ impl Proxy {
         upstream: &str,
         observer: impl Fn(Observation) + Send + Sync + 'static,
     ) -> Result<Proxy, ProxyError> {
-        let unread = |why: String| ProxyError::RabbitmqUrl(why);
-        let mut url = url::Url::parse(upstream).map_err(|error| unread(error.to_string()))?;
-        match url.scheme() {
-            "amqp" => {}
-            "amqps" => return Err(ProxyError::Tls),
-            scheme => return Err(unread(format!("it begins with {scheme}:, and not with amqp:"))),
-        }
-        let host = url.host_str().filter(|host| !host.is_empty());
-        let host = host.ok_or_else(|| unread("it names no host".to_owned()))?;
-        let host = host.trim_matches(['[', ']']).to_owned();
-        let upstream = Address::Tcp(host, url.port().unwrap_or(5672));
-
+        let target = rabbitmq::Target::read(upstream).map_err(ProxyError::RabbitmqUrl)?;
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(ProxyError::Port)?;
         let port = listener.local_addr().map_err(ProxyError::Port)?.port();
-        // All else of the URL, such as the virtual host, is the client's business with the broker.
-        url.set_host(Some("127.0.0.1")).map_err(|error| unread(error.to_string()))?;
-        url.set_port(Some(port)).map_err(|()| unread("it can have no port".to_owned()))?;
-        let shared = Shared::new(Protocol::Rabbitmq, upstream, observer);
+        let url = target.through(Address::Tcp(Ipv4Addr::LOCALHOST.to_string(), port)).render();
+        let shared = Shared::new(Protocol::Rabbitmq, target.address().clone(), observer);
         let accepting = Mutex::new(tokio::spawn(accept_at_port(Arc::clone(&shared), listener)));
-        Ok(Proxy { shared, accepting, door: Door::Port, url: url.into() })
+        Ok(Proxy { shared, accepting, door: Door::Port, url })
     }
 
     fn stand(
@@ -485,78 +474,6 @@ impl Shared {
 fn listen(folder: &tempfile::TempDir, name: &str) -> Result<UnixListener, ProxyError> {
     UnixListener::bind(folder.path().join(name))
         .map_err(|source| ProxyError::Socket { dir: folder.path().to_owned(), source })
-}
-
-async fn accept(shared: Arc<Shared>, listener: UnixListener) {
-    while let Ok((client, _)) = listener.accept().await {
-        let killed = killed(&shared);
-        tokio::spawn(serve(Arc::clone(&shared), killed, client.into_split()));
-    }
-}
-
-async fn accept_at_port(shared: Arc<Shared>, listener: TcpListener) {
-    while let Ok((client, _)) = listener.accept().await {
-        // Asked for before `refusing` is: who refuses says so first and kills then, and what comes
-        // between the two must not live on.
-        let killed = killed(&shared);
-        if !shared.refusing.load(Ordering::SeqCst) {
-            let _ = client.set_nodelay(true);
-            tokio::spawn(serve(Arc::clone(&shared), killed, client.into_split()));
-        }
-    }
-}
-
-/// Waits until the connections that there are now are killed.
-fn killed(shared: &Shared) -> impl Future<Output = ()> + use<> {
-    let mut generation = shared.generation.subscribe();
-    let born = *generation.borrow_and_update();
-    async move {
-        // An error means that the proxy is gone, and the connection with it.
-        let _ = generation.wait_for(|generation| *generation > born).await;
-    }
-}
-
-async fn serve(
-    shared: Arc<Shared>,
-    killed: impl Future<Output = ()>,
-    client: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
-) {
-    tokio::select! {
-        () = killed => {}
-        () = connect_and_carry(Arc::clone(&shared), client) => {}
-    }
-}
-
-async fn connect_and_carry(
-    shared: Arc<Shared>,
-    client: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
-) {
-    // Where the server cannot be reached, dropping the client's socket tells it so.
-    match shared.upstream.clone() {
-        Address::Unix(path) => {
-            if let Ok(server) = UnixStream::connect(path).await {
-                carry(shared, client, server.into_split()).await;
-            }
-        }
-        Address::Tcp(host, port) => {
-            if let Ok(server) = TcpStream::connect((host, port)).await {
-                let _ = server.set_nodelay(true);
-                carry(shared, client, server.into_split()).await;
-            }
-        }
-    }
-}
-
-async fn carry(
-    shared: Arc<Shared>,
-    client: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
-    server: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
-) {
-    match shared.protocol {
-        Protocol::Redis => connection::carry::<Resp>(shared, client, server).await,
-        Protocol::Postgres => connection::carry::<Pgwire>(shared, client, server).await,
-        Protocol::Rabbitmq => amqp::carry(shared, client, server).await,
-    }
 }
 
 fn url_through(socket: &Path, settings: &redis::RedisConnectionInfo) -> String {

@@ -132,6 +132,147 @@ fn frame(buffer: &mut Vec<u8>) -> io::Result<Option<Frame>> {
     Ok(whole.then(|| Frame { kind, channel, bytes: buffer.drain(..end).collect() }))
 }
 
+/// The frame of a `connection.close` with the reply code 200 and no more.
+pub(super) fn close() -> Vec<u8> {
+    let method = [0, 10, 0, 50, 0, 200, 0, 0, 0, 0, 0];
+    [&[METHOD, 0, 0, 0, 0, 0, 11], &method[..], &[END]].concat()
+}
+
 fn not_amqp() -> io::Error {
     io::Error::other("what is said here is not AMQP 0-9-1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn frame_of(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&[kind], &channel.to_be_bytes()[..], &length, payload, &[END]].concat()
+    }
+
+    fn method_of(channel: u16, class: u16, id: u16, arguments: &[u8]) -> Vec<u8> {
+        let payload = [&class.to_be_bytes(), &id.to_be_bytes(), arguments].concat();
+        frame_of(METHOD, channel, &payload)
+    }
+
+    fn text(text: &str) -> Vec<u8> {
+        [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
+    }
+
+    fn header_of(channel: u16, length: u64, flags: u16, properties: &[u8]) -> Vec<u8> {
+        let payload =
+            [&[0, 60, 0, 0], &length.to_be_bytes()[..], &flags.to_be_bytes(), properties].concat();
+        frame_of(HEADER, channel, &payload)
+    }
+
+    /// The bytes of a message, and what they say.
+    type Message = (Vec<u8>, Option<String>);
+
+    /// What a client says, message by message, and how it is to be read: with two publishes, on
+    /// channels 1 and 2, whose frames mingle.
+    fn conversation() -> (Vec<u8>, Vec<Message>) {
+        let publish = |channel, key| {
+            method_of(channel, 60, 40, &[&[0, 0][..], &text("shop"), &text(key), &[1]].concat())
+        };
+        // Content type, a table of headers, delivery mode, message id.
+        let properties =
+            [text("text/plain"), vec![0, 0, 0, 5, 1, b'x', b't', 1, 0], vec![2], text("order-7")]
+                .concat();
+        let (header, other) =
+            (header_of(1, 5, 0b1011_0000_1000_0000, &properties), header_of(2, 0, 0, &[]));
+        let bodies = [frame_of(BODY, 1, b"or"), frame_of(BODY, 1, b"der")];
+        let declare = [&[0, 0][..], &text("orders"), &[0b0_0010], &[0, 0, 0, 0]].concat();
+        let ack = [&9_u64.to_be_bytes()[..], &[1]].concat();
+
+        let messages = vec![
+            (b"AMQP\0\0\x09\x01".to_vec(), None),
+            (method_of(3, 50, 10, &declare), Some("queue.declare 3|orders||durable|||")),
+            (frame_of(HEARTBEAT, 0, b""), None),
+            (
+                [publish(2, "empty"), other.clone()].concat(),
+                Some("basic.publish 2|shop|empty|mandatory|||"),
+            ),
+            (
+                [publish(1, "created"), header.clone(), bodies.concat()].concat(),
+                Some("basic.publish 1|shop|created|mandatory||order-7|order"),
+            ),
+            (method_of(1, 60, 80, &ack), Some("basic.ack 1|9|multiple")),
+            (method_of(1, 99, 7, &[]), Some("method 99.7 1")),
+        ];
+        let wire = [
+            messages[0].0.clone(),
+            publish(1, "created"),
+            messages[1].0.clone(),
+            header,
+            publish(2, "empty"),
+            bodies[0].clone(),
+            messages[2].0.clone(),
+            other,
+            bodies[1].clone(),
+            messages[5].0.clone(),
+            messages[6].0.clone(),
+        ]
+        .concat();
+        let owned = |(bytes, words): (Vec<u8>, Option<&str>)| (bytes, words.map(str::to_owned));
+        (wire, messages.into_iter().map(owned).collect())
+    }
+
+    fn read(pieces: &[&[u8]]) -> io::Result<Vec<Message>> {
+        let (mut reader, mut buffer, mut read) = (Reader::default(), Vec::new(), Vec::new());
+        for piece in pieces {
+            buffer.extend_from_slice(piece);
+            while let Some(Said { bytes, request, .. }) = reader.take(&mut buffer)? {
+                let words = |it: Request| format!("{} {}", it.command, it.arguments.join("|"));
+                read.push((bytes, request.map(words)));
+            }
+        }
+        Ok(read)
+    }
+
+    #[test]
+    fn a_publish_is_one_message_whatever_comes_in_between() {
+        let (wire, messages) = conversation();
+        assert_eq!(read(&[&wire]).unwrap(), messages);
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_where_the_bytes_are_split(
+            splits in proptest::collection::vec(any::<proptest::sample::Index>(), 0..40)
+        ) {
+            let (wire, messages) = conversation();
+            let mut ends: Vec<usize> = splits.iter().map(|at| at.index(wire.len())).collect();
+            ends.extend([0, wire.len()]);
+            ends.sort_unstable();
+            let pieces: Vec<&[u8]> = ends.windows(2).map(|ends| &wire[ends[0]..ends[1]]).collect();
+            prop_assert_eq!(read(&pieces).unwrap(), messages);
+        }
+
+        #[test]
+        fn what_is_not_amqp_is_refused_and_harms_nobody(
+            at in any::<proptest::sample::Index>(),
+            octet: u8,
+            rest in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let (mut wire, _) = conversation();
+            let at = at.index(wire.len());
+            wire[at] = octet;
+            wire.extend(rest);
+            // It is read, or it is an error; it is no panic, and nothing is read twice.
+            if let Ok(read) = read(&[&wire]) {
+                prop_assert!(read.iter().map(|(bytes, _)| bytes.len()).sum::<usize>() <= wire.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_without_its_end_mark_is_refused() {
+        let mut ack = frame_of(HEARTBEAT, 0, b"");
+        *ack.last_mut().unwrap() = 0;
+        assert!(read(&[&ack]).is_err());
+        assert!(read(&[b"GET / HTTP/1.1"]).is_err());
+        assert!(read(&[&frame_of(BODY, 1, b"no publish before it")]).is_err());
+    }
 }

@@ -46,6 +46,8 @@ const METHODS: &[Method] = &[
     method(10, 51, "connection.close-ok", ""),
     method(10, 60, "connection.blocked", "text:reason"),
     method(10, 61, "connection.unblocked", ""),
+    method(10, 70, "connection.update-secret", ""),
+    method(10, 71, "connection.update-secret-ok", ""),
     method(20, 10, "channel.open", ""),
     method(20, 11, "channel.open-ok", ""),
     method(20, 20, "channel.flow", "bit:active"),

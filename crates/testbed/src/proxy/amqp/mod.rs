@@ -19,42 +19,60 @@ mod in_flight;
 pub(super) mod method;
 
 use super::connection::{Closed, Pending, Reply, judge};
+use super::line::Line;
 use super::rule::{Fate, Request};
 use super::{Observation, Shared};
 use frame::{Reader, Said};
 use in_flight::{Awaits, InFlight};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::task::JoinSet;
 
 /// Carries messages between `client` and `server` until one of them closes or a rule cuts.
 pub(super) async fn carry(
-    shared: Arc<Shared>,
+    line: &Line,
     client: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
     server: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
 ) {
     let in_flight = Mutex::new(InFlight::default());
     let ((from_client, mut to_client), (mut from_server, mut to_server)) = (client, server);
-    let up = requests(&shared, from_client, &mut to_server, &in_flight);
-    let down = answers(&shared, &mut from_server, &mut to_client, &in_flight);
-    let _ = tokio::select! {
+    let up = requests(line, from_client, &mut to_server, &in_flight);
+    let down = answers(line, &mut from_server, &mut to_client, &in_flight);
+    let ended = tokio::select! {
         ended = up => ended,
         ended = down => ended,
     };
-    lose(&shared, lock(&in_flight).drain());
+    lose(line, lock(&in_flight).drain());
     drop(to_client);
-    // A socket that is closed with something unread in it resets the connection, and the broker may
-    // then lose what it has not read either. All that passed before the cut is to reach it.
-    let _ = to_server.shutdown().await;
-    const LINGER: Duration = Duration::from_secs(5);
-    let mut nowhere = tokio::io::sink();
-    let rest = tokio::io::copy(&mut from_server, &mut nowhere);
-    let _ = tokio::time::timeout(LINGER, rest).await;
+    if let Ok(Closed::Cut) = ended {
+        const LINGER: Duration = Duration::from_secs(5);
+        let _ = tokio::time::timeout(LINGER, take_leave(from_server, to_server)).await;
+    }
+}
+
+/// Closes a connection that was cut as the protocol wants it. Where the socket alone is closed,
+/// RabbitMQ may forget what it has received and not yet carried out, an acknowledgement for one.
+/// All that passed before a cut is to be done, or the cut would be a matter of luck.
+async fn take_leave(
+    mut server: impl AsyncRead + Unpin,
+    mut to_server: impl AsyncWrite + Unpin,
+) -> io::Result<()> {
+    to_server.write_all(&frame::close()).await?;
+    let (mut reader, mut buffer) = (Reader::default(), Vec::new());
+    while server.read_buf(&mut buffer).await? > 0 {
+        while let Some(Said { request, .. }) = reader.take(&mut buffer)? {
+            if request.is_some_and(|said| said.is("connection.close-ok")) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn requests(
-    shared: &Shared,
+    line: &Line,
     mut client: impl AsyncRead + Unpin,
     server: &mut (impl AsyncWrite + Unpin),
     in_flight: &Mutex<InFlight>,
@@ -66,10 +84,10 @@ async fn requests(
         }
         while let Some(Said { bytes, channel, request }) = reader.take(&mut buffer)? {
             if request.as_ref().is_some_and(|request| request.is("channel.open")) {
-                lose(shared, lock(in_flight).forget(channel));
+                lose(line, lock(in_flight).forget(channel));
             }
             let Some(request) = request.filter(is_learners) else {
-                shared.flows().await;
+                line.flows().await;
                 server.write_all(&bytes).await?;
                 continue;
             };
@@ -77,10 +95,10 @@ async fn requests(
             // For an `-ok` a client must wait. Whether it waits for a confirm, nobody can see.
             let mut round_trip_begins = matches!(awaits, Awaits::Ok(_));
             let is_answered = !matches!(awaits, Awaits::Nothing);
-            let judged = judge(shared, request, is_answered, &mut round_trip_begins).await;
+            let judged = judge(line, request, is_answered, &mut round_trip_begins).await;
             let Some(pending) = judged else { return Ok(Closed::Cut) };
-            shared.flows().await;
-            shared.delay().await;
+            line.flows().await;
+            line.delay().await;
             lock(in_flight).push(channel, awaits, pending);
             server.write_all(&bytes).await?;
         }
@@ -88,7 +106,7 @@ async fn requests(
 }
 
 async fn answers(
-    shared: &Shared,
+    line: &Line,
     mut server: impl AsyncRead + Unpin,
     client: &mut (impl AsyncWrite + Unpin),
     in_flight: &Mutex<InFlight>,
@@ -99,13 +117,13 @@ async fn answers(
             return Ok(Closed::Ended);
         }
         while let Some(Said { bytes, channel, request }) = reader.take(&mut buffer)? {
-            shared.flows().await;
+            line.flows().await;
             if let Some(said) = request.filter(is_brokers) {
                 let answered = lock(in_flight).answered(channel, &said);
                 if said.is("channel.close") {
-                    lose(shared, lock(in_flight).forget(channel));
+                    lose(line, lock(in_flight).forget(channel));
                 }
-                if !passes(shared, said, answered).await {
+                if !passes(line, said, answered).await {
                     return Ok(Closed::Cut);
                 }
             }
@@ -123,38 +141,78 @@ async fn passes(shared: &Shared, mut said: Request, answered: Vec<Pending>) -> b
         Some(Fate::HoldReply(gate)) => Reply::Waits(gate),
         _ => Reply::Passes,
     };
-    let ids: Vec<u64> = answered.iter().map(|pending| pending.id).collect();
-    let fates: Vec<Reply> = answered.into_iter().map(|it| it.reply).chain([rule]).collect();
-    let is_own = ids.is_empty();
-    let reply = in_words(&said);
-    let tell = |answer: fn(u64, String) -> Observation, own: fn(u64) -> Option<Observation>| {
-        match is_own {
-            true => own(id).into_iter().for_each(|it| shared.tell(it)),
-            false => ids.iter().for_each(|id| shared.tell(answer(*id, reply.clone()))),
-        }
+    let told = match answered.is_empty() {
+        true => Told::Own(id),
+        false => Told::Answers(answered.iter().map(|asked| asked.id).collect(), in_words(&said)),
     };
-    if is_own {
+    if let Told::Own(id) = told {
         shared.tell(Observation::FromServer { id, said });
     }
-    if fates.iter().any(|fate| matches!(fate, Reply::Cut)) {
-        let cut = |id, reply| Observation::ReplyCut { id, reply };
-        tell(cut, |id| Some(Observation::FromServerCut { id }));
-        return false;
-    }
-    for fate in fates {
-        if let Reply::Waits(gate) = fate {
-            let held = |id, reply| Observation::ReplyHeld { id, reply };
-            tell(held, |id| Some(Observation::FromServerHeld { id }));
-            gate.pass().await;
-            let released = |id, _| Observation::ReplyReleased { id };
-            tell(released, |id| Some(Observation::FromServerReleased { id }));
+    let (mut is_cut, mut gates) = (false, JoinSet::new());
+    for fate in answered.into_iter().map(|asked| asked.reply).chain([rule]) {
+        match fate {
+            Reply::Passes => {}
+            Reply::Cut => is_cut = true,
+            // One confirm for three publishes comes to the gate three times, and all at once.
+            Reply::Waits(gate) => drop(gates.spawn(async move { gate.pass().await })),
         }
     }
-    tell(|id, reply| Observation::Reply { id, reply }, |_| None);
-    if is_own {
-        shared.delay().await;
+    if is_cut {
+        told.tell(
+            shared,
+            |id, reply| Observation::ReplyCut { id, reply },
+            |id| Observation::FromServerCut { id },
+        );
+        return false;
+    }
+    if !gates.is_empty() {
+        told.tell(
+            shared,
+            |id, reply| Observation::ReplyHeld { id, reply },
+            |id| Observation::FromServerHeld { id },
+        );
+        while gates.join_next().await.is_some() {}
+        told.tell(
+            shared,
+            |id, _| Observation::ReplyReleased { id },
+            |id| Observation::FromServerReleased { id },
+        );
+    }
+    match told {
+        Told::Own(_) => shared.delay().await,
+        Told::Answers(ids, reply) => {
+            for id in ids {
+                shared.tell(Observation::Reply { id, reply: reply.clone() });
+            }
+        }
     }
     true
+}
+
+/// What an observer is told of something that the broker says.
+enum Told {
+    /// That it said it, by this id.
+    Own(u64),
+    /// That these requests have got this reply.
+    Answers(Vec<u64>, String),
+}
+
+impl Told {
+    fn tell(
+        &self,
+        shared: &Shared,
+        answer: fn(u64, String) -> Observation,
+        own: fn(u64) -> Observation,
+    ) {
+        match self {
+            Told::Own(id) => shared.tell(own(*id)),
+            Told::Answers(ids, reply) => {
+                for id in ids {
+                    shared.tell(answer(*id, reply.clone()));
+                }
+            }
+        }
+    }
 }
 
 /// Whether the client says this for itself, and not to open or close what it speaks through.
