@@ -57,6 +57,9 @@ pub use url::Target;
 /// How often [`Rabbit::wait_for`] looks.
 const GLANCE: Duration = Duration::from_millis(2);
 
+/// How long a broker may take to write down its queues before it is killed or stopped.
+const SETTLING: Duration = Duration::from_secs(1);
+
 /// The broker on which [`private`] makes its virtual hosts, where it is ours alone, as one in a
 /// container is. It is never dropped: it ends with the process.
 static BROKER: Mutex<Option<Arc<Provided>>> = Mutex::new(None);
@@ -263,8 +266,9 @@ impl Rabbit {
     }
 
     /// F4: the broker closes every connection to our virtual host with 320 CONNECTION_FORCED, as
-    /// an administrator or a shutdown does. Gives their number. When this returns, what their
-    /// consumers had not acknowledged is back in its queues.
+    /// an administrator or a shutdown does. Gives their number. What their consumers had not
+    /// acknowledged goes back to its queue, to a quorum queue some milliseconds later:
+    /// [`Rabbit::wait_for`] waits for that.
     ///
     /// # Errors
     /// [`Error::Order`].
@@ -343,12 +347,23 @@ impl Rabbit {
         let held = Arc::clone(&self.held);
         let done = tokio::task::spawn_blocking(move || {
             match held.broker.holder.own().filter(|_| held.made_by.is_none()) {
-                Some(own) => Ok(rule(own)?),
+                Some(own) => {
+                    settle(&held.target);
+                    Ok(rule(own)?)
+                }
                 None => Err(Error::NotOurs { order, origin: held.origin.clone() }),
             }
         });
         done.await?
     }
+}
+
+/// Has the broker write down which quorum queues it has. By itself it does that twice a second,
+/// and one that was declared just before a kill would come back without its log, and never be
+/// ready again: which is so, and not what a lesson is about. A broker that is dead or frozen
+/// has nothing more to say.
+fn settle(target: &Target) {
+    let _ = Control::open(target, SETTLING).and_then(|mut hand| hand.order("settle"));
 }
 
 /// The queues of a virtual host.
