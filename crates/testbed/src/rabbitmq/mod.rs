@@ -22,6 +22,10 @@
 //! [`Rabbit::stop_process`] and [`Rabbit::continue_process`] are refused on a virtual host, whose
 //! neighbours they would meet too.
 //!
+//! Measured on two cores with RabbitMQ 3.10: a cold start takes 4 to 6 seconds, and three times
+//! that beside a busy compiler; the broker has 150 MB; a further program has its virtual host
+//! within 14 to 24 ms, and counts of queues within 0.1 ms.
+//!
 //! # Traps
 //!
 //! - A restarted broker has what was durable: durable exchanges and queues with their bindings,

@@ -24,4 +24,4 @@ get() {
 }
 # A bare machine has no package lists, or old ones.
 get 2>/dev/null || { apt-get update; get; }
-if [ -d /run/systemd/system ]; then systemctl disable $package; fi
+if [ -d /run/systemd/system ]; then systemctl disable $services; fi
