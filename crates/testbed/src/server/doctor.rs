@@ -1,6 +1,6 @@
 //! What each step of the chain would answer on this machine.
 
-use super::container::engine;
+use super::container::{self, engine};
 use super::install::{Method, unasked};
 use super::{Recipe, Step, program};
 
@@ -33,7 +33,7 @@ fn finding(recipe: &Recipe, step: Step) -> Finding {
             Ok(provided) => (true, provided.origin),
             Err(refusal) => (false, refusal.why().to_owned()),
         },
-        Step::Container => match engine() {
+        Step::Container => match container::known(recipe).and_then(|()| engine()) {
             Ok(engine) => (true, format!("a Docker engine answers at {engine}")),
             Err(why) => (false, why),
         },
