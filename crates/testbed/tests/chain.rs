@@ -39,7 +39,14 @@ const ECHO: Recipe = Recipe {
         let version = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
         Ok(Greeting { version: version.trim().into(), pid: None })
     },
-    packages: Packages { apt: "echo", apt_file: None, dnf: &["echo"], brew: "echo", wheel: None },
+    packages: Packages {
+        apt: "echo",
+        apt_file: None,
+        apt_services: &[],
+        dnf: &["echo"],
+        brew: "echo",
+        wheel: None,
+    },
 };
 
 /// What a person without root meets, on a machine without Docker.

@@ -15,6 +15,9 @@ use testbed::server::supervised::{Launch, Supervised, Trouble};
 const ROUNDS: usize = 50;
 /// PostgreSQL's servers are slower to start, and what can go wrong is the same each time.
 const ROUNDS_OF_POSTGRES: u32 = 20;
+/// A broker takes seconds to start.
+#[cfg(target_os = "linux")]
+const ROUNDS_OF_RABBITMQ: u32 = 2;
 /// Some milliseconds on a machine that has nothing else to do.
 const GONE_WITHIN: Duration = Duration::from_secs(20);
 
@@ -51,6 +54,12 @@ fn owner() {
             println!("\nready {} {}", postgres.pid().unwrap(), postgres.room().unwrap().display());
             // A session that is at work would not notice the end of the first process.
             let _ = session.query("SELECT count(*) FROM generate_series(1, 1e12)");
+        }
+        Ok("rabbitmq") => {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let rabbit = runtime.block_on(testbed::rabbitmq::process()).unwrap();
+            println!("\nready {} {}", rabbit.pid().unwrap(), rabbit.room().unwrap().display());
+            std::thread::sleep(Duration::from_secs(60));
         }
         Ok("waiting") => {
             let arguments = ["60".into()];
@@ -187,6 +196,36 @@ fn no_process_of_a_postgres_is_left_after_its_owner_was_killed() {
         longest = longest.max(processes + room);
     }
     println!("longest of {ROUNDS_OF_POSTGRES}: {longest:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_process_of_a_rabbitmq_is_left_after_its_owner_was_killed() {
+    let rooms = rooms();
+    for _ in 0..ROUNDS_OF_RABBITMQ {
+        let mut owner = play("rabbitmq", rooms.path());
+        let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+        let ready = lines.find_map(|line| Some(line.ok()?.strip_prefix("ready ")?.to_owned()));
+        let ready = ready.expect("the owner has a broker");
+        let (pid, room) = ready.split_once(' ').unwrap();
+        assert!(running(pid) && Path::new(room).is_dir());
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        let processes = eventually("no process is left", || workers(rooms.path()) == 0);
+        let room = eventually("its room is gone", || empty(rooms.path()));
+        assert!(processes + room < Duration::from_secs(2), "{processes:?} and {room:?}");
+    }
+    // While it starts, which takes some seconds.
+    for round in 0..8 {
+        let mut owner = play("rabbitmq", rooms.path());
+        std::thread::sleep(Duration::from_millis(500) * round);
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        let nothing = || workers(rooms.path()) == 0 && empty(rooms.path());
+        eventually("nothing is left", nothing);
+        std::thread::sleep(Duration::from_millis(20));
+        eventually("nothing has come back", nothing);
+    }
 }
 
 /// It takes PostgreSQL five seconds to lose its patience with processes that do not listen.

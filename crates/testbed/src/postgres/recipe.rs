@@ -47,6 +47,7 @@ pub const RECIPE: Recipe = Recipe {
             "/etc/postgresql-common/createcluster.d/distributed-systems-sandbox.conf",
             "create_main_cluster = false",
         )),
+        apt_services: &[],
         dnf: &["postgresql-server"],
         brew: "postgresql@17",
         wheel: None,

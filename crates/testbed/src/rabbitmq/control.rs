@@ -36,17 +36,22 @@ pub(super) struct Control {
 impl Control {
     /// To the broker that a URL of ours names.
     pub(super) fn of(target: &Target) -> Result<Self, Refusal> {
+        Self::open(target, PATIENCE)
+    }
+
+    /// The same, with a patience of one's own.
+    pub(super) fn open(target: &Target, patience: Duration) -> Result<Self, Refusal> {
         let Address::Tcp(host, port) = target.address() else {
             return Err(Refusal::Broker("RabbitMQ has no unix socket".into()));
         };
         let port = port.checked_add(CONTROL).ok_or_else(|| no_hand("there is no such port"))?;
         let mut last = no_hand("the host has no address");
         for address in (host.as_str(), port).to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, PATIENCE) {
+            match TcpStream::connect_timeout(&address, patience) {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
-                    stream.set_read_timeout(Some(PATIENCE))?;
-                    stream.set_write_timeout(Some(PATIENCE))?;
+                    stream.set_read_timeout(Some(patience))?;
+                    stream.set_write_timeout(Some(patience))?;
                     let mut hand = Self { stream: BufReader::new(stream) };
                     hand.say(target.password())?;
                     return Ok(hand);

@@ -22,6 +22,10 @@
 //! [`Rabbit::stop_process`] and [`Rabbit::continue_process`] are refused on a virtual host, whose
 //! neighbours they would meet too.
 //!
+//! Measured on two cores with RabbitMQ 3.10: a cold start takes 4 to 6 seconds, and three times
+//! that beside a busy compiler; the broker has 150 MB; a further program has its virtual host
+//! within 14 to 24 ms, and counts of queues within 0.1 ms.
+//!
 //! # Traps
 //!
 //! - A restarted broker has what was durable: durable exchanges and queues with their bindings,
@@ -56,6 +60,9 @@ pub use url::Target;
 
 /// How often [`Rabbit::wait_for`] looks.
 const GLANCE: Duration = Duration::from_millis(2);
+
+/// How long a broker may take to write down its queues before it is killed or stopped.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// The broker on which [`private`] makes its virtual hosts, where it is ours alone, as one in a
 /// container is. It is never dropped: it ends with the process.
@@ -263,8 +270,9 @@ impl Rabbit {
     }
 
     /// F4: the broker closes every connection to our virtual host with 320 CONNECTION_FORCED, as
-    /// an administrator or a shutdown does. Gives their number. When this returns, what their
-    /// consumers had not acknowledged is back in its queues.
+    /// an administrator or a shutdown does. Gives their number. What their consumers had not
+    /// acknowledged goes back to its queue, to a quorum queue some milliseconds later:
+    /// [`Rabbit::wait_for`] waits for that.
     ///
     /// # Errors
     /// [`Error::Order`].
@@ -343,12 +351,23 @@ impl Rabbit {
         let held = Arc::clone(&self.held);
         let done = tokio::task::spawn_blocking(move || {
             match held.broker.holder.own().filter(|_| held.made_by.is_none()) {
-                Some(own) => Ok(rule(own)?),
+                Some(own) => {
+                    settle(&held.target);
+                    Ok(rule(own)?)
+                }
                 None => Err(Error::NotOurs { order, origin: held.origin.clone() }),
             }
         });
         done.await?
     }
+}
+
+/// Has the broker write down which quorum queues it has. By itself it does that twice a second,
+/// and one that was declared just before a kill would come back without its log, and never be
+/// ready again: which is so, and not what a lesson is about. A broker that is dead or frozen
+/// has nothing more to say.
+fn settle(target: &Target) {
+    let _ = Control::open(target, SETTLING).and_then(|mut hand| hand.order("settle"));
 }
 
 /// The queues of a virtual host.

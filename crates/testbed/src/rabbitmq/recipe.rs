@@ -52,6 +52,8 @@ pub const RECIPE: Recipe = Recipe {
     packages: Packages {
         apt: "rabbitmq-server",
         apt_file: None,
+        // Erlang's port mapper, on all interfaces.
+        apt_services: &["epmd.socket", "epmd.service"],
         dnf: &["rabbitmq-server"],
         brew: "rabbitmq",
         wheel: None,

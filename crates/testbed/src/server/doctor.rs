@@ -1,6 +1,6 @@
 //! What each step of the chain would answer on this machine.
 
-use super::container::engine;
+use super::container::{self, engine};
 use super::install::{Method, unasked};
 use super::{Recipe, Step, program};
 
@@ -16,18 +16,24 @@ pub struct Finding {
 }
 
 /// Asks every step of the chain, in its order. A server is started where its program is, and
-/// ended again; containers and installations are only looked at. Blocks.
+/// ended again; containers, installations, and servers that are slow to start are only looked
+/// at. Blocks.
 pub fn examine(recipe: &Recipe) -> Vec<Finding> {
     Step::CHAIN.iter().map(|step| finding(recipe, *step)).collect()
 }
 
 fn finding(recipe: &Recipe, step: Step) -> Finding {
     let (usable, text) = match step {
+        // It would take seconds, each time that somebody asks.
+        Step::Binary if recipe.linger.is_some() => match program::of(recipe) {
+            Some(program) => (true, format!("{}, not started for this", program.display())),
+            None => (false, format!("no {} on this machine", recipe.programs.join(" or "))),
+        },
         Step::Url | Step::Kept | Step::Binary => match step.take(recipe, false) {
             Ok(provided) => (true, provided.origin),
             Err(refusal) => (false, refusal.why().to_owned()),
         },
-        Step::Container => match engine() {
+        Step::Container => match container::known(recipe).and_then(|()| engine()) {
             Ok(engine) => (true, format!("a Docker engine answers at {engine}")),
             Err(why) => (false, why),
         },

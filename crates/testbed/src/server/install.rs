@@ -22,6 +22,9 @@ pub struct Packages {
     /// A file, and what it says, that keeps Debian's package from setting up more than the
     /// program. It exists while `apt-get` runs.
     pub apt_file: Option<(&'static str, &'static str)>,
+    /// Services that come along with Debian's package, and are to start with the machine as
+    /// little as its own.
+    pub apt_services: &'static [&'static str],
     /// Fedora and its kin: the first that exists.
     pub dnf: &'static [&'static str],
     /// Homebrew.
@@ -86,7 +89,10 @@ impl Method {
             Self::Apt => {
                 let package = packages.apt;
                 let (file, says) = packages.apt_file.unwrap_or_default();
-                let names = format!("package={package}\nfile={file}\nsays=\"{says}\"\n");
+                let services = [&[package], packages.apt_services].concat().join(" ");
+                let names = format!(
+                    "package={package}\nfile={file}\nsays=\"{says}\"\nservices=\"{services}\"\n"
+                );
                 let summary = format!("{name} by apt-get, starting no service");
                 (summary, names + include_str!("apt.sh"))
             }

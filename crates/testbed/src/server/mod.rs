@@ -382,6 +382,7 @@ fn from_binary(recipe: &Recipe, step: Step) -> Result<Provided, Refusal> {
 }
 
 fn from_container(recipe: &Recipe) -> Result<Provided, Refusal> {
+    container::known(recipe).map_err(Refusal::Absent)?;
     let engine = container::engine().map_err(Refusal::Absent)?;
     let container = container::start(recipe, &engine).map_err(Refusal::Absent)?;
     let url = container.url().to_owned();
