@@ -34,7 +34,7 @@ const PATIENT: Options =
 /// For checks in which PostgreSQL or a process hangs.
 const BRISK: Options = Options { timeout: Duration::from_millis(400), ..PATIENT };
 
-grading::checks! { K: Keys; read(PAGE), limit(LONG);
+grading::checks! { K: Keys; read(PAGE), limit(LONG * 2);
     once_and_again: "the second attempt gets the first one's answer, to the byte, and has no effect",
     two_keys: "the same request under two keys has two effects",
     two_callers: "two callers with the same key have nothing to do with each other",

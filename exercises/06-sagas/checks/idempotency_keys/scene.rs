@@ -20,6 +20,8 @@ const CHARGE: &str = "INSERT INTO charges (what, amount) VALUES ($1, $2) RETURNI
 /// A world with the two tables. Keys and amounts are of its seed, so that no answer can know them
 /// beforehand.
 pub(super) struct Scene {
+    /// The check's own session; gone before the world is.
+    session: Arc<Mutex<Option<Session>>>,
     pub(super) world: World,
     seed: u64,
     amount: i64,
@@ -48,7 +50,8 @@ impl Scene {
     pub(super) async fn set(world: World) -> Result<Scene, Finding> {
         let mut random = world.random();
         let (seed, amount) = (random.random(), random.random_range(1_000..9_000));
-        let scene = Scene { world, seed, amount, payments: AtomicUsize::new(0) };
+        let (session, payments) = (Arc::default(), AtomicUsize::new(0));
+        let scene = Scene { session, world, seed, amount, payments };
         scene.ask(format!("{SCHEMA}; {CHARGES}")).await?;
         Ok(scene)
     }
@@ -81,11 +84,23 @@ impl Scene {
     /// The check's own question, past every proxy.
     pub(super) async fn ask(&self, sql: String) -> Result<Option<String>, Finding> {
         let url = self.world.postgres().await?.url().to_owned();
+        let kept = Arc::clone(&self.session);
         let asked = move || {
             let target = Target::read(&url).map_err(Finding::inconclusive)?;
-            let mut session = Session::open(&target, SOON).map_err(|error| said(&error))?;
-            let rows = session.query(&sql).map_err(|error| said(&error))?;
-            session.close();
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let session = match kept.take() {
+                Some(session) => session,
+                None => Session::open(&target, SOON).map_err(|error| said(&error))?,
+            };
+            let session = kept.insert(session);
+            let rows = match session.query(&sql) {
+                Ok(rows) => rows,
+                // A fault has ended it as well.
+                Err(_) => {
+                    let fresh = Session::open(&target, SOON).map_err(|error| said(&error))?;
+                    kept.insert(fresh).query(&sql).map_err(|error| said(&error))?
+                }
+            };
             Ok(rows.into_iter().flatten().flatten().next())
         };
         tokio::task::spawn_blocking(asked).await?
