@@ -105,7 +105,7 @@ pub(super) async fn failed_work<K: Keys>(world: World) -> Result<(), Finding> {
         let answer = client.pay(&payment, &job.clone().ends(ends)).await;
         match (ends, answer) {
             (_, Ok(answer)) => {
-                let expected = "an error: a statement of the work has failed";
+                let expected = "an error: the work has failed";
                 return Err(client.broken(expected, scene::told(&answer)));
             }
             (Ends::Fails, Err(Error::Work(cause))) if cause.to_string().contains("reader") => {}
@@ -117,7 +117,7 @@ pub(super) async fn failed_work<K: Keys>(world: World) -> Result<(), Finding> {
         scene.has(&payment.what, 0, "the work has failed").await?;
         // Another process, which knows nothing of it.
         let second = scene.client::<K>("second", PATIENT).await?;
-        let answer = second.pays_within(SOON, &payment, &job).await?;
+        let answer = second.pays_within(A_WHILE, &payment, &job).await?;
         if answer.replayed {
             return Err(second.broken("the first answer under this key", scene::told(&answer)));
         }

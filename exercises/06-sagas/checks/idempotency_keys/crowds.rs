@@ -150,12 +150,12 @@ pub(super) async fn neighbours<K: Keys>(world: World) -> Result<(), Finding> {
     let calls: Vec<_> = (0..8).map(|_| busy.start(&payment, &job)).collect();
     busy.settles(&scene, &calls).await?;
     let neighbour = scene.payment();
-    let paid = busy.pays_within(SOON, &neighbour, &scene.job(&neighbour)).await;
+    let paid = busy.pays_within(A_WHILE, &neighbour, &scene.job(&neighbour)).await;
     drop(hangs);
     gate.open();
     paid.map_err(|_| {
         let expected = "another key's request served, while eight wait for this one";
-        let saw = format!("nothing within {SOON:?}: they have all 3 connections");
+        let saw = format!("nothing within {A_WHILE:?}: they have all 3 connections");
         busy.broken(expected, saw)
     })?;
     let Ok(answer) = working.await? else {

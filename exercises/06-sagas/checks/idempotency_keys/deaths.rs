@@ -3,7 +3,9 @@
 use super::*;
 use sagas::idempotency_keys::Response;
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use tokio::sync::Mutex;
 
 pub(super) async fn panicked_work<K: Keys>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
@@ -23,7 +25,7 @@ pub(super) async fn panicked_work<K: Keys>(world: World) -> Result<(), Finding> 
             "first" => Arc::clone(&first),
             _ => scene.client::<K>("second", PATIENT).await?,
         };
-        let answer = next.pays_within(SOON, &payment, &job).await?;
+        let answer = next.pays_within(A_WHILE, &payment, &job).await?;
         scene.has(&payment.what, 1, "the second attempt did it").await?;
         first.pays_again(&payment, &job, &answer).await?;
     }
@@ -49,7 +51,7 @@ pub(super) async fn dropped_caller<K: Keys>(world: World) -> Result<(), Finding>
         let _ = call.await;
         scene.world.history().note("first", "(its caller has left)");
         gate.open();
-        let answer = second.pays_within(SOON, &payment, &job).await?;
+        let answer = second.pays_within(A_WHILE, &payment, &job).await?;
         scene.has(&payment.what, 1, "whoever did it, did it once").await?;
         // The connection of one who has left is the next one's.
         first.pays_again(&payment, &job, &answer).await?;
@@ -148,7 +150,7 @@ pub(super) async fn killed_process<K: Keys>(world: World) -> Result<(), Finding>
         proxy.kill_connections();
         scene.world.history().note("process", "(killed)");
         let job = scene.job(&payment);
-        let answer = second.pays_within(SOON, &payment, &job).await?;
+        let answer = second.pays_within(A_WHILE, &payment, &job).await?;
         let because = "whoever did it, the killed process or the next, did it once";
         scene.has(&payment.what, 1, because).await?;
         if answered && !answer.replayed {
@@ -163,22 +165,29 @@ pub(super) async fn killed_process<K: Keys>(world: World) -> Result<(), Finding>
 pub(super) async fn holder<K: Keys>(child: Child) {
     let order: Order = child.arguments();
     let keys = K::open(&order.postgres, BRISK).expect("the parent's URL can be read");
-    let payment = order.payment();
-    let (mut child, what) = (child, payment.what.clone());
-    let request = payment.request();
-    let answer = keys.once(&request, |scope| {
-        Box::pin(async move {
-            let charge = "INSERT INTO charges (what, amount) VALUES ($1, 1)";
-            scope.transaction.execute(charge, &[&what]).await?;
-            Child::say("working");
-            child.hear().await;
-            Ok(Response::new(201, "done"))
-        })
-    });
-    match answer.await {
-        Ok(_) => Child::say("done"),
-        Err(error) => Child::say(&format!("error: {error}")),
+    let (payment, warm, child) = (order.payment(), order.warm(), &Mutex::new(child));
+    let (request, what, working) = (payment.request(), &payment.what, &AtomicBool::new(false));
+    // Its time is short, and the first call of a connection is slow.
+    let _ = keys.once(&warm.request(), Order::job(&warm).work()).await;
+    for _ in 0..5 {
+        let answer = keys.once(&request, |scope| {
+            Box::pin(async move {
+                let charge = "INSERT INTO charges (what, amount) VALUES ($1, 1)";
+                scope.transaction.execute(charge, &[what]).await?;
+                working.store(true, Ordering::SeqCst);
+                Child::say("working");
+                child.lock().await.hear().await;
+                Ok(Response::new(201, "done"))
+            })
+        });
+        match answer.await {
+            // On a busy machine it has not come so far.
+            Err(_) if !working.load(Ordering::SeqCst) => {}
+            Ok(_) => return Child::say("done"),
+            Err(error) => return Child::say(&format!("error: {error}")),
+        }
     }
+    Child::say("error: its work was never begun");
 }
 
 pub(super) async fn stopped_process<K: Keys>(world: World) -> Result<(), Finding> {
