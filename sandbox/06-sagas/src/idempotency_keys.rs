@@ -81,7 +81,8 @@ pub trait Keys: Send + Sync + Sized + 'static {
     ///
     /// `work` runs within a transaction. What it writes, the key and the answer are committed
     /// together, if the answer [is final](Response::is_final). If it is not, as a 503, or if `work`
-    /// fails or panics, all of it is rolled back, and the key is free.
+    /// fails or panics, all of it is rolled back, and the key is free. What `work` needs it owns; it is
+    /// best written where it is handed over, as `|scope| Box::pin(async move { … })`.
     ///
     /// Who comes while another has the key waits up to [`Options::wait`] for the answer of that one,
     /// and keeps no connection meanwhile.

@@ -165,16 +165,18 @@ pub(super) async fn killed_process<K: Keys>(world: World) -> Result<(), Finding>
 pub(super) async fn holder<K: Keys>(child: Child) {
     let order: Order = child.arguments();
     let keys = K::open(&order.postgres, BRISK).expect("the parent's URL can be read");
-    let (payment, warm, child) = (order.payment(), order.warm(), &Mutex::new(child));
-    let (request, what, working) = (payment.request(), &payment.what, &AtomicBool::new(false));
+    let (payment, warm) = (order.payment(), order.warm());
     // Its time is short, and the first call of a connection is slow.
     let _ = keys.once(&warm.request(), Order::job(&warm).work()).await;
+    let (child, working) = (Arc::new(Mutex::new(child)), Arc::new(AtomicBool::new(false)));
     for _ in 0..5 {
+        let (child, begun) = (Arc::clone(&child), Arc::clone(&working));
+        let (request, what) = (payment.request(), payment.what.clone());
         let answer = keys.once(&request, |scope| {
             Box::pin(async move {
                 let charge = "INSERT INTO charges (what, amount) VALUES ($1, 1)";
-                scope.transaction.execute(charge, &[what]).await?;
-                working.store(true, Ordering::SeqCst);
+                scope.transaction.execute(charge, &[&what]).await?;
+                begun.store(true, Ordering::SeqCst);
                 Child::say("working");
                 child.lock().await.hear().await;
                 Ok(Response::new(201, "done"))

@@ -76,3 +76,44 @@ fn digest<const N: usize>(parts: [&[u8]; N]) -> [u8; 32] {
     }
     digest.finalize().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAYMENT: Request<'_> =
+        Request { caller: "ann", key: "1", method: "POST", path: "/pay", body: b"ments" };
+
+    #[test]
+    fn what_says_not_now_is_not_final() {
+        for status in [200, 201, 204, 303, 400, 402, 404, 410, 422] {
+            assert!(Response::new(status, "").is_final(), "{status}");
+        }
+        for status in [408, 409, 425, 429, 500, 502, 503, 504, 599] {
+            assert!(!Response::new(status, "").is_final(), "{status}");
+        }
+    }
+
+    #[test]
+    fn each_part_of_a_request_counts_and_so_do_their_seams() {
+        let others = [
+            Request { method: "PUT", ..PAYMENT },
+            Request { path: "/pa", body: b"yments", ..PAYMENT },
+            Request { method: "POS", path: "T/pay", ..PAYMENT },
+            Request { body: b"", ..PAYMENT },
+        ];
+        for other in others {
+            assert_ne!(other.fingerprint(), PAYMENT.fingerprint(), "{other:?}");
+        }
+        // Who asks, and under which key, is another question.
+        let same = Request { caller: "bob", key: "2", ..PAYMENT };
+        assert_eq!(same.fingerprint(), PAYMENT.fingerprint());
+    }
+
+    #[test]
+    fn a_name_is_of_one_caller_and_one_key() {
+        let glued = Request { caller: "ann1", key: "", ..PAYMENT };
+        assert_ne!(glued.name(), PAYMENT.name());
+        assert_eq!(Request { body: b"", ..PAYMENT }.name(), PAYMENT.name());
+    }
+}
