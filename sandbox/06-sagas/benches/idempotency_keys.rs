@@ -71,7 +71,7 @@ fn charge(scope: Scope<'_>) -> Work<'_> {
         let charge = "INSERT INTO charges (amount) VALUES (1999) RETURNING id";
         let charge = scope.transaction.prepare_cached(charge).await?;
         let id: i64 = scope.transaction.query_one(&charge, &[]).await?.get(0);
-        Ok(Response::new(201, format!("receipt {id}")))
+        Ok(Response::new(201, format!("receipt {id} for {}", scope.key)))
     })
 }
 

@@ -71,13 +71,10 @@ pub(super) async fn swept<K: Keys>(world: World) -> Result<(), Finding> {
     }
     for expected in [2, 2, 1, 0] {
         let call = scene.world.invoke("second", "sweep, at most 2");
-        let swept = match tokio::time::timeout(SOON, short.keys.sweep(2)).await {
-            Ok(swept) => swept,
-            Err(_) => {
-                call.unknown("still waits");
-                let expected = "a sweep that leaves out the key that somebody is at";
-                return Err(short.broken(expected, format!("nothing within {SOON:?}")));
-            }
+        let Ok(swept) = tokio::time::timeout(SOON, short.keys.sweep(2)).await else {
+            call.unknown("still waits");
+            let expected = "a sweep that leaves out the key that somebody is at";
+            return Err(short.broken(expected, format!("nothing within {SOON:?}")));
         };
         match swept {
             Ok(swept) if swept == expected => call.ok(swept.to_string()),

@@ -279,7 +279,8 @@ impl<K: Keys> Client<K> {
         loop {
             let left = patience.saturating_sub(began.elapsed());
             let Ok(answer) = tokio::time::timeout(left, self.pay(payment, job)).await else {
-                return Err(self.broken("an answer", format!("none within {patience:.0?}")));
+                let expected = "an answer: nobody may be at this key any more";
+                return Err(self.broken(expected, format!("none within {patience:.0?}")));
             };
             match answer {
                 Ok(answer) => return Ok(answer),

@@ -127,7 +127,9 @@ where
     let (keep, lock) = (options.keep.as_secs_f64(), format!("{}:{caller}:{key}", caller.len()));
     let mine = transaction.query_opt(&claim, &[&caller, &key, &fingerprint, &keep, &lock]).await?;
     if mine.is_none() {
-        return Ok(match kept(&transaction, &caller, &key, &fingerprint).await? {
+        let kept = kept(&transaction, &caller, &key, &fingerprint).await?;
+        transaction.rollback().await?;
+        return Ok(match kept {
             Some(response) => Ok(Answer { response: D::remembered(response), replayed: true }),
             None => Err(work),
         });
