@@ -1,0 +1,28 @@
+//! The examples run, end by themselves in time, and print what they are to prove.
+//!
+//! Ignored in `cargo test`, which should not build and run other programs:
+//! `cargo test -p sagas --test examples -- --ignored --nocapture`.
+
+use page::printed::Printed;
+
+const EXAMPLES: &str = "sagas-examples";
+
+#[test]
+#[ignore = "builds and runs an example"]
+fn idempotency_keys() {
+    let page = Printed::by(EXAMPLES, "idempotency_keys");
+    assert_eq!(page.cells("answered"), ["300", "300", "300"]);
+    let twice = |shop| page.number("charged twice or more", shop);
+    assert!(twice(0) > 60.0, "no key");
+    assert!(twice(1) > 0.0 && twice(1) < twice(0), "{}, {}", twice(1), twice(0));
+    assert_eq!(twice(2), 0.0, "the key with its effect");
+    assert_eq!(page.number("charged once", 2), 300.0);
+    assert_eq!(page.number("answers that differ", 2), 0.0);
+    assert!(page.number("answers that differ", 0) > page.number("answers that differ", 1));
+    assert_eq!(page.number("cards charged", 0), 100.0);
+    assert_eq!(page.number("cards charged", 2), 1.0);
+    assert_eq!(page.number("different answers", 2), 1.0);
+    let trips = "round trips to PostgreSQL";
+    assert_eq!(page.number(trips, 1), page.number(trips, 0) + 2.0);
+    page.cells("cargo lab start idempotency_keys");
+}
