@@ -40,10 +40,12 @@ pub struct Step<C> {
     /// that never arrived.
     pub compensation: Option<Act<C, ()>>,
     /// Says whether it was done, where an attempt left that open. `None`: the action is tried again.
+    /// A "no" holds for now: what is still on its way may be done later.
     pub inquiry: Option<Act<C, bool>>,
     /// How often and for how long.
     pub patience: Patience,
-    /// The point of no return: once this is done, there is only forward.
+    /// The point of no return: once this is done, there is only forward. Where nobody can say whether
+    /// it was, there is neither way, and it is [`Entry::Parked`].
     pub pivot: bool,
 }
 
@@ -59,6 +61,7 @@ pub struct Run<C> {
     /// Which saga.
     pub id: String,
     /// The idempotency key of this step in this saga: the same for each attempt, also after a crash.
+    /// The inquiry and the compensation get the action's: by it the service finds what they mean.
     pub key: String,
     /// The how many-eth attempt, from 1.
     pub attempt: u32,
@@ -179,8 +182,12 @@ impl<C> Saga<C> {
     }
 
     /// And then this step.
+    ///
+    /// # Panics
+    /// There is one of this name: in the journal nobody could tell them apart.
     #[must_use]
     pub fn step(mut self, step: Step<C>) -> Saga<C> {
+        assert!(self.place(step.name).is_err(), "two steps are named `{}`", step.name);
         self.steps.push(step);
         self
     }
