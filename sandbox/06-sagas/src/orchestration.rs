@@ -29,9 +29,11 @@
 //! C. Richardson, *Microservices Patterns*, 2018, chapter 4; P. Helland, [Life beyond distributed
 //! transactions](https://queue.acm.org/detail.cfm?id=3025012), 2016.
 
+mod attempt;
 mod log;
 pub mod steps;
 
+pub use attempt::attempt;
 pub use log::{Log, Memory};
 
 use crate::saga::{Entry, Outcome, Saga, UnknownStep};
@@ -55,7 +57,7 @@ use steps::Steps;
 /// | is unclear | see below |
 /// | comes to nothing behind the pivot | `Parked` instead |
 ///
-/// An attempt that has no answer within [`Patience::deadline`](crate::saga::Patience), or that
+/// An [`attempt`] that has no answer within [`Patience::deadline`](crate::saga::Patience), or that
 /// panics, is unclear. Then the step's inquiry is asked, and asked again as often as an action, until
 /// it answers. "Yes": `Done`. "No", no answer, no inquiry: the action is attempted again. Whatever it
 /// says from then on but that it is done, the step's entry is `Unknown`, for what was given up may
@@ -67,8 +69,7 @@ use steps::Steps;
 ///
 /// The reason in an entry holds what was said last. `Parked` ends the run.
 ///
-/// Between two attempts is a pause, uniform on [0, min(longest, first · 2ⁿ⁻¹)] after the n-th. Each
-/// attempt of a step, of its inquiry and of its compensation has the same
+/// Between two attempts is a [pause](crate::saga::Patience::pause). Each attempt of a step, of its inquiry and of its compensation has the same
 /// [`Run::key`](crate::saga::Run), and no other step of any saga has it: two sagas may have steps of
 /// one name, and two sagas of different names one id. The context is the same for all.
 ///

@@ -15,6 +15,7 @@
 //! Sources: H. Garcia-Molina and K. Salem, [Sagas](https://doi.org/10.1145/38713.38742), SIGMOD
 //! 1987; C. Richardson, *Microservices Patterns*, 2018, chapter 4, for the pivot.
 
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::future::Future;
@@ -80,6 +81,16 @@ pub struct Patience {
     pub longest: Duration,
     /// How long one attempt may take. After that it is [`Failure::Unclear`].
     pub deadline: Duration,
+}
+
+impl Patience {
+    /// How long to wait after the n-th attempt, drawn anew each time: uniform on
+    /// [0, min(longest, first · 2ⁿ⁻¹)]. "Full jitter", as in the lesson on retries (04.3): sagas that
+    /// met the same outage do not come back together.
+    pub fn pause(&self, nth: u32) -> Duration {
+        let doubled = self.first.saturating_mul(2_u32.saturating_pow(nth.saturating_sub(1)));
+        rand::rng().random_range(Duration::ZERO..=doubled.min(self.longest))
+    }
 }
 
 impl Default for Patience {

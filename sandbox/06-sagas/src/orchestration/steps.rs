@@ -3,15 +3,9 @@
 //! It writes nothing down. Whoever calls it appends the entry to the saga's log and only then asks
 //! for the next one, be it a log in memory or a journal in a database.
 
-use crate::saga::{Act, Entry, Failure, Next, Outcome, Patience, Run, Saga, Step, UnknownStep};
-use rand::RngExt;
-use std::any::Any;
-use std::future::poll_fn;
+use crate::saga::{Act, Entry, Failure, Next, Outcome, Run, Saga, Step, UnknownStep};
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
 
 /// The steps of one saga under way.
 pub struct Steps<'a, C> {
@@ -87,7 +81,7 @@ impl<'a, C: Send + Sync + 'static> Steps<'a, C> {
                 }
                 Failure::NotDone(_) | Failure::Unclear(_) => {}
             }
-            tokio::time::sleep(pause(&step.patience, attempt)).await;
+            tokio::time::sleep(step.patience.pause(attempt)).await;
             attempt += 1;
         };
         let name = step.name.to_owned();
@@ -121,7 +115,7 @@ impl<'a, C: Send + Sync + 'static> Steps<'a, C> {
                 {
                     return Entry::Parked { step: name, reason };
                 }
-                Err(_) => tokio::time::sleep(pause(&step.patience, attempt)).await,
+                Err(_) => tokio::time::sleep(step.patience.pause(attempt)).await,
             }
             attempt += 1;
         }
@@ -140,39 +134,21 @@ impl<'a, C: Send + Sync + 'static> Steps<'a, C> {
                 Ok(done) => return done,
                 Err(Failure::Refused(_)) => return false,
                 Err(_) if attempt >= step.patience.attempts => return false,
-                Err(_) => tokio::time::sleep(pause(&step.patience, attempt)).await,
+                Err(_) => tokio::time::sleep(step.patience.pause(attempt)).await,
             }
             attempt += 1;
         }
     }
 
-    /// One attempt of anything, with its deadline. A panic is caught: of what it had done by then,
-    /// nobody knows.
     async fn attempt<T>(
         &self,
         call: &Act<C, T>,
         step: &Step<C>,
         attempt: u32,
     ) -> Result<T, Failure> {
-        let id = self.id.to_owned();
-        let key = self.key(step);
+        let (id, key) = (self.id.to_owned(), self.key(step));
         let run = Run { id, key, attempt, context: Arc::clone(self.context) };
-        // What unwinds is given up at once, so nobody meets it half changed.
-        let mut doing = match catch_unwind(AssertUnwindSafe(|| call(run))) {
-            Ok(doing) => doing,
-            Err(panic) => return Err(panicked(panic.as_ref())),
-        };
-        let caught = poll_fn(|context| {
-            match catch_unwind(AssertUnwindSafe(|| doing.as_mut().poll(context))) {
-                Ok(poll) => poll,
-                Err(panic) => Poll::Ready(Err(panicked(panic.as_ref()))),
-            }
-        });
-        let deadline = step.patience.deadline;
-        match tokio::time::timeout(deadline, caught).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Failure::Unclear(format!("no answer within {deadline:?}"))),
-        }
+        super::attempt(call, run, step.patience.deadline).await
     }
 
     /// The same for the action, its compensation and its inquiry: by it the service finds what is to
@@ -184,17 +160,4 @@ impl<'a, C: Send + Sync + 'static> Steps<'a, C> {
 
 fn done<C>(step: &Step<C>) -> Entry {
     Entry::Done { step: step.name.to_owned() }
-}
-
-/// "Full jitter", as in the lesson on retries: anything up to a ceiling that doubles. Sagas that met
-/// the same outage do not come back together.
-fn pause(patience: &Patience, attempt: u32) -> Duration {
-    let doubled = patience.first.saturating_mul(2_u32.saturating_pow(attempt - 1));
-    rand::rng().random_range(Duration::ZERO..=doubled.min(patience.longest))
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> Failure {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Failure::Unclear(format!("it panicked: {}", text.unwrap_or("and did not say why")))
 }
