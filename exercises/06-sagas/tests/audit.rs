@@ -1,0 +1,28 @@
+//! Grades the graders: the starter fails, the reference passes, each decoy dies where it must.
+
+use grading::Lesson;
+use sagas::orchestration::Conductor;
+use sagas_exercises::orchestration;
+
+/// The wrong answers that people really give. Each names the check that must reject it.
+#[allow(unreachable_pub)] // they are written like the learner's own files
+#[path = "../decoys"]
+mod decoys {
+    pub mod orchestration;
+}
+
+/// The untouched starters. They must fail.
+#[allow(unreachable_pub)]
+#[path = "../starters"]
+mod starters {
+    pub mod orchestration;
+}
+
+fn main() -> std::process::ExitCode {
+    grading::audit(vec![Lesson {
+        name: "orchestration",
+        starter: orchestration::checks::<starters::orchestration::MyOrchestrator>(),
+        reference: orchestration::checks::<Conductor>(),
+        decoys: decoys::orchestration::all(),
+    }])
+}
