@@ -15,6 +15,7 @@ use going::{
     pauses,
 };
 use sagas::orchestration::Orchestrator;
+use std::time::Duration;
 use unclear::{
     asked_no_is_tried_again, inquiry_is_asked_again, late_attempt, lost_answer_is_asked,
     panics_are_unclear, silence_ends, unclear_stays_unclear, unknown_is_undone,
@@ -28,6 +29,9 @@ use writing::{
 };
 
 const PAGE: &str = "docs/lessons/orchestration.md";
+
+/// Where PostgreSQL is asked, on a machine that is busy with much else.
+const LONG: Duration = Duration::from_secs(20);
 
 grading::checks! { S: Orchestrator; read(PAGE);
     all_done: "what is well is done once, in its order, and nothing is undone",
@@ -58,7 +62,10 @@ grading::checks! { S: Orchestrator; read(PAGE);
     nobody_waits_for_another: "a saga that waits holds up no other",
     nothing_is_shared: "two dozen sagas at once: each has its own steps, order, entries and end",
     apart_after_an_outage: "sagas that met one outage do not come back together",
-    charged_and_not_told: "PostgreSQL: charged, and the answer lost: one order, charged once",
-    never_reached_it: "PostgreSQL: the charge was lost on its way: one order, charged once",
-    declined: "PostgreSQL: declined: the unit is back, once, though that answer was lost too",
+    charged_and_not_told: "PostgreSQL: charged, and the answer lost: one order, charged once"
+        .limit(LONG),
+    never_reached_it: "PostgreSQL: the charge was lost on its way: one order, charged once"
+        .limit(LONG),
+    declined: "PostgreSQL: declined: the unit is back, once, though that answer was lost too"
+        .limit(LONG),
 }

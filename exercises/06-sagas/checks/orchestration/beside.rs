@@ -19,7 +19,7 @@ pub(super) async fn same_key<S: Orchestrator>(world: World) -> Result<(), Findin
         let mut owners: HashMap<String, String> = HashMap::new();
         let number = stage.number.to_string();
         let ids =
-            [number.clone(), format!("1{number}"), format!("-1{number}"), format!("{number}1")];
+            [number.clone(), format!("1{number}"), format!("1-{number}"), format!("{number}1")];
         for (name, id) in
             ["checkout", "refund"].into_iter().flat_map(|name| ids.iter().map(move |id| (name, id)))
         {

@@ -24,7 +24,7 @@ pub(super) const FOREVER: Duration = Duration::from_secs(86_400);
 
 /// More than any right answer calls in a scene. Then nobody answers any more, so that who repeats
 /// for ever comes to an end.
-const RUNAWAY: usize = 3_000;
+const RUNAWAY: usize = 1_000;
 
 /// Plays a scene in virtual time.
 pub(super) async fn play<F>(

@@ -127,9 +127,10 @@ pub(super) async fn left_in_the_middle<S: Orchestrator>(world: World) -> Result<
             let line = scene.note("is dropped");
             log.holds(None);
             let (calls, entries) = (services.called().len(), log.entries(&id));
+            sleep(second).await;
+            let waits = !matches!(left, Left::InTheLog) && services.left_alone() == 0;
             sleep(FOREVER).await;
             let (later, more) = (services.called(), log.entries(&id));
-            let waits = !matches!(left, Left::InTheLog) && services.left_alone() == 0;
             if later.len() != calls || more != entries || waits {
                 let saw = match later.len() - calls {
                     0 if waits => "the call still waits for its answer".to_owned(),
