@@ -54,8 +54,12 @@ fn main() -> anyhow::Result<()> {
     let _inside = runtime.enter();
     let (well, refused) = (saga(false), saga(true));
     let direct = async || called(&well).await;
-    let forward = async || drop(run(&well, Outcome::Completed).await);
-    let back = async || drop(run(&refused, Outcome::Compensated).await);
+    let forward = async || {
+        black_box(run(&well, Outcome::Completed).await);
+    };
+    let back = async || {
+        black_box(run(&refused, Outcome::Compensated).await);
+    };
 
     let mut criterion = Criterion::default()
         .warm_up_time(std::time::Duration::from_millis(300))

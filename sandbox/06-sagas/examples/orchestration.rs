@@ -91,7 +91,7 @@ async fn run() -> anyhow::Result<()> {
     let (number, entries) = shop.one_of(&fates, Fate::NowhereAndRefundCut).await?;
     page::note(format!("order {number}: the address is unknown, and the refund is cut on its way"));
     for entry in &entries {
-        page::figure(&told(entry), "");
+        page::note(format!("  {}", told(entry)));
     }
     page::next(&[
         ("cargo lab start orchestration", "carry a saga out yourself"),

@@ -117,7 +117,8 @@ impl Shop {
     }
 
     /// Takes a unit and the price, and sends the order off.
-    async fn checks_out<S: Orchestrator>(&self) -> Result<Option<Outcome>, Finding> {
+    async fn checks_out<S: Orchestrator>(&self, fault: &str) -> Result<Option<Outcome>, Finding> {
+        let _band = self.world.fault(fault);
         let database = Connections::open(self.proxy.url(), SOON)
             .map_err(|error| Finding::inconclusive(error.to_string()))?;
         let saga = Saga::named("checkout")
@@ -172,7 +173,7 @@ fn landed(cut: usize, what: &str) -> Result<(), Finding> {
 pub(super) async fn charged_and_not_told<S: Orchestrator>(world: World) -> Result<(), Finding> {
     let shop = Shop::open(world, 100).await?;
     let cut = shop.proxy.cut_reply(|request| request.is("WITH") && request.mentions("account"));
-    let outcome = shop.checks_out::<S>().await?;
+    let outcome = shop.checks_out::<S>("the first answer to a charge is cut").await?;
     landed(cut.count(), "no answer to a charge was lost")?;
     shop.has(outcome, Outcome::Completed, true).await
 }
@@ -180,7 +181,7 @@ pub(super) async fn charged_and_not_told<S: Orchestrator>(world: World) -> Resul
 pub(super) async fn never_reached_it<S: Orchestrator>(world: World) -> Result<(), Finding> {
     let shop = Shop::open(world, 100).await?;
     let cut = shop.proxy.cut_request(|request| request.is("WITH") && request.mentions("account"));
-    let outcome = shop.checks_out::<S>().await?;
+    let outcome = shop.checks_out::<S>("the first charge is cut on its way").await?;
     landed(cut.count(), "no charge was lost on its way")?;
     shop.has(outcome, Outcome::Completed, true).await
 }
@@ -194,7 +195,7 @@ pub(super) async fn declined<S: Orchestrator>(world: World) -> Result<(), Findin
             && request.arguments.iter().any(|text| text.contains("given_back"))
     };
     let cut = shop.proxy.cut_reply(gives_back);
-    let outcome = shop.checks_out::<S>().await?;
+    let outcome = shop.checks_out::<S>("the first answer to a release is cut").await?;
     shop.has(outcome, Outcome::Compensated, false).await?;
     landed(cut.count(), "no answer to a release was lost")
 }

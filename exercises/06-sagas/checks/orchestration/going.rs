@@ -26,20 +26,19 @@ pub(super) async fn all_done<S: Orchestrator>(world: World) -> Result<(), Findin
 pub(super) async fn each_step_refused<S: Orchestrator>(world: World) -> Result<(), Finding> {
     play(world, async |mut stage| {
         for steps in 1..=STEPS.len() {
-            for at in 0..steps {
+            for (at, step) in STEPS.into_iter().enumerate().take(steps) {
                 let patience = stage.patience();
                 let scene = stage.scene::<S>();
                 let saga = scene.services.saga("checkout", &first(steps), patience);
-                scene.services.always(What::Act, STEPS[at], Reply::Refused);
+                scene.services.always(What::Act, step, Reply::Refused);
                 let ended = scene.runs(&saga).await?;
                 went_back(&ended, at, 1)?;
-                ended.because(&format!("{} of order {}", STEPS[at], stage.number))?;
+                ended.because(&format!("{step} of order {}", stage.number))?;
                 if !ended.took.is_zero() {
                     let saw = format!("{:?} later", ended.took);
                     return Err(ended.not("an end at once: nobody said to come again", saw));
                 }
-                let left: Vec<_> = STEPS.iter().map(|step| (*step, 0)).collect();
-                scene.stand(&left, "the saga was taken back")?;
+                scene.stand(&STEPS.map(|step| (step, 0)), "the saga was taken back")?;
             }
         }
         Ok(())
@@ -63,14 +62,14 @@ fn went_back(ended: &Ended, at: usize, attempts: u32) -> Result<(), Finding> {
 pub(super) async fn each_step_not_done<S: Orchestrator>(world: World) -> Result<(), Finding> {
     play(world, async |mut stage| {
         for steps in 1..=STEPS.len() {
-            for at in 0..steps {
+            for (at, step) in STEPS.into_iter().enumerate().take(steps) {
                 let patience = Patience { attempts: at as u32 % 4 + 1, ..stage.patience() };
                 let scene = stage.scene::<S>();
                 let saga = scene.services.saga("checkout", &first(steps), patience);
-                scene.services.always(What::Act, STEPS[at], Reply::NotDone);
+                scene.services.always(What::Act, step, Reply::NotDone);
                 let ended = scene.runs(&saga).await?;
                 went_back(&ended, at, patience.attempts)?;
-                ended.because(&format!("{} of order {}", STEPS[at], stage.number))?;
+                ended.because(&format!("{step} of order {}", stage.number))?;
             }
         }
         // Who is refused at the second attempt makes no third.

@@ -310,7 +310,13 @@ impl Services {
             inner.called.push(called.clone());
             reply
         };
-        self.history.note("services", format!("{called} → {}", reply.told()));
+        let said = match (what, &reply) {
+            (What::Ask, Done) if self.knows(step, &called.key) => "yes",
+            (What::Ask, Done) => "no",
+            (What::Ask, Reply::Lost) => "✂ answer lost",
+            _ => reply.told(),
+        };
+        self.history.note("services", format!("{called} → {said}"));
         if let Reply::PanicsAtOnce = reply {
             panic!("on purpose: {called}");
         }
@@ -338,7 +344,7 @@ impl Services {
                 tokio::time::sleep(later).await;
                 self.takes_effect(called);
             }
-            Reply::Hangs => std::future::pending().await,
+            Reply::Hangs => std::future::pending::<()>().await,
             Reply::Lands(later) => {
                 // In the service, which does not know that its caller has left.
                 let (services, called) = (self.clone(), called.clone());
@@ -347,7 +353,7 @@ impl Services {
                     services.history.note("services", format!("{called}: lands now"));
                     services.takes_effect(&called);
                 });
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             Reply::Held(gate) => {
                 gate.pass().await;

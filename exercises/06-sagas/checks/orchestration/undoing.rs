@@ -9,7 +9,7 @@ use sagas::{Entry, Outcome};
 pub(super) async fn undo_is_tried_again<S: Orchestrator>(world: World) -> Result<(), Finding> {
     play(world, async |mut stage| {
         let replies = [Reply::NotDone, Reply::NeverCame, Reply::Lost, Reply::Hangs, Reply::Panics];
-        for at in 0..4 {
+        for step in STEPS.into_iter().take(4) {
             for reply in &replies {
                 let patience = Patience { attempts: 3, ..stage.patience() };
                 let scene = stage.scene::<S>();
@@ -17,11 +17,11 @@ pub(super) async fn undo_is_tried_again<S: Orchestrator>(world: World) -> Result
                 let plans = STEPS.map(|step| plan(step).asked());
                 let saga = scene.services.saga("checkout", &plans, patience);
                 scene.services.always(What::Act, STEPS[4], Reply::Refused);
-                scene.services.says(What::Undo, STEPS[at], [reply.clone(), reply.clone()]);
+                scene.services.says(What::Undo, step, [reply.clone(), reply.clone()]);
                 let ended = scene.runs(&saga).await?;
                 let mut calls = STEPS.map(str::to_owned).to_vec();
                 calls.extend(back("undo", 4));
-                let undo = format!("undo {}", STEPS[at]);
+                let undo = format!("undo {step}");
                 let place = calls.iter().position(|call| *call == undo).unwrap_or_default();
                 calls.splice(place..place, [undo.clone(), undo]);
                 ended.did(&calls)?;
@@ -45,13 +45,13 @@ pub(super) async fn undo_is_tried_again<S: Orchestrator>(world: World) -> Result
 
 pub(super) async fn undo_is_parked<S: Orchestrator>(world: World) -> Result<(), Finding> {
     play(world, async |mut stage| {
-        for at in 0..3 {
+        for (at, step) in STEPS.into_iter().enumerate().take(3) {
             for reply in [Reply::Refused, Reply::NotDone, Reply::NeverCame] {
                 let patience = stage.patience();
                 let scene = stage.scene::<S>();
                 let saga = scene.services.saga("checkout", &first(4), patience);
                 scene.services.always(What::Act, STEPS[3], Reply::Refused);
-                scene.services.always(What::Undo, STEPS[at], reply.clone());
+                scene.services.always(What::Undo, step, reply.clone());
                 let ended = scene.runs(&saga).await?;
                 let attempts = match reply {
                     Reply::Refused => 1,
@@ -60,14 +60,14 @@ pub(super) async fn undo_is_parked<S: Orchestrator>(world: World) -> Result<(), 
                 let mut calls =
                     STEPS[..4].iter().map(|step| (*step).to_owned()).collect::<Vec<_>>();
                 calls.extend(back("undo", 3)[..2 - at].iter().cloned());
-                calls.extend((0..attempts).map(|_| format!("undo {}", STEPS[at])));
+                calls.extend((0..attempts).map(|_| format!("undo {step}")));
                 ended.did(&calls)?;
                 let mut entries = dones(3);
                 entries.push(format!("refused {}", STEPS[3]));
                 entries.extend(back("undone", 3)[..2 - at].iter().cloned());
-                entries.push(format!("parked {}", STEPS[at]));
+                entries.push(format!("parked {step}"));
                 ended.wrote(&entries)?;
-                ended.because(&format!("undo {} of order {}", STEPS[at], stage.number))?;
+                ended.because(&format!("undo {step} of order {}", stage.number))?;
                 ended.is(Outcome::Parked)?;
 
                 // Somebody has looked, and says so. What was undone is not undone again.
@@ -80,8 +80,7 @@ pub(super) async fn undo_is_parked<S: Orchestrator>(world: World) -> Result<(), 
                 entries.extend(back("undone", at + 1));
                 ended.wrote(&entries)?;
                 ended.is(Outcome::Compensated)?;
-                let left: Vec<_> = STEPS.iter().map(|step| (*step, 0)).collect();
-                scene.stand(&left, "the saga was taken back")?;
+                scene.stand(&STEPS.map(|step| (step, 0)), "the saga was taken back")?;
             }
         }
         Ok(())

@@ -89,31 +89,31 @@ pub(super) async fn log_fails<S: Orchestrator>(world: World) -> Result<(), Findi
     .await
 }
 
-/// Where a run is left.
+/// What a run is at when it is left.
 #[derive(Clone, Copy, Debug)]
 enum Left {
-    InTheAction,
-    InThePause,
-    InTheLog,
-    InTheUndoing,
+    Acting,
+    Pausing,
+    Writing,
+    Undoing,
 }
 
 pub(super) async fn left_in_the_middle<S: Orchestrator>(world: World) -> Result<(), Finding> {
     play(world, async |mut stage| {
         let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3_600));
-        for left in [Left::InTheAction, Left::InThePause, Left::InTheLog, Left::InTheUndoing] {
+        for left in [Left::Acting, Left::Pausing, Left::Writing, Left::Undoing] {
             let scene = stage.scene::<S>();
             let patience = Patience { attempts: 3, deadline: hour, ..stage.patience() };
             let saga = scene.services.saga("checkout", &first(3), patience);
             let (services, log) = (&scene.services, &scene.log);
             match left {
-                Left::InTheAction => services.says(What::Act, "charge", [Reply::Hangs]),
+                Left::Acting => services.says(What::Act, "charge", [Reply::Hangs]),
                 // Pauses are short here, so it is the second attempt that is left.
-                Left::InThePause => {
+                Left::Pausing => {
                     services.says(What::Act, "charge", [Reply::NotDone, Reply::Hangs]);
                 }
-                Left::InTheLog => log.holds(Some(Gate::shut())),
-                Left::InTheUndoing => {
+                Left::Writing => log.holds(Some(Gate::shut())),
+                Left::Undoing => {
                     services.always(What::Act, "pack", Reply::Refused);
                     services.says(What::Undo, "charge", [Reply::Hangs]);
                 }
@@ -128,7 +128,7 @@ pub(super) async fn left_in_the_middle<S: Orchestrator>(world: World) -> Result<
             log.holds(None);
             let (calls, entries) = (services.called().len(), log.entries(&id));
             sleep(second).await;
-            let waits = !matches!(left, Left::InTheLog) && services.left_alone() == 0;
+            let waits = !matches!(left, Left::Writing) && services.left_alone() == 0;
             sleep(FOREVER).await;
             let (later, more) = (services.called(), log.entries(&id));
             if later.len() != calls || more != entries || waits {
@@ -145,11 +145,11 @@ pub(super) async fn left_in_the_middle<S: Orchestrator>(world: World) -> Result<
             let so_far: Vec<String> = entries.iter().map(told).collect();
             let before = [&["done reserve"][..], &["done charge", "refused pack"]].concat();
             let (known, calls, outcome): (&[&str], &[&str], Outcome) = match left {
-                Left::InTheAction | Left::InThePause => {
+                Left::Acting | Left::Pausing => {
                     (&before[..1], &["charge", "pack"], Outcome::Completed)
                 }
-                Left::InTheLog => (&[], &["reserve", "charge", "pack"], Outcome::Completed),
-                Left::InTheUndoing => {
+                Left::Writing => (&[], &["reserve", "charge", "pack"], Outcome::Completed),
+                Left::Undoing => {
                     (&before[..], &["undo charge", "undo reserve"], Outcome::Compensated)
                 }
             };
