@@ -69,9 +69,10 @@ use steps::Steps;
 ///
 /// The reason in an entry holds what was said last. `Parked` ends the run.
 ///
-/// Between two attempts is a [pause](crate::saga::Patience::pause). Each attempt of a step, of its inquiry and of its compensation has the same
-/// [`Run::key`](crate::saga::Run), and no other step of any saga has it: two sagas may have steps of
-/// one name, and two sagas of different names one id. The context is the same for all.
+/// Between two attempts is a [pause](crate::saga::Patience::pause). Each attempt of a step, of its
+/// inquiry and of its compensation has the same [`Run::key`](crate::saga::Run), and no other step of
+/// any saga has it: two sagas may have steps of one name, and two sagas of different names one id.
+/// No name holds a slash; an id may. The context is the same for all.
 ///
 /// Dropped, it stops: no attempt begins or goes on. Many sagas may be run at once, and none waits for
 /// another.
