@@ -2,13 +2,15 @@
 
 use grading::Lesson;
 use sagas::idempotency_keys::PgKeys;
-use sagas_exercises::idempotency_keys;
+use sagas::orchestration::Conductor;
+use sagas_exercises::{idempotency_keys, orchestration};
 
 /// The wrong answers that people really give. Each names the check that must reject it.
 #[allow(unreachable_pub)] // they are written like the learner's own files
 #[path = "../decoys"]
 mod decoys {
     pub mod idempotency_keys;
+    pub mod orchestration;
 }
 
 /// The untouched starters. They must fail.
@@ -16,13 +18,22 @@ mod decoys {
 #[path = "../starters"]
 mod starters {
     pub mod idempotency_keys;
+    pub mod orchestration;
 }
 
 fn main() -> std::process::ExitCode {
-    grading::audit(vec![Lesson {
-        name: "idempotency_keys",
-        starter: idempotency_keys::checks::<starters::idempotency_keys::MyKeys>(),
-        reference: idempotency_keys::checks::<PgKeys>(),
-        decoys: decoys::idempotency_keys::all(),
-    }])
+    grading::audit(vec![
+        Lesson {
+            name: "orchestration",
+            starter: orchestration::checks::<starters::orchestration::MyOrchestrator>(),
+            reference: orchestration::checks::<Conductor>(),
+            decoys: decoys::orchestration::all(),
+        },
+        Lesson {
+            name: "idempotency_keys",
+            starter: idempotency_keys::checks::<starters::idempotency_keys::MyKeys>(),
+            reference: idempotency_keys::checks::<PgKeys>(),
+            decoys: decoys::idempotency_keys::all(),
+        },
+    ])
 }
