@@ -87,7 +87,7 @@ impl PgJournal {
 }
 
 const BEGIN: &str = "INSERT INTO saga (name, id, context, token, claims)
-                     VALUES ($1, $2, $3, $4, CASE WHEN $4 > 0 THEN 1 ELSE 0 END)
+                     VALUES ($1, $2, $3, $4, CASE WHEN $4::bigint > 0 THEN 1 ELSE 0 END)
                      ON CONFLICT DO NOTHING RETURNING id";
 
 impl Journal for PgJournal {

@@ -1,0 +1,30 @@
+//! Grades the graders: the starter fails, the reference passes, each decoy dies where it must.
+
+use grading::Lesson;
+use locks::lease::RedisLease;
+use sagas::crash_recovery::Driver;
+use sagas::journal::PgJournal;
+use sagas_exercises::crash_recovery;
+
+/// The wrong answers that people really give. Each names the check that must reject it.
+#[allow(unreachable_pub)] // they are written like the learner's own files
+#[path = "../decoys"]
+mod decoys {
+    pub mod crash_recovery;
+}
+
+/// The untouched starters. They must fail.
+#[allow(unreachable_pub)]
+#[path = "../starters"]
+mod starters {
+    pub mod crash_recovery;
+}
+
+fn main() -> std::process::ExitCode {
+    grading::audit(vec![Lesson {
+        name: "crash_recovery",
+        starter: crash_recovery::checks::<starters::crash_recovery::MyRecovery>(),
+        reference: crash_recovery::checks::<Driver<PgJournal, RedisLease>>(),
+        decoys: decoys::crash_recovery::all(),
+    }])
+}
