@@ -11,7 +11,9 @@ mod together;
 use driver::{Orders, Stop, driver};
 use grading::{Child, Evidence, Finding, History, Process, SOON, World};
 use journal::{ended_long_ago, entry_before_next, parked, start_to_end, two_names, unreadable};
-use killed::{asked_first, killed_again, killed_at_a_statement, killed_in_an_action, killed_undoing};
+use killed::{
+    asked_first, killed_again, killed_at_a_statement, killed_in_an_action, killed_undoing,
+};
 use late::{late_refusal, lease_lost, long_step, stopped_driver};
 use rand::RngExt;
 use sagas::crash_recovery::{Error, Options, Recovery, TakenOver};
@@ -24,6 +26,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use testbed::gate::Gate;
 use testbed::postgres::{Session, Target};
 use testbed::proxy::Proxy;
 use together::{listed_twice, one_driver};
@@ -275,9 +278,7 @@ impl<S: Recovery> Driver<S> {
         }
     }
 
-    fn spawn_take_over(
-        self: &Arc<Self>,
-    ) -> JoinHandle<Result<Result<TakenOver, Error>, Finding>> {
+    fn spawn_take_over(self: &Arc<Self>) -> JoinHandle<Result<Result<TakenOver, Error>, Finding>> {
         let driver = Arc::clone(self);
         tokio::spawn(async move { driver.take_over().await })
     }
@@ -292,6 +293,20 @@ impl<S: Recovery> Driver<S> {
 
     fn broken(&self, expected: impl Into<String>, saw: &str) -> Finding {
         Evidence::new(expected, saw).at(self.history.last(self.lane, "= ")).into()
+    }
+}
+
+/// Waits until a saga that is driven has come to the gate.
+async fn comes_to<T: std::fmt::Debug>(
+    gate: &Gate,
+    driving: &mut JoinHandle<Result<T, Error>>,
+) -> Result<(), Finding> {
+    let expected = "the saga driven, up to the step at which it is held";
+    tokio::select! {
+        came = gate.arrived(1, SOON) => {
+            came.map_err(|_| Evidence::new(expected, format!("nothing within {SOON:?}")).into())
+        }
+        ended = driving => Err(Evidence::new(expected, shown(&ended?)).into()),
     }
 }
 

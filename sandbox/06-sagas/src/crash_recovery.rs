@@ -236,8 +236,7 @@ impl<J: Journal, L: Lease> Driver<J, L> {
         let context = serde_json::from_str(&record.context)
             .map_err(|error| journal::Error::Unreadable(format!("the context: {error}")))?;
         let entries = record.entries;
-        let outcome =
-            self.drive(saga, id, Arc::new(context), token, entries, record.begun).await?;
+        let outcome = self.drive(saga, id, Arc::new(context), token, entries, record.begun).await?;
         Ok((outcome, true))
     }
 

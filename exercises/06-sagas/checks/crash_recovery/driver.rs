@@ -2,7 +2,6 @@
 
 use super::*;
 use std::collections::HashMap;
-use testbed::gate::Gate;
 use tokio::sync::Mutex;
 
 /// What the process is told.

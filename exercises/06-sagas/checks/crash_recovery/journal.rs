@@ -19,17 +19,16 @@ pub(super) async fn start_to_end<S: Recovery>(world: World) -> Result<(), Findin
         let entries = scene.ask(entries, &id).await?;
         let read: Result<Vec<Entry>, _> =
             entries.iter().map(|entry| serde_json::from_str(entry)).collect();
-        let names: Vec<String> = read.map_err(|_| {
-            driver.broken("entries as serde writes them", &entries.join(" "))
-        })?
-        .iter()
-        .map(|entry| match entry {
-            Entry::Done { step } => step.clone(),
-            Entry::Refused { step, .. } => format!("{step} refused"),
-            Entry::Undone { step } => format!("{step} undone"),
-            other => format!("{other:?}"),
-        })
-        .collect();
+        let names: Vec<String> = read
+            .map_err(|_| driver.broken("entries as serde writes them", &entries.join(" ")))?
+            .iter()
+            .map(|entry| match entry {
+                Entry::Done { step } => step.clone(),
+                Entry::Refused { step, .. } => format!("{step} refused"),
+                Entry::Undone { step } => format!("{step} undone"),
+                other => format!("{other:?}"),
+            })
+            .collect();
         let should: Vec<&str> = match order.refused {
             false => order.effects(),
             true => vec![

@@ -4,7 +4,6 @@ use super::driver::{Job, all_stand_still};
 use super::services::undisturbed;
 use super::*;
 use std::collections::HashMap;
-use testbed::gate::Gate;
 
 /// The sagas of one process, and the proxies through which it reaches its journal.
 struct Doomed<'a> {
@@ -99,9 +98,8 @@ impl<'a> Doomed<'a> {
 async fn statements<S: Recovery>(scene: &Scene, order: &Order) -> Result<usize, Finding> {
     let proxy = scene.world.postgres_client("driver").await?;
     let redis = scene.world.redis().url();
-    let driver = scene
-        .driver_at::<S>("driver", LONG_LEASE, undisturbed(), proxy.url(), redis)
-        .await?;
+    let driver =
+        scene.driver_at::<S>("driver", LONG_LEASE, undisturbed(), proxy.url(), redis).await?;
     driver.drives(&scene.id(), order).await?;
     let needed = proxy.counts().requests;
     landed(needed, "a saga was driven without a word to its journal")?;

@@ -3,7 +3,6 @@
 use super::driver::Job;
 use super::services::undisturbed;
 use super::*;
-use testbed::gate::Gate;
 use tokio::sync::watch;
 
 /// What is done only for the sake of being dropped.
@@ -34,8 +33,8 @@ pub(super) async fn long_step<S: Recovery>(world: World) -> Result<(), Finding> 
     };
     let early = scene.driver::<S>("early", SHORT_LEASE, long).await?;
     let late = scene.driver::<S>("late", LONG_LEASE, undisturbed()).await?;
-    let driving = early.spawn_start(&id, &order);
-    gate.arrived(1, SOON).await?;
+    let mut driving = early.spawn_start(&id, &order);
+    comes_to(&gate, &mut driving).await?;
     // By now it would be over, if nobody extended it.
     tokio::time::sleep(SHORT_LEASE.ttl + SHORT_LEASE.ttl / 4).await;
     let answer = late.take_over().await?;
@@ -73,8 +72,8 @@ pub(super) async fn lease_lost<S: Recovery>(world: World) -> Result<(), Finding>
     let url = redis.url().to_owned();
     let early = scene.driver_at::<S>("early", SHORT_LEASE, endless, &scene.url, &url).await?;
     let late = scene.driver::<S>("late", LONG_LEASE, undisturbed()).await?;
-    let driving = early.spawn_start(&id, &order);
-    here.arrived(1, SOON).await?;
+    let mut driving = early.spawn_start(&id, &order);
+    comes_to(&here, &mut driving).await?;
     let away = scene.world.fault("Redis is away, as the early one sees it");
     redis.refuse();
     let mut let_go = dropped.subscribe();
@@ -174,7 +173,10 @@ pub(super) async fn late_refusal<S: Recovery>(world: World) -> Result<(), Findin
         let mut driving = early.spawn_start(&id, &order);
         let came = tokio::select! {
             came = on_its_way.arrived(1, SOON) => came.is_ok(),
-            _ = &mut driving => false,
+            ended = &mut driving => {
+                let _ = ended?;
+                false
+            }
         };
         let entries = "SELECT entry FROM saga_entry WHERE id = $1";
         let told = scene.ask(entries, &id).await?;

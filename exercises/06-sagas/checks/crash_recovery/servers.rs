@@ -2,24 +2,28 @@
 
 use super::services::undisturbed;
 use super::*;
-use testbed::gate::Gate;
 
 pub(super) async fn lost_replies<S: Recovery>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
     let redis = scene.world.redis().url().to_owned();
+    let proxy = scene.world.postgres_client("early").await?;
+    let early =
+        scene.driver_at::<S>("early", LONG_LEASE, undisturbed(), proxy.url(), &redis).await?;
     let late = scene.driver::<S>("late", LONG_LEASE, undisturbed()).await?;
     let mut cuts = 0;
-    for order in [Order::of("Ada"), Order::refused("Ada")] {
+    for (order, replies) in [
+        (Order::of("Ada"), &[false, true][..]),
+        // On the way back.
+        (Order::refused("Ada"), &[true][..]),
+    ] {
         'statements: for nth in 1..=STATEMENTS {
-            for reply in [false, true] {
-                let proxy = scene.world.postgres_client("early").await?;
+            for reply in replies {
+                proxy.clear_rules();
+                proxy.reset_count();
                 let cut = match reply {
                     false => proxy.cut_request(move |request| request.nth == nth),
                     true => proxy.cut_reply(move |request| request.nth == nth),
                 };
-                let early = scene
-                    .driver_at::<S>("early", LONG_LEASE, undisturbed(), proxy.url(), &redis)
-                    .await?;
                 let id = scene.id();
                 scene.history().turn_page();
                 let answer = early.start(&id, &order).await;
@@ -65,8 +69,8 @@ pub(super) async fn killed_sessions<S: Recovery>(world: World) -> Result<(), Fin
     });
     let early = scene.driver::<S>("early", LONG_LEASE, held).await?;
     let late = scene.driver::<S>("late", LONG_LEASE, undisturbed()).await?;
-    let driving = early.spawn_start(&id, &order);
-    gate.arrived(1, SOON).await?;
+    let mut driving = early.spawn_start(&id, &order);
+    comes_to(&gate, &mut driving).await?;
     let killed = scene.world.postgres().await?.terminate_clients().await?;
     landed(killed, "nobody had a session")?;
     drop(scene.world.fault("PostgreSQL's sessions are killed"));
@@ -150,8 +154,7 @@ pub(super) async fn redis_away<S: Recovery>(world: World) -> Result<(), Finding>
     let order = Order::of("Barbara");
     let redis = scene.world.client("early").await?;
     let url = redis.url().to_owned();
-    let early =
-        scene.driver_at::<S>("early", SHORT_LEASE, undisturbed(), &scene.url, &url).await?;
+    let early = scene.driver_at::<S>("early", SHORT_LEASE, undisturbed(), &scene.url, &url).await?;
     let (begun, new) = (scene.id(), scene.id());
     scene.put(&begun, &order).await?;
     redis.refuse();

@@ -114,7 +114,9 @@ impl Journal for PgJournal {
         let Some(row) = self.tables.row(claim, &[&saga, &id, &column(token)]).await? else {
             let line = Line { saga, id, position: 0, token };
             return Err(match self.refusal(line, "").await {
-                Err(refused @ (Error::Fenced { .. } | Error::NoSuchSaga | Error::Failed(_))) => refused,
+                Err(refused @ (Error::Fenced { .. } | Error::NoSuchSaga | Error::Failed(_))) => {
+                    refused
+                }
                 _ => Error::Failed("the saga could not be claimed".into()),
             });
         };
@@ -159,13 +161,7 @@ impl Journal for PgJournal {
         }
     }
 
-    async fn settle(
-        &self,
-        saga: &str,
-        id: &str,
-        token: u64,
-        stands: Outcome,
-    ) -> Result<(), Error> {
+    async fn settle(&self, saga: &str, id: &str, token: u64, stands: Outcome) -> Result<(), Error> {
         let settle = "UPDATE saga SET token = $3, outcome = $4
                       WHERE name = $1 AND id = $2 AND token <= $3 RETURNING id";
         match self.tables.row(settle, &[&saga, &id, &column(token), &stands.word()]).await? {
