@@ -36,13 +36,14 @@ const PAGE: &str = "docs/lessons/crash_recovery.md";
 
 /// Nobody waits for this lease to end: where somebody is killed, Redis is made to forget it.
 const LONG_LEASE: Options =
-    Options { ttl: Duration::from_secs(30), timeout: Duration::from_secs(2) };
+    Options { ttl: Duration::from_secs(30), timeout: Duration::from_secs(5) };
 /// For checks in which a lease does end.
 const SHORT_LEASE: Options =
-    Options { ttl: Duration::from_millis(1_200), timeout: Duration::from_millis(600) };
+    Options { ttl: Duration::from_millis(1_500), timeout: Duration::from_millis(800) };
 /// How soon a saga has to end that can be taken over.
-const A_WHILE: Duration = Duration::from_secs(5);
-const LONG: Duration = Duration::from_secs(20);
+const A_WHILE: Duration = Duration::from_secs(8);
+/// For many sagas, one after the other, on a busy machine.
+const LONG: Duration = Duration::from_secs(40);
 /// More statements than anybody needs for a saga.
 const STATEMENTS: usize = 24;
 
@@ -303,8 +304,8 @@ async fn comes_to<T: std::fmt::Debug>(
 ) -> Result<(), Finding> {
     let expected = "the saga driven, up to the step at which it is held";
     tokio::select! {
-        came = gate.arrived(1, SOON) => {
-            came.map_err(|_| Evidence::new(expected, format!("nothing within {SOON:?}")).into())
+        came = gate.arrived(1, A_WHILE) => {
+            came.map_err(|_| Evidence::new(expected, format!("nothing within {A_WHILE:?}")).into())
         }
         ended = driving => Err(Evidence::new(expected, shown(&ended?)).into()),
     }

@@ -118,7 +118,7 @@ pub(super) async fn stopped_driver<S: Recovery>(world: World) -> Result<(), Find
         forgetful: false,
         jobs: vec![job],
     })?;
-    let said = process.expect("a driver", SOON).await?;
+    let said = process.expect("a driver", A_WHILE).await?;
     if said != format!("at {id}") {
         return Err(Evidence::new("the other process to drive a saga", said).into());
     }
@@ -172,7 +172,7 @@ pub(super) async fn late_refusal<S: Recovery>(world: World) -> Result<(), Findin
         scene.history().turn_page();
         let mut driving = early.spawn_start(&id, &order);
         let came = tokio::select! {
-            came = on_its_way.arrived(1, SOON) => came.is_ok(),
+            came = on_its_way.arrived(1, A_WHILE) => came.is_ok(),
             ended = &mut driving => {
                 let _ = ended?;
                 false
@@ -205,7 +205,7 @@ pub(super) async fn late_refusal<S: Recovery>(world: World) -> Result<(), Findin
         let mut taking = late.spawn_take_over();
         // This time the card is good. The successor has written nothing yet.
         tokio::select! {
-            came = charged.arrived(1, SOON) => if came.is_err() {
+            came = charged.arrived(1, A_WHILE) => if came.is_err() {
                 return Err(late.broken("the late one to take the saga over", "it does not charge"));
             },
             answer = &mut taking => {

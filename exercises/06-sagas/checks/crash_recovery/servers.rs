@@ -2,6 +2,7 @@
 
 use super::services::undisturbed;
 use super::*;
+use std::sync::atomic::AtomicBool;
 
 pub(super) async fn lost_replies<S: Recovery>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
@@ -102,12 +103,14 @@ pub(super) async fn postgres_stalls<S: Recovery>(world: World) -> Result<(), Fin
     let order = Order::of("Alan");
     let id = scene.id();
     let proxy = Arc::new(scene.world.postgres_client("early").await?);
+    let hung = Arc::new(AtomicBool::new(false));
     let hangs = {
-        let proxy = Arc::clone(&proxy);
+        let (proxy, hung) = (Arc::clone(&proxy), Arc::clone(&hung));
         hook(move |moment: Moment| {
-            let proxy = Arc::clone(&proxy);
+            let (proxy, hung) = (Arc::clone(&proxy), Arc::clone(&hung));
             async move {
-                if moment.what == "charge" && moment.after {
+                let here = moment.what == "charge" && moment.after;
+                if here && !hung.swap(true, Ordering::SeqCst) {
                     proxy.stall();
                 }
                 Ok(())
@@ -130,6 +133,7 @@ pub(super) async fn postgres_stalls<S: Recovery>(world: World) -> Result<(), Fin
         }
         Ok(Err(_)) => {}
     }
+    landed(usize::from(hung.load(Ordering::SeqCst)), "the saga did not come to `charge`")?;
     scene.recovered(&late, &[(id.clone(), order.clone())]).await?;
     // What was on its way arrives.
     proxy.resume();
@@ -142,8 +146,6 @@ pub(super) async fn postgres_stalls<S: Recovery>(world: World) -> Result<(), Fin
             let what = "the next saga to be driven, now that PostgreSQL answers";
             return Err(early.broken(what, "errors"));
         }
-        // It is the journal's hook that hangs it anew.
-        proxy.resume();
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())

@@ -95,7 +95,7 @@ pub(super) async fn listed_twice<S: Recovery>(world: World) -> Result<(), Findin
         scene.history().turn_page();
         let mut taking = early.spawn_take_over();
         let came = tokio::select! {
-            came = gate.arrived(1, SOON) => came.is_ok(),
+            came = gate.arrived(1, A_WHILE) => came.is_ok(),
             ended = &mut taking => {
                 let _ = ended??;
                 false
