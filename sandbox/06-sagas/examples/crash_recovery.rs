@@ -13,6 +13,7 @@ use page::{count, millis};
 use sagas::crash_recovery::{Driver, Options, Recovery};
 use sagas::journal::{PgJournal, SCHEMA, Tables};
 use sagas::orchestration::{Conductor, Memory, Orchestrator};
+use sagas::saga::Patience;
 use sagas::{Failure, Run, Saga, Step};
 use std::io::{BufRead, BufReader, Write};
 use std::pin::Pin;
@@ -107,11 +108,7 @@ struct Ends {
 }
 
 async fn killed(redis: &Redis) -> anyhow::Result<[Ends; 3]> {
-    Ok([
-        one("memory", redis).await?,
-        one("again", redis).await?,
-        one("journal", redis).await?,
-    ])
+    Ok([one("memory", redis).await?, one("again", redis).await?, one("journal", redis).await?])
 }
 
 /// A process drives all of them and is killed; another comes after it.
@@ -151,7 +148,8 @@ async fn one(kept: &str, redis: &Redis) -> anyhow::Result<Ends> {
             }
         }
         _ => {
-            let driver = Driver::<PgJournal, RedisLease>::open(postgres.url(), redis.url(), OPTIONS)?;
+            let driver =
+                Driver::<PgJournal, RedisLease>::open(postgres.url(), redis.url(), OPTIONS)?;
             let mut ended = 0;
             while !shop.all_ended().await? && began.elapsed() < PATIENCE {
                 ended += driver.take_over(&saga).await?.ended;
@@ -264,14 +262,12 @@ impl Shop {
                         (SELECT count(*) AS times FROM attempt GROUP BY saga, what) AS a";
         Ok(Ends {
             stuck: CHECKOUTS as i64 - ended,
-            charged: self.number(&of(
-                "coalesce(sum(greatest(charged - refunded - least(sent, 1), 0)), 0)",
-            ))
-            .await?,
-            held: self.number(&of(
-                "coalesce(sum(greatest(reserved - released - least(sent, 1), 0)), 0)",
-            ))
-            .await?,
+            charged: self
+                .number(&of("coalesce(sum(greatest(charged - refunded - least(sent, 1), 0)), 0)"))
+                .await?,
+            held: self
+                .number(&of("coalesce(sum(greatest(reserved - released - least(sent, 1), 0)), 0)"))
+                .await?,
             twice: self.number(&of("count(*) FILTER (WHERE charged > 1)")).await?,
             again: self.number(attempts).await?,
             after: Duration::ZERO,
@@ -288,8 +284,10 @@ fn order(id: &str) -> &str {
 /// The checkout, as a value.
 fn checkout(shop: &Shop) -> Saga<bool> {
     let mut saga = Saga::named("checkout");
+    // Who stands still at a point is not to be taken for one who does not answer.
+    let patience = Patience { deadline: Duration::from_secs(60), ..Patience::default() };
     for (what, undo) in STEPS {
-        let mut step = Step::new(what, call(shop, what));
+        let mut step = Step::new(what, call(shop, what)).patience(patience);
         if let Some(undo) = undo {
             step = step.undo(call(shop, undo));
         }
