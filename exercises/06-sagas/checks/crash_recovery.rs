@@ -181,12 +181,12 @@ impl Scene {
             let step = LANES.iter().filter_map(|lane| self.history().last(lane, part)).max();
             Evidence::new(what, saw).at(step).into()
         };
-        if stands != expected.word() {
-            let what = format!("{id} {}", expected.word());
-            return Err(wrong(what, stands, id));
-        }
         let should: BTreeMap<String, usize> =
             order.effects().iter().map(|what| ((*what).to_owned(), 1)).collect();
+        if stands != expected.word() {
+            let what = format!("{id} {}: {}", expected.word(), told(&should));
+            return Err(wrong(what, format!("{stands}: {}", told(&effects)), id));
+        }
         if effects != should {
             let part = effects.iter().find(|(what, times)| should.get(*what) != Some(*times));
             let part = part.map_or("", |(what, _)| what.as_str()).to_owned();

@@ -44,7 +44,10 @@ const STEPS: [(&str, Option<&str>); 5] = [
 const GOOD: [&str; 5] = ["place", "reserve", "charge", "approve", "mail"];
 const REFUSED: [&str; 5] = ["reserve", "charge", "refund", "release", "cancel"];
 
-fn point(checkout: usize) -> (&'static str, bool) {
+/// An effect, and whether it is done.
+type Point = (&'static str, bool);
+
+fn point(checkout: usize) -> Point {
     let at = if is_refused(checkout) { REFUSED } else { GOOD };
     (at[checkout / 2 % 5], checkout % 2 == 1)
 }
@@ -202,11 +205,11 @@ async fn doomed(kept: &str) -> anyhow::Result<()> {
 struct Shop {
     tables: Tables,
     /// Where each checkout stands still.
-    stop: Option<fn(usize) -> (&'static str, bool)>,
+    stop: Option<fn(usize) -> Point>,
 }
 
 impl Shop {
-    fn open(url: &str, stop: Option<fn(usize) -> (&'static str, bool)>) -> anyhow::Result<Shop> {
+    fn open(url: &str, stop: Option<fn(usize) -> Point>) -> anyhow::Result<Shop> {
         Ok(Shop { tables: Tables::open(url, PATIENCE)?, stop })
     }
 
@@ -224,7 +227,7 @@ impl Shop {
         Ok(())
     }
 
-    async fn stands_still(&self, run: &Run<bool>, at: (&'static str, bool)) {
+    async fn stands_still(&self, run: &Run<bool>, at: Point) {
         let nth = order(&run.id)[6..].parse().unwrap_or(usize::MAX);
         if self.stop.is_some_and(|stop| stop(nth) == at) {
             println!("{nth}");

@@ -187,7 +187,7 @@ pub(super) async fn late_refusal<S: Recovery>(world: World) -> Result<(), Findin
         met += 1;
         // Its lease is over, and it does not know.
         scene.world.redis().flush_all().await?;
-        drop(scene.world.fault("the early one's lease is over, and it does not know"));
+        let over = scene.world.fault("the early one's lease is over, and it does not know");
         let charged = Gate::shut();
         let late = {
             let gate = charged.clone();
@@ -217,6 +217,7 @@ pub(super) async fn late_refusal<S: Recovery>(world: World) -> Result<(), Findin
         let answer = tokio::time::timeout(A_WHILE, driving).await;
         charged.open();
         let theirs = taking.await??;
+        drop(over);
         scene.ends(&id, &order, 1).await?;
         match answer {
             Ok(joined) => {

@@ -27,7 +27,10 @@ pub(super) async fn lost_replies<S: Recovery>(world: World) -> Result<(), Findin
                 };
                 let id = scene.id();
                 scene.history().turn_page();
+                let what = if *reply { "answer" } else { "way to PostgreSQL" };
+                let lost = scene.world.fault(format!("the {what} of statement {nth} is lost"));
                 let answer = early.start(&id, &order).await;
+                drop(lost);
                 if cut.count() == 0 {
                     break 'statements;
                 }
