@@ -1,14 +1,18 @@
 //! Grades the graders: the starter fails, the reference passes, each decoy dies where it must.
 
 use grading::Lesson;
+use locks::lease::RedisLease;
+use sagas::crash_recovery::Driver;
 use sagas::idempotency_keys::PgKeys;
+use sagas::journal::PgJournal;
 use sagas::orchestration::Conductor;
-use sagas_exercises::{idempotency_keys, orchestration};
+use sagas_exercises::{crash_recovery, idempotency_keys, orchestration};
 
 /// The wrong answers that people really give. Each names the check that must reject it.
 #[allow(unreachable_pub)] // they are written like the learner's own files
 #[path = "../decoys"]
 mod decoys {
+    pub mod crash_recovery;
     pub mod idempotency_keys;
     pub mod orchestration;
 }
@@ -17,6 +21,7 @@ mod decoys {
 #[allow(unreachable_pub)]
 #[path = "../starters"]
 mod starters {
+    pub mod crash_recovery;
     pub mod idempotency_keys;
     pub mod orchestration;
 }
@@ -34,6 +39,12 @@ fn main() -> std::process::ExitCode {
             starter: idempotency_keys::checks::<starters::idempotency_keys::MyKeys>(),
             reference: idempotency_keys::checks::<PgKeys>(),
             decoys: decoys::idempotency_keys::all(),
+        },
+        Lesson {
+            name: "crash_recovery",
+            starter: crash_recovery::checks::<starters::crash_recovery::MyRecovery>(),
+            reference: crash_recovery::checks::<Driver<PgJournal, RedisLease>>(),
+            decoys: decoys::crash_recovery::all(),
         },
     ])
 }

@@ -170,6 +170,17 @@ pub enum Outcome {
     Parked,
 }
 
+impl Outcome {
+    /// As it stands in the journal.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Completed => "completed",
+            Outcome::Compensated => "compensated",
+            Outcome::Parked => "parked",
+        }
+    }
+}
+
 /// What has to be done now.
 #[derive(Debug)]
 pub enum Next<'a, C> {

@@ -40,3 +40,18 @@ fn idempotency_keys() {
     assert_eq!(page.number(trips, 1), page.number(trips, 0) + 2.0);
     page.cells("cargo lab start idempotency_keys");
 }
+
+#[test]
+#[ignore = "builds and runs an example"]
+fn crash_recovery() {
+    let page = Printed::by(EXAMPLES, "crash_recovery");
+    // Whoever dies after the last effect has nothing left to do.
+    assert_eq!(page.cells("neither sent nor cancelled"), ["18", "0", "0"]);
+    assert_eq!(page.cells("charged without an order"), ["6", "6", "0"]);
+    assert_eq!(page.cells("units held for nobody"), ["12", "12", "0"]);
+    assert_eq!(page.cells("charged twice"), ["0", "10", "0"]);
+    // Only what had no entry: each of the ten that died behind an effect.
+    assert_eq!(page.number("effects done or tried again", 2), 10.0);
+    assert_eq!(page.cells("statements for five steps"), ["0", "6"]);
+    page.cells("cargo lab start crash_recovery");
+}
