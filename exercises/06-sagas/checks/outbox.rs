@@ -47,7 +47,7 @@ const SHORT_TURN: Options = Options { turn: Duration::from_millis(300), ..PATIEN
 /// How long others may have to wait for a turn that somebody keeps.
 const A_WHILE: Duration = Duration::from_secs(5);
 /// For checks of many steps.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(60);
 /// More requests than anybody makes for one message.
 const STEPS: usize = 16;
 

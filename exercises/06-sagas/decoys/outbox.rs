@@ -65,9 +65,10 @@ pub trait Way: Default + Send + Sync + Sized + 'static {
         SELECT id, message, key, correlation, content_type, headers::text, body, attempts
         FROM outbox WHERE sent_at IS NULL AND parked IS NULL
         AND NOT EXISTS (
-            SELECT FROM outbox AS held WHERE held.retry_at > now()
+            SELECT FROM outbox AS held WHERE held.retry_at IS NOT NULL
             AND held.sent_at IS NULL AND held.parked IS NULL
-            AND coalesce(held.correlation, '') = coalesce(outbox.correlation, ''))
+            AND coalesce(held.correlation, '') = coalesce(outbox.correlation, '')
+            AND (held.retry_at > now() OR held.id < outbox.id))
         ORDER BY id LIMIT $1";
     /// Answers whether the turn is ours; none is asked where this is empty.
     const TURN: &'static str = "SELECT pg_try_advisory_xact_lock(7)";

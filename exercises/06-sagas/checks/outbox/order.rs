@@ -60,8 +60,9 @@ pub(super) async fn one_after_the_other<S: Outbox>(world: World) -> Result<(), F
 
 pub(super) async fn others_go_on<S: Outbox>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
-    // Those that cannot go on are more than one batch.
-    let relay = scene.relay::<S>("relay", Options { batch: 3, ..PATIENT }).await?;
+    // Those that cannot go on are more than one batch, and rest longer than a look takes.
+    let options = Options { batch: 3, pause: Duration::from_millis(200), ..PATIENT };
+    let relay = scene.relay::<S>("relay", options).await?;
     let stuck: Vec<Message> = (1..=7).map(|nth| scene.message(1, nth)).collect();
     let free: Vec<Message> = (1..=2).map(|nth| scene.message(2, nth)).collect();
     let its = stuck[0].correlation.clone();

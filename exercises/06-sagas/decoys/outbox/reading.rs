@@ -77,9 +77,10 @@ impl Way for BelowTheOldestOpen {
         FROM outbox WHERE sent_at IS NULL AND parked IS NULL
         AND xmin::text::bigint < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
         AND NOT EXISTS (
-            SELECT FROM outbox AS held WHERE held.retry_at > now()
+            SELECT FROM outbox AS held WHERE held.retry_at IS NOT NULL
             AND held.sent_at IS NULL AND held.parked IS NULL
-            AND coalesce(held.correlation, '') = coalesce(outbox.correlation, ''))
+            AND coalesce(held.correlation, '') = coalesce(outbox.correlation, '')
+            AND (held.retry_at > now() OR held.id < outbox.id))
         ORDER BY id LIMIT $1";
 }
 

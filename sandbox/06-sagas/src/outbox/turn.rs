@@ -65,15 +65,16 @@ struct Waiting {
 /// The oldest that are not sent. There is no "after the last one": numbers are drawn before the
 /// commit, so a lower one may appear after a higher one was sent.
 ///
-/// A correlation whose first message was given back rests for a while, all of it, so that it does
-/// not fill the batch and keep others out.
+/// A correlation whose first message was given back rests for a while, and is then represented by that
+/// message alone. So it does not fill the batch with what cannot go on, and keep others out.
 async fn waiting(turn: &Turn, options: &Options) -> Result<Vec<Waiting>, Error> {
     let waiting = "SELECT id, message, key, correlation, content_type, headers::text, body
                    FROM outbox WHERE sent_at IS NULL AND parked IS NULL
                    AND NOT EXISTS (
-                       SELECT FROM outbox AS held WHERE held.retry_at > now()
+                       SELECT FROM outbox AS held WHERE held.retry_at IS NOT NULL
                        AND held.sent_at IS NULL AND held.parked IS NULL
-                       AND coalesce(held.correlation, '') = coalesce(outbox.correlation, ''))
+                       AND coalesce(held.correlation, '') = coalesce(outbox.correlation, '')
+                       AND (held.retry_at > now() OR held.id < outbox.id))
                    ORDER BY id LIMIT $1";
     // ANCHOR_END: waiting
     let batch = i64::try_from(options.batch.max(1)).unwrap_or(i64::MAX);
