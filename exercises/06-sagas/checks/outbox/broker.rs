@@ -3,7 +3,7 @@
 use super::*;
 use messaging::confirms::{self, NotConfirmed, Publisher};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{self, MutexGuard, PoisonError};
 
 /// What becomes of a message, other than that it arrives and is confirmed.
 #[derive(Clone)]
@@ -30,10 +30,10 @@ pub(super) struct Broker {
 
 struct Inside {
     history: History,
-    arrived: Mutex<Vec<(String, Message)>>,
-    rules: Mutex<Vec<(Matcher, AtomicUsize, Fate)>>,
+    arrived: sync::Mutex<Vec<(String, Message)>>,
+    rules: sync::Mutex<Vec<(Matcher, AtomicUsize, Fate)>>,
     /// How often each was tried, whatever became of it.
-    tried: Mutex<BTreeMap<String, usize>>,
+    tried: sync::Mutex<BTreeMap<String, usize>>,
 }
 
 impl Broker {
@@ -158,6 +158,6 @@ impl Publisher for Wire {
     }
 }
 
-fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn hold<T>(mutex: &sync::Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

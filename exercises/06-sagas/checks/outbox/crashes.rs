@@ -8,7 +8,7 @@ pub(super) async fn cut_anywhere<S: Outbox>(world: World) -> Result<(), Finding>
     'steps: for step in 1..=STEPS {
         for reply in [false, true] {
             order += 1;
-            let relay = scene.relay::<S>("relay", PATIENT).await?;
+            let relay = scene.watched_relay::<S>("relay", PATIENT).await?;
             let messages = [1, 2].map(|nth| scene.message(order, nth));
             // A connection, and what is prepared on it.
             let _ = relay.quietly().await;
