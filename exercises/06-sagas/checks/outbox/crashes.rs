@@ -50,6 +50,8 @@ pub(super) async fn killed_sessions<S: Outbox>(world: World) -> Result<(), Findi
     relay.until(1, SOON).await?;
     let killed = scene.world.postgres().await?.terminate_clients().await?;
     landed(killed, "nobody had a session")?;
+    // The shop's own was among them, and may not have heard of it yet.
+    *scene.shop.lock().await = scene.client().await?;
     scene.note("database", "(its sessions are killed)");
     scene.commit(&relay, std::slice::from_ref(&after)).await?;
     relay.until(2, SOON).await?;

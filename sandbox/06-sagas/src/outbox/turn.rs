@@ -44,8 +44,8 @@ pub(super) async fn take<P: Publisher>(
 /// taken in the one that reads, this could see messages as waiting which the relay before has marked
 /// until the lock was free.
 ///
-/// Until something is marked, the transaction has changed nothing: it has no number, and neither
-/// VACUUM nor anybody who looks at the oldest open transaction has to wait for it.
+/// Until something is marked, the transaction has changed nothing and has no number, so nobody who asks
+/// for the oldest open transaction waits for it. VACUUM may, for as long as a turn takes.
 async fn is_ours(turn: &Turn, options: &Options) -> Result<bool, Error> {
     let take = "SELECT set_config('idle_in_transaction_session_timeout', $1, true),
                        pg_try_advisory_xact_lock($2, 'outbox'::regclass::oid::int)";
