@@ -249,6 +249,7 @@ async fn connect(url: &str) -> Result<Client, Finding> {
     Ok(client)
 }
 
+#[allow(clippy::needless_pass_by_value)] // as `map_err` wants it
 fn said(error: tokio_postgres::Error) -> Finding {
     Finding::inconclusive(format!("PostgreSQL failed the check itself: {error}"))
 }

@@ -98,9 +98,9 @@ async fn dual_writes(postgres: &Postgres, client: &Client, bus: &Arc<Bus>) -> an
     page::note(format!(
         "{ORDERS} orders in PostgreSQL, each with a message to the broker. With {broken} of"
     ));
-    page::note("them something breaks: the process dies in between, COMMIT or its reply is");
-    page::note("lost, the broker is away, or a confirm is lost. Whoever gets an error from the");
-    page::note("broker tries once more; whoever gets one from the database gives up.");
+    page::note("them something breaks: the process dies in between, COMMIT or its reply");
+    page::note("is lost, the broker is away, or a confirm is lost. Whoever hears an error of");
+    page::note("the broker tries once more; whoever hears one of the database gives up.");
 
     let mut columns = Vec::new();
     for way in [Way::CommitThenPublish, Way::PublishThenCommit, Way::Outbox] {
@@ -114,9 +114,9 @@ async fn dual_writes(postgres: &Postgres, client: &Client, bus: &Arc<Bus>) -> an
         let [commit, publish, outbox] = [0, 1, 2].map(|way| figure(&columns[way]).to_string());
         page::row(what, commit, &[publish, outbox], "");
     }
-    page::note("Twice is what no outbox prevents: a lost confirm looks like a lost message, and");
-    page::note("a relay that dies has up to a batch unmarked, here of ten. They come under the");
-    page::note("same id, and whoever receives them knows them again (05.6).");
+    page::note("Twice is what no outbox prevents: a lost confirm looks like a lost message,");
+    page::note("and a relay that dies has up to a batch unmarked, here of ten. They come");
+    page::note("under the same id, and whoever receives them knows them again (05.6).");
     Ok(())
 }
 
@@ -373,10 +373,10 @@ fn unknown() -> NotConfirmed {
 /// Part 2: three ways to find out what is new.
 async fn gaps(postgres: &Postgres, client: &Client) -> anyhow::Result<()> {
     page::part(2, "What is new since the last time?");
-    page::note("Numbers are drawn before the commit. In each round one transaction draws first");
-    page::note("and commits last; then one waits for a row that another has, whose message was");
+    page::note("Numbers are drawn before the commit. In each round one transaction draws");
+    page::note("first and commits last; then one waits for a row that another has, whose");
     page::note(format!(
-        "there first; then an import elsewhere stays open for {} ms.",
+        "message was first; then an import elsewhere stays open for {} ms.",
         IMPORT.as_millis()
     ));
     let pollers = [Poller::IdAfterLast, Poller::BelowTheOldest, Poller::EachRowKnows];
@@ -398,9 +398,9 @@ async fn gaps(postgres: &Postgres, client: &Client) -> anyhow::Result<()> {
     row("late commits lost for ever", &|column| of(column.0));
     row("second told before the first", &|column| of(column.1));
     row("waited for the import", &|column| page::millis(column.2));
-    page::note("The middle one asks for transactions below the oldest that is open, in their");
-    page::note("order. It loses nothing. But a transaction has its number when it first writes");
-    page::note("anything, and an import elsewhere is a transaction as well.");
+    page::note("The middle one asks for transactions below the oldest that is open, in");
+    page::note("their order. It loses nothing. But a transaction has its number when it");
+    page::note("first writes anything, and an import elsewhere is a transaction as well.");
     Ok(())
 }
 

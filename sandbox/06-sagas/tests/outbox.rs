@@ -20,7 +20,7 @@ struct Bus {
 
 impl Bus {
     fn arrived(&self) -> Vec<String> {
-        self.arrived.lock().unwrap().clone()
+        self.arrived.lock().expect("nothing panics").clone()
     }
 
     async fn has(&self, ids: &[&str]) {
@@ -38,14 +38,14 @@ impl Publisher for Bus {
     }
 
     async fn publish(&self, _: &str, message: &Message) -> Result<(), NotConfirmed> {
-        *self.tried.lock().unwrap() += 1;
-        if *self.away.lock().unwrap() {
+        *self.tried.lock().expect("nothing panics") += 1;
+        if *self.away.lock().expect("nothing panics") {
             return Err(NotConfirmed::Unknown(messaging::Error::Slow(Duration::ZERO)));
         }
         if message.key == "nobody" {
             return Err(NotConfirmed::Unroutable { key: message.key.clone() });
         }
-        self.arrived.lock().unwrap().push(message.id.clone());
+        self.arrived.lock().expect("nothing panics").push(message.id.clone());
         Ok(())
     }
 
@@ -76,23 +76,24 @@ impl Publisher for Never {
 }
 
 async fn furnished() -> (Postgres, Client) {
-    let postgres = testbed::postgres::private().await.unwrap();
-    let (client, connection) = tokio_postgres::connect(postgres.url(), NoTls).await.unwrap();
+    let postgres = testbed::postgres::private().await.expect("PostgreSQL is up");
+    let (client, connection) =
+        tokio_postgres::connect(postgres.url(), NoTls).await.expect("PostgreSQL is up");
     tokio::spawn(connection);
-    client.batch_execute(SCHEMA).await.unwrap();
+    client.batch_execute(SCHEMA).await.expect("PostgreSQL is up");
     (postgres, client)
 }
 
 fn outbox(postgres: &Postgres) -> PgOutbox {
     let (timeout, turn) = (Duration::from_secs(10), Duration::from_secs(30));
     let options = Options { timeout, turn, attempts: 1, pause: Duration::ZERO, batch: 100 };
-    PgOutbox::open(postgres.url(), options).unwrap()
+    PgOutbox::open(postgres.url(), options).expect("PostgreSQL is up")
 }
 
 async fn add(client: &mut Client, outbox: &PgOutbox, id: &str, key: &str) {
-    let transaction = client.transaction().await.unwrap();
-    outbox.add(&transaction, &Message::new(id, key, "…")).await.unwrap();
-    transaction.commit().await.unwrap();
+    let transaction = client.transaction().await.expect("PostgreSQL is up");
+    outbox.add(&transaction, &Message::new(id, key, "…")).await.expect("PostgreSQL is up");
+    transaction.commit().await.expect("PostgreSQL is up");
 }
 
 #[tokio::test]

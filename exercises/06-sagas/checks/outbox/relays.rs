@@ -59,7 +59,7 @@ pub(super) async fn relaying<S: Outbox>(mut child: Child) {
     let released = async {
         child.hear().await;
         gate.open();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let forwarded = async {
         match outbox.forward(&exchange, &telling).await {

@@ -2,7 +2,6 @@
 
 use super::*;
 use deadpool_postgres::tokio_postgres::{self, Client, NoTls};
-use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 /// Marks first, so that no other relay takes them, then publishes, and takes the mark back where that
@@ -74,7 +73,7 @@ impl Way for DeletesThenPublishes {
 /// One connection, made once, for as long as the process lives. It lives longer. Rejected by
 /// `killed_sessions`.
 #[derive(Default)]
-pub struct ConnectsOnce(OnceCell<Arc<Client>>);
+pub struct ConnectsOnce(OnceCell<Client>);
 
 /// What [`ConnectsOnce`] and [`PatientWithPostgres`] have in common.
 async fn over<P: Publisher>(
@@ -111,8 +110,8 @@ impl Way for ConnectsOnce {
         exchange: &str,
         publisher: &P,
     ) -> Result<Forwarded, Error> {
-        let client = parts.way.0.get_or_try_init(async || connect(&parts.url).await.map(Arc::new));
-        over(&*Arc::clone(client.await?), parts.batch(), exchange, publisher).await
+        let client = parts.way.0.get_or_try_init(async || connect(&parts.url).await);
+        over(client.await?, parts.batch(), exchange, publisher).await
     }
 }
 
