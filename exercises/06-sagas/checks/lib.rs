@@ -8,3 +8,4 @@
 pub mod crash_recovery;
 pub mod idempotency_keys;
 pub mod orchestration;
+pub mod outbox;

@@ -6,7 +6,8 @@ use sagas::crash_recovery::Driver;
 use sagas::idempotency_keys::PgKeys;
 use sagas::journal::PgJournal;
 use sagas::orchestration::Conductor;
-use sagas_exercises::{crash_recovery, idempotency_keys, orchestration};
+use sagas::outbox::PgOutbox;
+use sagas_exercises::{crash_recovery, idempotency_keys, orchestration, outbox};
 
 /// The wrong answers that people really give. Each names the check that must reject it.
 #[allow(unreachable_pub)] // they are written like the learner's own files
@@ -15,6 +16,7 @@ mod decoys {
     pub mod crash_recovery;
     pub mod idempotency_keys;
     pub mod orchestration;
+    pub mod outbox;
 }
 
 /// The untouched starters. They must fail.
@@ -24,6 +26,7 @@ mod starters {
     pub mod crash_recovery;
     pub mod idempotency_keys;
     pub mod orchestration;
+    pub mod outbox;
 }
 
 fn main() -> std::process::ExitCode {
@@ -33,6 +36,12 @@ fn main() -> std::process::ExitCode {
             starter: orchestration::checks::<starters::orchestration::MyOrchestrator>(),
             reference: orchestration::checks::<Conductor>(),
             decoys: decoys::orchestration::all(),
+        },
+        Lesson {
+            name: "outbox",
+            starter: outbox::checks::<starters::outbox::MyOutbox>(),
+            reference: outbox::checks::<PgOutbox>(),
+            decoys: decoys::outbox::all(),
         },
         Lesson {
             name: "idempotency_keys",
