@@ -141,6 +141,22 @@ impl History {
                 self.answer(lane, id, &format!(" → {} ✂ reply lost", shorten(&reply)));
             }
             Observation::Lost { id } => self.answer(lane, id, " → no reply"),
+            Observation::FromServer { id, said } => {
+                let step = self.add(lane, format!("← {}", wire_text(&said)), Kind::Wire);
+                self.lock().waiting.insert((lane.to_owned(), id), step);
+            }
+            Observation::FromServerHeld { id } => {
+                let text = self.waiting(lane, id);
+                let text = format!("held on its way to {lane}: {}", text.trim_start_matches("← "));
+                self.add("", text, Kind::Fault { begins: true });
+            }
+            Observation::FromServerReleased { id } => {
+                let text = self.waiting(lane, id);
+                self.add("", format!("{lane} gets what was held"), Kind::Fault { begins: false });
+                // The client hears it now, and that is where it belongs.
+                self.add(lane, text, Kind::Wire);
+            }
+            Observation::FromServerCut { id } => self.answer(lane, id, " ✂ lost"),
         }
     }
 

@@ -96,6 +96,12 @@ impl From<testbed::postgres::Error> for Finding {
     }
 }
 
+impl From<testbed::rabbitmq::Error> for Finding {
+    fn from(error: testbed::rabbitmq::Error) -> Finding {
+        Finding::Inconclusive(format!("the fault did not land: {error}"))
+    }
+}
+
 impl From<ProxyError> for Finding {
     fn from(error: ProxyError) -> Finding {
         Finding::Inconclusive(error.to_string())

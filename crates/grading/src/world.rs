@@ -9,6 +9,7 @@ use std::fmt::Debug;
 use testbed::origin::Origin;
 use testbed::postgres::Postgres;
 use testbed::proxy::Proxy;
+use testbed::rabbitmq::Rabbit;
 use testbed::redis::Redis;
 use tokio::sync::OnceCell;
 
@@ -20,12 +21,14 @@ pub struct World {
     history: History,
     redis: Redis,
     postgres: OnceCell<Postgres>,
+    rabbit: OnceCell<Rabbit>,
 }
 
 impl World {
     pub(crate) async fn begin(seed: u64, role: String, history: History) -> Result<World, Finding> {
         let redis = testbed::redis::private().await?;
-        Ok(World { seed, role, history, redis, postgres: OnceCell::new() })
+        let (postgres, rabbit) = (OnceCell::new(), OnceCell::new());
+        Ok(World { seed, role, history, redis, postgres, rabbit })
     }
 
     /// Random numbers of this world's seed. The same seed makes the same schedule.
@@ -73,6 +76,26 @@ impl World {
         let name = lane.to_owned();
         let observer = move |observation| history.wire(&name, observation);
         Ok(Proxy::observed_postgres(self.postgres().await?.url(), observer).await?)
+    }
+
+    /// A virtual host of this world's own, empty at first. It is made when it is first asked for.
+    ///
+    /// # Errors
+    /// Inconclusive where no broker is to be had.
+    pub async fn rabbit(&self) -> Result<&Rabbit, Finding> {
+        Ok(self.rabbit.get_or_try_init(testbed::rabbitmq::private).await?)
+    }
+
+    /// A proxy before [`World::rabbit`] for the client `lane`, as [`World::client`] is one before
+    /// Redis.
+    ///
+    /// # Errors
+    /// As [`World::rabbit`] and [`World::client`].
+    pub async fn rabbit_client(&self, lane: &str) -> Result<Proxy, Finding> {
+        let history = self.history.clone();
+        let name = lane.to_owned();
+        let observer = move |observation| history.wire(&name, observation);
+        Ok(Proxy::observed_rabbitmq(self.rabbit().await?.url(), observer).await?)
     }
 
     /// An empty database whose reads and writes stand in the lane `database`.

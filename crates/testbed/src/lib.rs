@@ -3,6 +3,7 @@
 //! - [`server`] is how a server is found or started, and why it never outlives its owner.
 //! - [`redis`] is a Redis of one's own, with the faults that a server can play by itself.
 //! - [`postgres`] is a PostgreSQL of one's own in the same way, or a database of a shared one.
+//! - [`rabbitmq`] is a RabbitMQ virtual host of one's own, or a whole broker.
 //! - [`place`] is a place for one test's database, on SQLite or PostgreSQL.
 //! - [`process`] stops a process and wakes it again, whoever has started it.
 //! - [`proxy`] stands between a client and its Redis and makes the faults happen: it holds a
@@ -20,6 +21,7 @@ pub mod place;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod rabbitmq;
 pub mod ratios;
 pub mod redis;
 pub mod server;

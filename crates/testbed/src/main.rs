@@ -110,7 +110,7 @@ impl Order {
     }
 }
 
-fn up(recipe: &'static Recipe, port: Option<u16>) -> Result<bool> {
+fn up(recipe: &Recipe, port: Option<u16>) -> Result<bool> {
     let kept = kept::up(recipe, port)?;
     if let Some(evaded) = &kept.evaded {
         println!("{evaded}; taking the next free one");

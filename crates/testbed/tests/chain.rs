@@ -25,6 +25,9 @@ const ECHO: Recipe = Recipe {
         let script = format!("echo Echo 1.0 >{address}; echo Now Listening; exec sleep 60");
         vec!["-c".into(), script]
     },
+    prelude: None,
+    second_port: None,
+    linger: None,
     furnish: |_| Ok(()),
     farewell: Signal::KILL,
     ready: "now listening",

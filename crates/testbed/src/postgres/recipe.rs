@@ -29,6 +29,9 @@ pub const RECIPE: Recipe = Recipe {
     port: PORT,
     private: || Address::Unix(".s.PGSQL.5432".into()),
     arguments,
+    prelude: None,
+    second_port: None,
+    linger: None,
     furnish: cluster::furnish,
     // The manual's "immediate shutdown": at once, and with all of its processes.
     farewell: Signal::QUIT,

@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// A request on its way, waiting for its reply.
-struct Pending {
+pub(super) struct Pending {
     silent: bool,
-    reply: Reply,
-    id: u64,
+    pub(super) reply: Reply,
+    pub(super) id: u64,
 }
 
 /// What happens to the reply.
-enum Reply {
+pub(super) enum Reply {
     Passes,
     Cut,
     Waits(Gate),
@@ -27,7 +27,7 @@ enum Reply {
 type InFlight = Arc<Mutex<VecDeque<Pending>>>;
 
 /// Why a pump stopped; the other one is then dropped, which closes both sockets.
-enum Closed {
+pub(super) enum Closed {
     /// One side hung up.
     Ended,
     /// A rule cut the connection.
@@ -74,7 +74,7 @@ async fn requests(
             if let Some(request) = asked.request {
                 let pending = match asked.silent {
                     true => Pending { silent: true, reply: Reply::Passes, id: 0 },
-                    false => match judge(shared, request, &mut round_trip_begins).await {
+                    false => match judge(shared, request, true, &mut round_trip_begins).await {
                         Some(pending) => pending,
                         None => return Ok(Closed::Cut),
                     },
@@ -91,16 +91,17 @@ async fn requests(
 }
 
 /// Lets the request meet its fate. `None` if it is cut.
-async fn judge(
+pub(super) async fn judge(
     shared: &Shared,
     mut request: Request,
+    is_answered: bool,
     round_trip_begins: &mut bool,
 ) -> Option<Pending> {
     let (nth, id) = shared.count(&request, round_trip_begins);
     request.nth = nth;
     shared.tell(Observation::Request { id, request: request.clone() });
     let mut reply = Reply::Passes;
-    match shared.rules.fate_of(&request) {
+    match shared.rules.fate_of(&request, is_answered) {
         None => {}
         Some(Fate::Hold(gate)) => {
             shared.tell(Observation::Held { id });
@@ -170,28 +171,39 @@ async fn replies(
 impl Shared {
     fn count(&self, request: &Request, round_trip_begins: &mut bool) -> (usize, u64) {
         let mut traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
-        let Traffic { requests, round_trips, commands } = &mut *traffic;
+        let Traffic { requests, round_trips, commands, .. } = &mut *traffic;
         *requests += 1;
         *commands.entry(request.command.clone()).or_default() += 1;
         if std::mem::take(round_trip_begins) {
             *round_trips += 1;
         }
-        // A client may have two proxies, before two servers, and one lane in a timeline.
-        static IDS: AtomicU64 = AtomicU64::new(0);
-        (*requests, IDS.fetch_add(1, Ordering::Relaxed))
+        (*requests, next_id())
     }
 
-    async fn flows(&self) {
+    /// As [`Shared::count`], of what the server says.
+    pub(super) fn count_from_server(&self, said: &Request) -> (usize, u64) {
+        let mut traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+        *traffic.from_server.entry(said.command.clone()).or_default() += 1;
+        (traffic.from_server.values().sum(), next_id())
+    }
+
+    pub(super) async fn flows(&self) {
         // The sender lives in `self`.
         let _ = self.flowing.subscribe().wait_for(|flowing| *flowing).await;
     }
 
-    async fn delay(&self) {
+    pub(super) async fn delay(&self) {
         let delay = *self.delay.lock().unwrap_or_else(PoisonError::into_inner);
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
     }
+}
+
+/// A client may have two proxies, before two servers, and one lane in a timeline.
+fn next_id() -> u64 {
+    static IDS: AtomicU64 = AtomicU64::new(0);
+    IDS.fetch_add(1, Ordering::Relaxed)
 }
 
 fn lock(in_flight: &InFlight) -> std::sync::MutexGuard<'_, VecDeque<Pending>> {

@@ -1,4 +1,4 @@
-//! A proxy that understands Redis and PostgreSQL, and does to a connection what networks do.
+//! A proxy that understands Redis, PostgreSQL and RabbitMQ, and does to a connection what networks do.
 //!
 //! One [`Proxy`] stands before one client, so that a check can hold the reader's request while
 //! the writer's passes. It counts what goes through and can
@@ -11,10 +11,12 @@
 //! | latency | [`Proxy::set_delay`] |
 //! | a black hole: connections stay open, nothing moves | [`Proxy::stall`] |
 //! | the server is down, as its clients see it | [`Proxy::refuse`] |
+//! | hold or drop what a server says by itself | [`Proxy::hold_from_server`], [`Proxy::cut_from_server`] |
 //! | F9 count commands and round trips | [`Proxy::counts`] |
 //!
 //! What a client says to introduce itself passes uncounted and uncut: HELLO, AUTH, CLIENT and SELECT
-//! to Redis, the login to PostgreSQL.
+//! to Redis, the login to PostgreSQL, and all that opens and closes connections and channels to
+//! RabbitMQ.
 //!
 //! Before PostgreSQL a request is a statement: what a client sends until it waits for the server.
 //!
@@ -31,9 +33,46 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The proxy listens on a unix socket in a private folder. A port could be taken by another
-//! program between [`Proxy::refuse`] and [`Proxy::accept`]; a path of our own cannot.
+//! # Before RabbitMQ
+//!
+//! A request is a method of AMQP 0-9-1 that the client says: `basic.publish`, with its header and
+//! its body; `basic.ack`; `queue.declare`. [`Request::field`] finds in it what the specification
+//! names. The reply to a publish is its confirm, if the client has asked for confirms; a
+//! `basic.ack` and its like have none, and no rule for replies ever matches them. One confirm may
+//! answer many publishes, and what is done to one is then done to all.
+//!
+//! What the broker says is matched by [`Proxy::hold_from_server`] and [`Proxy::cut_from_server`],
+//! be it a confirm or a delivery. There `basic.ack` is the broker's confirm; in [`Proxy::hold`] and
+//! [`Proxy::cut_request`] it is the consumer's acknowledgement.
+//!
+//! ```no_run
+//! # async fn check(amqp_url: &str) -> Result<(), Box<dyn std::error::Error>> {
+//! # use testbed::proxy::Proxy;
+//! # let patience = std::time::Duration::from_secs(3);
+//! let publisher = Proxy::before_rabbitmq(amqp_url).await?;
+//! // The broker has the order, and its publisher will never know.
+//! let lost = publisher.cut_reply(|request| request.field("message-id") == Some("order-7"));
+//! // The broker confirms, and no confirm arrives: who goes on without one?
+//! let confirms = publisher.hold_from_server(|said| said.is("basic.ack"));
+//!
+//! let consumer = Proxy::before_rabbitmq(amqp_url).await?;
+//! // The work is done, and the broker will never know: it delivers again.
+//! let unacknowledged = consumer.cut_request(|request| request.is("basic.ack"));
+//! let deliveries = consumer.hold_from_server(|said| said.is("basic.deliver"));
+//! # Ok(()) }
+//! ```
+//!
+//! What passed before a cut has reached the broker: the proxy closes that side in peace.
+//!
+//! # Where it listens
+//!
+//! On a unix socket in a private folder. A port could be taken by another program between
+//! [`Proxy::refuse`] and [`Proxy::accept`]; a path of our own cannot. Clients of RabbitMQ know
+//! nothing but TCP, so before it the proxy has a free port of 127.0.0.1 and listens on that as
+//! long as it lives: while it refuses, it closes each connection as soon as it is made. A client
+//! then sees a reset, or an end, where a server that is down would have it see a refusal.
 
+mod amqp;
 mod connection;
 mod observation;
 mod pgwire;
@@ -53,11 +92,13 @@ use resp::Resp;
 use rule::{Fate, Rules};
 use std::collections::BTreeMap;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -70,8 +111,13 @@ pub enum ProxyError {
     /// The server's URL is not one.
     #[error("the server's URL cannot be read: {0}")]
     PostgresUrl(String),
+    /// The server's URL is not one.
+    #[error("the server's URL cannot be read: {0}")]
+    RabbitmqUrl(String),
     /// The proxy cannot look into encrypted traffic.
-    #[error("the server's URL asks for TLS, and the proxy must read what passes; use redis://")]
+    #[error(
+        "the server's URL asks for TLS, and the proxy must read what passes; use redis:// or amqp://"
+    )]
     Tls,
     /// No socket could be opened in the temporary folder.
     #[error("no socket for the proxy in {}: {source}; is TMPDIR writable?", dir.display())]
@@ -81,6 +127,9 @@ pub enum ProxyError {
         /// What the system said.
         source: io::Error,
     },
+    /// No port of 127.0.0.1 could be opened.
+    #[error("no port for the proxy on 127.0.0.1: {0}; are there too many open files?")]
+    Port(io::Error),
 }
 
 type Observer = Box<dyn Fn(Observation) + Send + Sync>;
@@ -89,26 +138,40 @@ type Observer = Box<dyn Fn(Observation) + Send + Sync>;
 pub struct Proxy {
     shared: Arc<Shared>,
     accepting: Mutex<JoinHandle<()>>,
-    folder: tempfile::TempDir,
-    socket: &'static str,
+    door: Door,
     url: String,
+}
+
+/// Where clients come in.
+enum Door {
+    Socket {
+        folder: tempfile::TempDir,
+        name: &'static str,
+    },
+    /// A port, which is open for as long as the proxy stands.
+    Port,
 }
 
 #[derive(Clone, Copy)]
 enum Protocol {
     Redis,
     Postgres,
+    Rabbitmq,
 }
 
 struct Shared {
     protocol: Protocol,
     upstream: Address,
     rules: Rules,
+    /// For what the server says.
+    server_rules: Rules,
     traffic: Mutex<Traffic>,
     flowing: watch::Sender<bool>,
     /// Raised to close every connection that was made before.
     generation: watch::Sender<u64>,
     delay: Mutex<Duration>,
+    /// Whether a port closes what it accepts.
+    refusing: AtomicBool,
     observer: Observer,
 }
 
@@ -117,6 +180,7 @@ struct Traffic {
     requests: usize,
     round_trips: usize,
     commands: BTreeMap<String, usize>,
+    from_server: BTreeMap<String, usize>,
 }
 
 /// What has passed through a proxy since it began or since [`Proxy::reset_count`].
@@ -124,10 +188,14 @@ struct Traffic {
 pub struct Counts {
     /// Requests of all kinds.
     pub requests: usize,
-    /// Times the client had to wait for the server: requests sent together count once.
+    /// Times the client had to wait for the server: requests sent together count once. Before
+    /// RabbitMQ, requests that are answered by an `-ok`. Whether a client waits for a confirm cannot
+    /// be seen from outside: hold the confirms, and count the publishes that come all the same.
     pub round_trips: usize,
     /// Requests by command.
     pub commands: BTreeMap<String, usize>,
+    /// What RabbitMQ has said, by method: `basic.deliver`, `basic.ack` for its confirms.
+    pub from_server: BTreeMap<String, usize>,
 }
 
 impl Proxy {
@@ -182,10 +250,50 @@ impl Proxy {
         Proxy::stand(Protocol::Postgres, target.address().clone(), socket, url, observer)
     }
 
+    /// Stands a proxy before the RabbitMQ at `upstream`, a URL as its clients take it. Requests are
+    /// then methods of AMQP 0-9-1: see [the module](self).
+    ///
+    /// # Errors
+    /// As [`Proxy::before`].
+    pub async fn before_rabbitmq(upstream: &str) -> Result<Proxy, ProxyError> {
+        Proxy::observed_rabbitmq(upstream, |_| {}).await
+    }
+
+    /// Like [`Proxy::before_rabbitmq`], and tells `observer` of everything that passes.
+    ///
+    /// # Errors
+    /// As [`Proxy::before`].
+    pub async fn observed_rabbitmq(
+        upstream: &str,
+        observer: impl Fn(Observation) + Send + Sync + 'static,
+    ) -> Result<Proxy, ProxyError> {
+        let unread = |why: String| ProxyError::RabbitmqUrl(why);
+        let mut url = url::Url::parse(upstream).map_err(|error| unread(error.to_string()))?;
+        match url.scheme() {
+            "amqp" => {}
+            "amqps" => return Err(ProxyError::Tls),
+            scheme => return Err(unread(format!("it begins with {scheme}:, and not with amqp:"))),
+        }
+        let host = url.host_str().filter(|host| !host.is_empty());
+        let host = host.ok_or_else(|| unread("it names no host".to_owned()))?;
+        let host = host.trim_matches(['[', ']']).to_owned();
+        let upstream = Address::Tcp(host, url.port().unwrap_or(5672));
+
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(ProxyError::Port)?;
+        let port = listener.local_addr().map_err(ProxyError::Port)?.port();
+        // All else of the URL, such as the virtual host, is the client's business with the broker.
+        url.set_host(Some("127.0.0.1")).map_err(|error| unread(error.to_string()))?;
+        url.set_port(Some(port)).map_err(|()| unread("it can have no port".to_owned()))?;
+        let shared = Shared::new(Protocol::Rabbitmq, upstream, observer);
+        let accepting = Mutex::new(tokio::spawn(accept_at_port(Arc::clone(&shared), listener)));
+        Ok(Proxy { shared, accepting, door: Door::Port, url: url.into() })
+    }
+
     fn stand(
         protocol: Protocol,
         upstream: Address,
-        socket: &'static str,
+        name: &'static str,
         url: impl Fn(&Path) -> String,
         observer: impl Fn(Observation) + Send + Sync + 'static,
     ) -> Result<Proxy, ProxyError> {
@@ -193,21 +301,11 @@ impl Proxy {
             .prefix("testbed-proxy-")
             .tempdir()
             .map_err(|source| ProxyError::Socket { dir: std::env::temp_dir(), source })?;
-        let url = url(&folder.path().join(socket));
-        let listener = UnixListener::bind(folder.path().join(socket))
-            .map_err(|source| ProxyError::Socket { dir: folder.path().to_owned(), source })?;
-        let shared = Arc::new(Shared {
-            protocol,
-            upstream,
-            rules: Rules::default(),
-            traffic: Mutex::default(),
-            flowing: watch::Sender::new(true),
-            generation: watch::Sender::new(0),
-            delay: Mutex::default(),
-            observer: Box::new(observer),
-        });
+        let url = url(&folder.path().join(name));
+        let listener = listen(&folder, name)?;
+        let shared = Shared::new(protocol, upstream, observer);
         let accepting = Mutex::new(tokio::spawn(accept(Arc::clone(&shared), listener)));
-        Ok(Proxy { shared, accepting, folder, socket, url })
+        Ok(Proxy { shared, accepting, door: Door::Socket { folder, name }, url })
     }
 
     /// Where the client connects.
@@ -255,12 +353,34 @@ impl Proxy {
         self.shared.rules.add(1, matches, Fate::CutReply)
     }
 
-    /// Forgets all holds and cuts. Requests that already wait at a gate wait on.
-    pub fn clear_rules(&self) {
-        self.shared.rules.clear();
+    /// Each message of the server that `matches` waits at the returned gate, and with it whatever
+    /// comes after it on its connection. Only RabbitMQ speaks by itself; before another server, and
+    /// for what RabbitMQ says to open and close connections and channels, no message ever matches.
+    pub fn hold_from_server(
+        &self,
+        matches: impl Fn(&Request) -> bool + Send + Sync + 'static,
+    ) -> Gate {
+        let gate = Gate::shut();
+        self.shared.server_rules.add(usize::MAX, matches, Fate::HoldReply(gate.clone()));
+        gate
     }
 
-    /// Each request is late by this much from now on.
+    /// The first message of the server that `matches` never reaches the client; its connection
+    /// closes. Matches as [`Proxy::hold_from_server`] does.
+    pub fn cut_from_server(
+        &self,
+        matches: impl Fn(&Request) -> bool + Send + Sync + 'static,
+    ) -> Landed {
+        self.shared.server_rules.add(1, matches, Fate::CutReply)
+    }
+
+    /// Forgets all holds and cuts. What already waits at a gate waits on.
+    pub fn clear_rules(&self) {
+        self.shared.rules.clear();
+        self.shared.server_rules.clear();
+    }
+
+    /// Each request is late by this much from now on, and so is what RabbitMQ says by itself.
     pub fn set_delay(&self, delay: Duration) {
         *self.shared.delay.lock().unwrap_or_else(PoisonError::into_inner) = delay;
     }
@@ -280,10 +400,16 @@ impl Proxy {
         self.shared.generation.send_modify(|generation| *generation += 1);
     }
 
-    /// The server is down, as this client sees it: its connections close and no new one is accepted.
+    /// The server is down, as this client sees it: its connections close and no new one is
+    /// accepted; before RabbitMQ, each new one closes at once.
     pub fn refuse(&self) {
-        self.accepting.lock().unwrap_or_else(PoisonError::into_inner).abort();
-        let _ = std::fs::remove_file(self.socket());
+        match &self.door {
+            Door::Socket { folder, name } => {
+                self.stop_accepting();
+                let _ = std::fs::remove_file(folder.path().join(name));
+            }
+            Door::Port => self.shared.refusing.store(true, Ordering::SeqCst),
+        }
         self.kill_connections();
     }
 
@@ -292,11 +418,19 @@ impl Proxy {
     /// # Errors
     /// [`ProxyError::Socket`] if the socket cannot be opened again.
     pub async fn accept(&self) -> Result<(), ProxyError> {
-        let listener = UnixListener::bind(self.socket())
-            .map_err(|source| ProxyError::Socket { dir: self.folder.path().to_owned(), source })?;
-        *self.accepting.lock().unwrap_or_else(PoisonError::into_inner) =
-            tokio::spawn(accept(Arc::clone(&self.shared), listener));
+        match &self.door {
+            Door::Socket { folder, name } => {
+                let accepting = accept(Arc::clone(&self.shared), listen(folder, name)?);
+                *self.accepting.lock().unwrap_or_else(PoisonError::into_inner) =
+                    tokio::spawn(accepting);
+            }
+            Door::Port => self.shared.refusing.store(false, Ordering::SeqCst),
+        }
         Ok(())
+    }
+
+    fn stop_accepting(&self) {
+        self.accepting.lock().unwrap_or_else(PoisonError::into_inner).abort();
     }
 
     /// F9: what has passed.
@@ -306,6 +440,7 @@ impl Proxy {
             requests: traffic.requests,
             round_trips: traffic.round_trips,
             commands: traffic.commands.clone(),
+            from_server: traffic.from_server.clone(),
         }
     }
 
@@ -313,43 +448,89 @@ impl Proxy {
     pub fn reset_count(&self) {
         *self.shared.traffic.lock().unwrap_or_else(PoisonError::into_inner) = Traffic::default();
     }
-
-    fn socket(&self) -> PathBuf {
-        self.folder.path().join(self.socket)
-    }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.refuse();
+        self.stop_accepting();
     }
 }
 
 impl Shared {
+    fn new(
+        protocol: Protocol,
+        upstream: Address,
+        observer: impl Fn(Observation) + Send + Sync + 'static,
+    ) -> Arc<Shared> {
+        Arc::new(Shared {
+            protocol,
+            upstream,
+            rules: Rules::default(),
+            server_rules: Rules::default(),
+            traffic: Mutex::default(),
+            flowing: watch::Sender::new(true),
+            generation: watch::Sender::new(0),
+            delay: Mutex::default(),
+            refusing: AtomicBool::new(false),
+            observer: Box::new(observer),
+        })
+    }
+
     fn tell(&self, observation: Observation) {
         (self.observer)(observation);
     }
 }
 
+fn listen(folder: &tempfile::TempDir, name: &str) -> Result<UnixListener, ProxyError> {
+    UnixListener::bind(folder.path().join(name))
+        .map_err(|source| ProxyError::Socket { dir: folder.path().to_owned(), source })
+}
+
 async fn accept(shared: Arc<Shared>, listener: UnixListener) {
     while let Ok((client, _)) = listener.accept().await {
-        let shared = Arc::clone(&shared);
-        let mut generation = shared.generation.subscribe();
-        let born = *generation.borrow_and_update();
-        tokio::spawn(async move {
-            let killed = async {
-                // An error means that the proxy is gone, and the connection with it.
-                let _ = generation.wait_for(|generation| *generation > born).await;
-            };
-            tokio::select! {
-                () = killed => {}
-                () = connect_and_carry(Arc::clone(&shared), client) => {}
-            }
-        });
+        let killed = killed(&shared);
+        tokio::spawn(serve(Arc::clone(&shared), killed, client.into_split()));
     }
 }
 
-async fn connect_and_carry(shared: Arc<Shared>, client: UnixStream) {
+async fn accept_at_port(shared: Arc<Shared>, listener: TcpListener) {
+    while let Ok((client, _)) = listener.accept().await {
+        // Asked for before `refusing` is: who refuses says so first and kills then, and what comes
+        // between the two must not live on.
+        let killed = killed(&shared);
+        if !shared.refusing.load(Ordering::SeqCst) {
+            let _ = client.set_nodelay(true);
+            tokio::spawn(serve(Arc::clone(&shared), killed, client.into_split()));
+        }
+    }
+}
+
+/// Waits until the connections that there are now are killed.
+fn killed(shared: &Shared) -> impl Future<Output = ()> + use<> {
+    let mut generation = shared.generation.subscribe();
+    let born = *generation.borrow_and_update();
+    async move {
+        // An error means that the proxy is gone, and the connection with it.
+        let _ = generation.wait_for(|generation| *generation > born).await;
+    }
+}
+
+async fn serve(
+    shared: Arc<Shared>,
+    killed: impl Future<Output = ()>,
+    client: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+) {
+    tokio::select! {
+        () = killed => {}
+        () = connect_and_carry(Arc::clone(&shared), client) => {}
+    }
+}
+
+async fn connect_and_carry(
+    shared: Arc<Shared>,
+    client: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+) {
     // Where the server cannot be reached, dropping the client's socket tells it so.
     match shared.upstream.clone() {
         Address::Unix(path) => {
@@ -368,13 +549,13 @@ async fn connect_and_carry(shared: Arc<Shared>, client: UnixStream) {
 
 async fn carry(
     shared: Arc<Shared>,
-    client: UnixStream,
+    client: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
     server: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
 ) {
-    let client = client.into_split();
     match shared.protocol {
         Protocol::Redis => connection::carry::<Resp>(shared, client, server).await,
         Protocol::Postgres => connection::carry::<Pgwire>(shared, client, server).await,
+        Protocol::Rabbitmq => amqp::carry(shared, client, server).await,
     }
 }
 

@@ -58,4 +58,26 @@ pub enum Observation {
         /// The request's id.
         id: u64,
     },
+    /// The server said something that answers no request: RabbitMQ delivers, returns, or closes.
+    FromServer {
+        /// Names it in later observations; no other of this process, nor a request, has it.
+        id: u64,
+        /// What it said.
+        said: Request,
+    },
+    /// It is held at a gate on its way to the client.
+    FromServerHeld {
+        /// Its id.
+        id: u64,
+    },
+    /// The gate let it pass.
+    FromServerReleased {
+        /// Its id.
+        id: u64,
+    },
+    /// It was dropped and the connection closed: the client never heard it.
+    FromServerCut {
+        /// Its id.
+        id: u64,
+    },
 }

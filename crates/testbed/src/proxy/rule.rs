@@ -1,5 +1,6 @@
 //! Which requests meet which fault.
 
+use super::amqp;
 use crate::gate::Gate;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,13 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The command in capitals: `SET`, `EVALSHA`; of a statement its first word, `UPDATE`, `COMMIT`,
-    /// and `PREPARE` where it is only prepared.
+    /// and `PREPARE` where it is only prepared; of AMQP the method as its specification spells it,
+    /// `basic.publish`.
     pub command: String,
     /// The command's arguments, bytes read as UTF-8 where they are; of a statement the rest of its
-    /// text, then its parameters.
+    /// text, then its parameters; of AMQP the channel, then what [`Request::field`] finds by name.
     pub arguments: Vec<String>,
     /// The how many-eth request of this client since the proxy began or
-    /// [`super::Proxy::reset_count`], counted from 1.
+    /// [`super::Proxy::reset_count`], counted from 1. Of what a server says by itself, the how
+    /// many-eth message of that server.
     pub nth: usize,
 }
 
@@ -27,6 +30,21 @@ impl Request {
     /// Whether one of the arguments is `key`.
     pub fn mentions(&self, key: &str) -> bool {
         self.arguments.iter().any(|argument| argument == key)
+    }
+
+    /// The field of an AMQP method that its specification calls `name`: `routing-key`, `queue`,
+    /// `delivery-tag`, and `channel`; of a message also its property `message-id` and its `body`.
+    /// What is not set is empty. `None` where the method has no such field, nor has any request
+    /// to Redis or PostgreSQL. Tables (`arguments`, headers) are not read.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let place = amqp::method::position(&self.command, name)?;
+        self.arguments.get(place).map(String::as_str)
+    }
+
+    /// Whether the bit of an AMQP method that its specification calls `name` is set: `mandatory`,
+    /// `multiple`, `requeue`, `redelivered`.
+    pub fn has(&self, name: &str) -> bool {
+        self.field(name) == Some(name)
     }
 }
 
@@ -91,11 +109,18 @@ impl Rules {
         self.lock().clear();
     }
 
-    pub(crate) fn fate_of(&self, request: &Request) -> Option<Fate> {
+    /// What happens to `request`. Nothing can happen to its reply unless it `is_answered`.
+    pub(crate) fn fate_of(&self, request: &Request, is_answered: bool) -> Option<Fate> {
         let rules = self.lock();
-        let rule = rules
-            .iter()
-            .find(|rule| rule.left.load(Ordering::SeqCst) > 0 && (rule.matches)(request))?;
+        let can_happen = |fate: &Fate| match fate {
+            Fate::Hold(_) | Fate::CutRequest => true,
+            Fate::CutReply | Fate::HoldReply(_) => is_answered,
+        };
+        let rule = rules.iter().find(|rule| {
+            rule.left.load(Ordering::SeqCst) > 0
+                && can_happen(&rule.fate)
+                && (rule.matches)(request)
+        })?;
         rule.left.fetch_sub(1, Ordering::SeqCst);
         rule.landed.0.fetch_add(1, Ordering::SeqCst);
         Some(rule.fate.clone())

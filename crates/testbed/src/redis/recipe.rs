@@ -22,6 +22,9 @@ pub const RECIPE: Recipe = Recipe {
     port: 6379,
     private: || Address::Unix("redis.sock".into()),
     arguments,
+    prelude: None,
+    second_port: None,
+    linger: None,
     furnish: |_| Ok(()),
     // Busy with a script it would hear nothing else.
     farewell: Signal::KILL,

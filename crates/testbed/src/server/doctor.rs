@@ -23,7 +23,7 @@ pub fn examine(recipe: &Recipe) -> Vec<Finding> {
 
 fn finding(recipe: &Recipe, step: Step) -> Finding {
     let (usable, text) = match step {
-        Step::Url | Step::Kept | Step::Binary => match step.take(recipe) {
+        Step::Url | Step::Kept | Step::Binary => match step.take(recipe, false) {
             Ok(provided) => (true, provided.origin),
             Err(refusal) => (false, refusal.why().to_owned()),
         },

@@ -2,7 +2,8 @@
 //!
 //! 1. **url**: the address in an environment variable, `REDIS_URL` for Redis.
 //! 2. **kept**: the one that `cargo lab up` keeps running.
-//! 3. **binary**: the program on this machine, started privately: see [`supervised`].
+//! 3. **binary**: the program on this machine, started privately: see [`supervised`]; or, where
+//!    starting takes long, once for all programs that come: see [`kept::linger`].
 //! 4. **container**: where a Docker engine answers: see [`container`].
 //! 5. **install**: as root on a bare Debian, then as 3: see [`install`].
 //!
@@ -63,6 +64,13 @@ pub struct Recipe {
     /// The arguments that make the program listen there, keep nothing on disk, log to
     /// standard output and stay in the foreground.
     pub arguments: fn(&Address) -> Vec<String>,
+    /// A script for `sh` that runs in the room, with the program and its arguments, and becomes
+    /// that program: for one that wants more than arguments.
+    pub prelude: Option<&'static str>,
+    /// How far above its port a second one is that it listens on.
+    pub second_port: Option<u16>,
+    /// Whether one is shared by all programs and stays for a while after them.
+    pub linger: Option<Linger>,
     /// Puts into the room what must be there before the program starts. Nothing, for most.
     pub furnish: fn(&Room) -> Result<(), String>,
     /// The signal that ends it at once, with the processes that it has started, and saves
@@ -72,8 +80,8 @@ pub struct Recipe {
     pub ready: &'static str,
     /// How long to wait for that line. Generous: it is met only when something is wrong.
     pub patience: Duration,
-    /// Whether one that is kept on a port wants a password. Its port is open to every account
-    /// of this machine, and this server lets whoever comes in run commands.
+    /// Whether one on a port wants a password. Its port is open to every account of this
+    /// machine, and this server lets whoever comes in run commands.
     pub password: bool,
     /// The URL of a server that listens there, with a password where it wants one.
     pub url: fn(&Address, Option<&str>) -> String,
@@ -92,6 +100,16 @@ impl Recipe {
             _ => format!("cargo lab {verb} {}", self.id),
         }
     }
+}
+
+/// Of a server that takes so long to start that programs share one, which stays for a while
+/// after the last of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Linger {
+    /// What to tell the person who waits for its start.
+    pub notice: &'static str,
+    /// Has the server at a URL stay until it is ended.
+    pub keep: fn(&str) -> Result<(), String>,
 }
 
 /// Where a server is about to start.
@@ -117,7 +135,8 @@ pub struct Greeting {
 }
 
 /// Every kind of server that the test bed can provide.
-pub const RECIPES: &[Recipe] = &[crate::redis::RECIPE, crate::postgres::RECIPE];
+pub const RECIPES: &[Recipe] =
+    &[crate::redis::RECIPE, crate::postgres::RECIPE, crate::rabbitmq::RECIPE];
 
 /// A step of the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,14 +169,14 @@ impl Step {
         }
     }
 
-    /// Takes this step alone.
-    fn take(self, recipe: &Recipe) -> Result<Provided, Refusal> {
+    /// Takes this step alone; `shared` where a server will do that others use too.
+    fn take(self, recipe: &Recipe, shared: bool) -> Result<Provided, Refusal> {
         match self {
             Self::Url => from_url(recipe),
             Self::Kept => from_kept(recipe),
-            Self::Binary => from_binary(recipe, self),
+            Self::Binary => from_program(recipe, self, shared),
             Self::Container => from_container(recipe),
-            Self::Install => from_installation(recipe),
+            Self::Install => from_installation(recipe, shared),
         }
     }
 
@@ -264,9 +283,11 @@ pub fn provide(recipe: &Recipe, without: &[Step]) -> Result<Provided, Missing> {
     let missing = |tried, next: String| Missing { server: recipe.name, tried, next };
     let only = Step::only().map_err(|next| missing(Vec::new(), next))?;
     let may = |step: &Step| only.is_none_or(|only| only == *step) && !without.contains(step);
+    // Whoever rules out the one that is kept wants none that others use.
+    let shared = !without.contains(&Step::Kept);
     let mut tried = Vec::new();
     for step in Step::CHAIN.iter().copied().filter(may) {
-        match step.take(recipe) {
+        match step.take(recipe, shared) {
             Ok(provided) => return Ok(provided),
             Err(Refusal::Absent(why)) => tried.push((step, why)),
             Err(Refusal::Broken(why, next)) => {
@@ -302,9 +323,22 @@ fn from_kept(recipe: &Recipe) -> Result<Provided, Refusal> {
         Refusal::Absent(format!("none is up (`{}` keeps one)", recipe.order("up")))
     })?;
     let version = kept.version;
-    let kept::Record { url, pid, .. } = kept.record;
-    let origin = format!("{version} · kept by `cargo lab up` · process {pid}");
+    let kept::Record { url, pid, lingers, .. } = kept.record;
+    let by = if lingers { "shared by this clone's programs" } else { "kept by `cargo lab up`" };
+    let origin = format!("{version} · {by} · process {pid}");
     Ok(Provided { step: Step::Kept, url, origin, holder: Holder::Others })
+}
+
+/// By the program on this machine: one that lingers where that will do, else one of our own.
+fn from_program(recipe: &Recipe, step: Step, shared: bool) -> Result<Provided, Refusal> {
+    if !shared || recipe.linger.is_none() || program::of(recipe).is_none() {
+        return from_binary(recipe, step);
+    }
+    let kept::Kept { record, version, .. } =
+        kept::linger(recipe).map_err(|error| Refusal::Absent(error.to_string()))?;
+    let pid = record.pid;
+    let origin = format!("{version} · shared by this clone's programs · process {pid}");
+    Ok(Provided { step, url: record.url, origin, holder: Holder::Others })
 }
 
 fn from_binary(recipe: &Recipe, step: Step) -> Result<Provided, Refusal> {
@@ -315,12 +349,15 @@ fn from_binary(recipe: &Recipe, step: Step) -> Result<Provided, Refusal> {
     // A binary for another system, or a broken one: a container may still do.
     let absent = |why: String| Refusal::Absent(why);
     let account = Account::of(recipe).map_err(absent)?;
+    let on_a_port = matches!(address, Address::Tcp(..));
+    let password = (recipe.password && on_a_port).then(secret);
     let room = |path: &Path| {
         let (program, account) = (program.as_path(), account.as_ref());
-        (recipe.furnish)(&Room { path, program, account, password: None })
+        (recipe.furnish)(&Room { path, program, account, password: password.as_deref() })
     };
     let server = Supervised::start(&Launch {
         program: &program,
+        prelude: recipe.prelude,
         arguments: &(recipe.arguments)(&address),
         account: account.as_ref(),
         many_files: recipe.many_files,
@@ -334,7 +371,7 @@ fn from_binary(recipe: &Recipe, step: Step) -> Result<Provided, Refusal> {
         Address::Unix(socket) => Address::Unix(server.room().join(socket)),
         tcp @ Address::Tcp(..) => tcp,
     };
-    let url = (recipe.url)(&address, None);
+    let url = (recipe.url)(&address, password.as_deref());
     let Greeting { version, .. } = (recipe.greet)(&url).map_err(absent)?;
     let listens = match &address {
         Address::Unix(_) => "unix socket".into(),
@@ -353,12 +390,17 @@ fn from_container(recipe: &Recipe) -> Result<Provided, Refusal> {
     Ok(Provided { step: Step::Container, url, origin, holder: Holder::Container(container) })
 }
 
-fn from_installation(recipe: &Recipe) -> Result<Provided, Refusal> {
+fn from_installation(recipe: &Recipe, shared: bool) -> Result<Provided, Refusal> {
     if !install::unasked() {
         return Err(Refusal::Absent("unasked only as root where apt-get is".into()));
     }
     install::install(recipe).map_err(Refusal::Absent)?;
-    from_binary(recipe, Step::Install)
+    from_program(recipe, Step::Install, shared)
+}
+
+/// A password that nobody guesses.
+fn secret() -> String {
+    format!("{:016x}", rand::random::<u64>())
 }
 
 /// The workspace in which this was built.

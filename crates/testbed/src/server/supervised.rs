@@ -44,6 +44,8 @@ static SPAWNING: Mutex<()> = Mutex::new(());
 pub struct Launch<'a> {
     /// The server's program.
     pub program: &'a Path,
+    /// A script that becomes the program: see [`super::Recipe::prelude`].
+    pub prelude: Option<&'static str>,
     /// Its arguments. Relative paths in them are inside the room.
     pub arguments: &'a [String],
     /// As whom, where that is not who we are.
@@ -66,6 +68,7 @@ impl<'a> Launch<'a> {
     pub fn plain(program: &'a Path, arguments: &'a [String], ready: Option<&'static str>) -> Self {
         Self {
             program,
+            prelude: None,
             arguments,
             account: None,
             many_files: false,
@@ -201,6 +204,7 @@ impl Supervised {
             .args(["-c", SCRIPT, "testbed-supervisor"])
             .arg(base(launch))
             .arg(launch.farewell.as_raw().to_string())
+            .args(launch.prelude.map(|prelude| ["sh", "-c", prelude, "sh"]).into_iter().flatten())
             .arg(launch.program)
             .args(launch.arguments)
             .stdin(Stdio::piped())
@@ -389,11 +393,15 @@ fn base(launch: &Launch<'_>) -> PathBuf {
             && (launch.account.is_none()
                 || (account::open_to_all(base) && account::writable_by_all(base)))
     };
-    let memory = || PathBuf::from("/dev/shm");
-    let chosen = std::env::var_os("TMPDIR").is_some();
-    let memory = (launch.many_files && !chosen).then(memory).filter(|memory| spacious(memory));
+    let memory = launch.many_files.then(memory).flatten();
     let temporary = std::path::absolute(std::env::temp_dir()).ok();
     memory.into_iter().chain(temporary).find(fits).unwrap_or_else(|| "/tmp".into())
+}
+
+/// The folder in memory where rooms of many files are made, where there is one.
+pub(super) fn memory() -> Option<PathBuf> {
+    let chosen = std::env::var_os("TMPDIR").is_some();
+    Some(PathBuf::from("/dev/shm")).filter(|memory| !chosen && spacious(memory))
 }
 
 /// Whether a folder takes several rooms. Docker gives a container 64 MB of `/dev/shm`.

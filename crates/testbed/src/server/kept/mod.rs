@@ -1,4 +1,5 @@
-//! Servers that `cargo lab up` keeps running, and the record of them.
+//! Servers that `cargo lab up` keeps running, those that linger after their last use, and the
+//! record of them.
 //!
 //! The record lies in `.lab/servers/<id>.json`. It may be deleted at any time and may be
 //! stale: it is believed only when the server at its URL answers and is the process that the
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::{Account, Address, Recipe, Room, program};
+use super::{Account, Address, Linger, Recipe, Room, program};
 use crate::process::{running, signal};
 
 mod record;
@@ -31,12 +32,24 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// interrupted before that leaves nothing behind.
 const START: &str = r#"trap "" HUP; read -r go && exec "$@" </dev/null"#;
 
+/// How long a server lingers after its last use; `TESTBED_LINGER` is another number of seconds.
+pub const LINGER: Duration = Duration::from_secs(300);
+
+/// How a server is told that it lingers, and for how many seconds. Its room then goes with it,
+/// as nobody will be there to remove it.
+const ENDS_AFTER: &str = "TESTBED_ENDS_AFTER";
+
 /// Why a server cannot be kept or let go. Each message names what to do next.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The program is not on this machine.
-    #[error("{} is not on this machine\nnext: {}", .0.name, .0.order("setup"))]
-    NotInstalled(&'static Recipe),
+    #[error("{name} is not on this machine\nnext: {next}")]
+    NotInstalled {
+        /// What was wanted.
+        name: &'static str,
+        /// The order that installs it.
+        next: String,
+    },
     /// It may not run as who we are, nor as anybody else.
     #[error("{0}\nnext: as another user than root, cargo lab up")]
     NoAccount(String),
@@ -164,34 +177,74 @@ fn alive_or_cleared(recipe: &Recipe) -> Option<Kept> {
 ///
 /// # Errors
 /// [`Error`]; nothing is left running.
-pub fn up(recipe: &'static Recipe, port: Option<u16>) -> Result<Kept, Error> {
+pub fn up(recipe: &Recipe, port: Option<u16>) -> Result<Kept, Error> {
     let _lock = lock()?;
-    if let Some(kept) = alive_or_cleared(recipe) {
+    if let Some(mut kept) = alive_or_cleared(recipe) {
         let password = kept.record.password.as_deref();
         let wanted = port.map(|port| (recipe.url)(&loopback(port), password));
         if wanted.is_some_and(|wanted| wanted != kept.record.url) {
             let place = kept.record.place().to_owned();
             return Err(Error::Elsewhere { place, next: recipe.order("down") });
         }
+        if let Some(Linger { keep, .. }) = recipe.linger.filter(|_| kept.record.lingers) {
+            keep(&kept.record.url).map_err(|_| silent(&kept.record))?;
+            kept.record.lingers = false;
+            write(recipe, &kept.record)?;
+        }
         return Ok(kept);
     }
     if let Some(record) = read(recipe) {
         return Err(silent(&record));
     }
-    let program = program::of(recipe).ok_or(Error::NotInstalled(recipe))?;
-    let account = Account::of(recipe).map_err(Error::NoAccount)?;
     let (port, evaded) = choose(recipe, port)?;
+    let kept = launch(recipe, &loopback(port), None)?;
+    Ok(Kept { evaded, ..kept })
+}
 
-    let address = loopback(port);
-    let password = recipe.password.then(|| format!("{:016x}", rand::random::<u64>()));
-    let url = (recipe.url)(&address, password.as_deref());
-    let room = room(recipe, account.as_ref())?;
+/// The server that all programs of this clone share, started by the first that comes. It ends
+/// by itself some minutes after the last has left, however that was: its users are connected to
+/// it, and it counts them. Blocks until clients are welcome.
+///
+/// # Errors
+/// [`Error`]; nothing is left running.
+pub fn linger(recipe: &Recipe) -> Result<Kept, Error> {
+    // Held while the first one starts it, so that the others find it.
+    let _lock = lock()?;
+    let deadline = Instant::now() + recipe.patience;
+    loop {
+        if let Some(kept) = alive_or_cleared(recipe) {
+            return Ok(kept);
+        }
+        match read(recipe) {
+            None => break,
+            // Whoever started it was killed meanwhile; it goes on.
+            Some(_) if Instant::now() < deadline => sleep(Duration::from_millis(50)),
+            Some(record) => return Err(silent(&record)),
+        }
+    }
+    if let Some(Linger { notice, .. }) = recipe.linger {
+        super::tell(notice);
+    }
+    let chosen = std::env::var("TESTBED_LINGER").ok().and_then(|seconds| seconds.parse().ok());
+    let time = chosen.map_or(LINGER, Duration::from_secs);
+    launch(recipe, &(recipe.private)(), Some(time))
+}
+
+/// Starts a server that outlives us: for good, or until it has not been used for a time.
+fn launch(recipe: &Recipe, address: &Address, linger: Option<Duration>) -> Result<Kept, Error> {
+    let program = program::of(recipe)
+        .ok_or_else(|| Error::NotInstalled { name: recipe.name, next: recipe.order("setup") })?;
+    let account = Account::of(recipe).map_err(Error::NoAccount)?;
+    let password = recipe.password.then(super::secret);
+    let url = (recipe.url)(address, password.as_deref());
+    let room = room(recipe, account.as_ref(), linger.is_some())?;
     let output = File::create(log(recipe))?;
     let mut server = Command::new("sh");
     server
         .args(["-c", START, "testbed-keeper"])
+        .args(recipe.prelude.map(|prelude| ["sh", "-c", prelude, "sh"]).into_iter().flatten())
         .arg(&program)
-        .args((recipe.arguments)(&address))
+        .args((recipe.arguments)(address))
         .current_dir(&room)
         .stdin(Stdio::piped())
         .stdout(output.try_clone()?)
@@ -200,14 +253,21 @@ pub fn up(recipe: &'static Recipe, port: Option<u16>) -> Result<Kept, Error> {
     if let Some(account) = &account {
         server.uid(account.uid).gid(account.gid);
     }
+    if let Some(time) = linger {
+        server.env(ENDS_AFTER, time.as_secs().max(1).to_string());
+    }
     let mut server = server.spawn()?;
-    let room = Some(room);
-    let record = Record { url, pid: server.id(), started: now(), password, room };
+    let (room, lingers) = (Some(room), linger.is_some());
+    let record = Record { url, pid: server.id(), started: now(), password, room, lingers };
     write(recipe, &record)?;
     let started = furnish(recipe, &program, account.as_ref(), &record)
         .and_then(|()| start(recipe, &record, &mut server));
     match started {
-        Ok(version) => Ok(Kept { record, version, already: false, evaded }),
+        Ok(version) => {
+            // Buries it, should it end while we live.
+            std::thread::spawn(move || server.wait());
+            Ok(Kept { record, version, already: false, evaded: None })
+        }
         Err(said) => {
             signal(record.pid, recipe.farewell);
             let _ = server.kill();
@@ -222,9 +282,13 @@ pub fn up(recipe: &'static Recipe, port: Option<u16>) -> Result<Kept, Error> {
 /// A free port, and who has the one that would have been taken.
 fn choose(recipe: &Recipe, port: Option<u16>) -> Result<(u16, Option<String>), Error> {
     let up = || recipe.order("up");
+    let free = |port: u16| {
+        let second = recipe.second_port.map(|above| port.checked_add(above));
+        free(port) && second.is_none_or(|second| second.is_some_and(free))
+    };
     let next = |from: u16| {
-        let free = (from..from.saturating_add(100)).find(|port| free(*port));
-        free.ok_or_else(|| Error::NoPort { up: up(), port: from })
+        let found = (from..from.saturating_add(100)).find(|port| free(*port));
+        found.ok_or_else(|| Error::NoPort { up: up(), port: from })
     };
     match port {
         Some(port) if free(port) => Ok((port, None)),
@@ -304,7 +368,7 @@ fn loopback(port: u16) -> Address {
 
 /// Whether a server could listen there: on all interfaces, as somebody's Redis on 0.0.0.0
 /// would not hinder a bind to the loopback alone everywhere.
-fn free(port: u16) -> bool {
+pub(crate) fn free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
         && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
+use crate::server::supervised::memory;
 use crate::server::{Account, Recipe, account, state};
 
 /// What the names of rooms begin with.
@@ -28,6 +29,9 @@ pub struct Record {
     /// The folder in which it works, and which goes when it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<PathBuf>,
+    /// Whether it ends by itself, some time after its last use.
+    #[serde(default)]
+    pub lingers: bool,
 }
 
 impl Record {
@@ -98,8 +102,13 @@ pub(super) fn remove(recipe: &Recipe) -> io::Result<()> {
 }
 
 /// A fresh folder in which the server works: beside the records, or where temporary files
-/// are, for an account that cannot come there. Call it where no server is on record.
-pub(super) fn room(recipe: &Recipe, account: Option<&Account>) -> io::Result<PathBuf> {
+/// are, for an account that cannot come there; in memory, if one of many files lingers. Call it
+/// where no server is on record.
+pub(super) fn room(
+    recipe: &Recipe,
+    account: Option<&Account>,
+    lingers: bool,
+) -> io::Result<PathBuf> {
     let name = format!("{ROOM}{}.", recipe.id);
     // Left behind by one that was killed before its room was on record.
     for entry in fs::read_dir(folder())?.flatten() {
@@ -107,9 +116,12 @@ pub(super) fn room(recipe: &Recipe, account: Option<&Account>) -> io::Result<Pat
             fs::remove_dir_all(entry.path())?;
         }
     }
-    let places = [folder(), std::env::temp_dir(), "/tmp".into()];
-    let base = places.iter().find(|place| account.is_none() || account::open_to_all(place));
-    let room = tempfile::Builder::new().prefix(&name).tempdir_in(base.unwrap_or(&places[2]))?;
+    let fast = (lingers && recipe.many_files).then(memory).flatten();
+    let usual = [folder(), std::env::temp_dir(), "/tmp".into()];
+    let mut places = fast.into_iter().chain(usual);
+    let base = places.find(|place| account.is_none() || account::open_to_all(place));
+    let base = base.unwrap_or_else(|| "/tmp".into());
+    let room = tempfile::Builder::new().prefix(&name).tempdir_in(base)?;
     if let Some(account) = account {
         chown(room.path(), Some(account.uid), Some(account.gid))?;
     }
