@@ -1,6 +1,7 @@
 //! What an inbox must withstand whose messages come again at any moment.
 
 mod again;
+mod broker;
 mod database;
 mod failing;
 mod process;
@@ -10,6 +11,7 @@ mod sweeping;
 mod together;
 
 use again::{each_consumer, id_counts, no_id, once_and_again};
+use broker::redelivered;
 use database::{killed_sessions, postgres_stalls};
 use failing::{failed_effect, hidden_error};
 use grading::{Evidence, Finding, SOON, World};
@@ -56,5 +58,6 @@ grading::checks! { S: Inbox; read(PAGE), limit(LONG);
         .process(slow_effect::<S>),
     killed_sessions: "after its sessions were killed all works again, and nothing is forgotten",
     postgres_stalls: "a PostgreSQL that hangs is an error in time, and then all works again",
+    redelivered: "whatever a real broker delivers again, each message has one effect",
     old_rows_go: "what is older than is to be kept goes, a few at a time, and nothing else",
 }

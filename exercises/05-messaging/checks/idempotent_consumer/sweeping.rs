@@ -35,6 +35,11 @@ pub(super) async fn old_rows_go<S: Inbox>(world: World) -> Result<(), Finding> {
             Ok(Err(error)) => return Err(first.broken("a sweep", error.to_string())),
             Err(_) => return Err(first.broken("a sweep", format!("none within {A_WHILE:?}"))),
         };
+        let others = scene.count(left("stock")).await?;
+        if others != 7 {
+            let saw = format!("{others} of 7 left");
+            return Err(first.broken("the other consumer's left to it: it may keep longer", saw));
+        }
         let after = scene.count(left(CONSUMER)).await?;
         if before - after != swept {
             let saw = format!("{swept} said, {} gone", before - after);
@@ -51,11 +56,6 @@ pub(super) async fn old_rows_go<S: Inbox>(world: World) -> Result<(), Finding> {
     if before != YOUNG {
         let expected = format!("{YOUNG} left: those seen less than an hour ago");
         return Err(first.broken(expected, format!("{before} left")));
-    }
-    let others = scene.count(left("stock")).await?;
-    if others != 7 {
-        let saw = format!("{others} of 7 left");
-        return Err(first.broken("the other consumer's left to it: it may keep longer", saw));
     }
     // It is the table that knows: what has gone is new, what has stayed is not.
     let young = Message::new(format!("young-{stem}-1"), "payment.received.v1", "");

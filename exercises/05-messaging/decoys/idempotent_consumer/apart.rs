@@ -1,9 +1,9 @@
 //! Mistakes that take the effect and the memory of it apart.
 
-use super::usual::{Usual, commit};
+use super::usual::{Usual, commit, is_new};
 use deadpool_postgres::tokio_postgres::types::Type;
 use deadpool_postgres::tokio_postgres::{Client, Transaction};
-use messaging::idempotent_consumer::{Error, Once, REMEMBER, Work, first_time};
+use messaging::idempotent_consumer::{Error, Once, REMEMBER, Work};
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex};
 
@@ -40,7 +40,7 @@ impl Usual for SelectThenInsert {
             return Ok(Once::Seen);
         }
         effect(&transaction).await.map_err(Error::Effect)?;
-        first_time(&transaction, consumer, id).await?;
+        is_new(&transaction, consumer, id).await?;
         commit(transaction).await?;
         Ok(Once::First)
     }

@@ -1,9 +1,9 @@
 //! Mistakes about what was committed, and what was not.
 
-use super::usual::{Usual, commit};
+use super::usual::{Usual, commit, is_new};
 use deadpool_postgres::tokio_postgres::types::Type;
 use deadpool_postgres::tokio_postgres::{Client, Transaction};
-use messaging::idempotent_consumer::{Error, Once, Work, first_time};
+use messaging::idempotent_consumer::{Error, Once, Work};
 
 /// The effect gets a savepoint of its own, so that the row of the inbox is not lost with it. So the
 /// row is there, and the effect is not. Rejected by `failed_effect`.
@@ -19,7 +19,7 @@ impl Usual for SavepointForTheEffect {
         E: for<'t> FnOnce(&'t Transaction<'_>) -> Work<'t> + Send,
     {
         let mut transaction = client.transaction().await?;
-        if !first_time(&transaction, consumer, id).await? {
+        if !is_new(&transaction, consumer, id).await? {
             return Ok(Once::Seen);
         }
         let savepoint = transaction.transaction().await?;
@@ -48,7 +48,7 @@ impl Usual for PoisonIsDone {
         E: for<'t> FnOnce(&'t Transaction<'_>) -> Work<'t> + Send,
     {
         let transaction = client.transaction().await?;
-        if !first_time(&transaction, consumer, id).await? {
+        if !is_new(&transaction, consumer, id).await? {
             return Ok(Once::Seen);
         }
         if effect(&transaction).await.is_err() {
@@ -73,7 +73,7 @@ impl Usual for CommitIsProof {
         E: for<'t> FnOnce(&'t Transaction<'_>) -> Work<'t> + Send,
     {
         let transaction = client.transaction().await?;
-        if !first_time(&transaction, consumer, id).await? {
+        if !is_new(&transaction, consumer, id).await? {
             return Ok(Once::Seen);
         }
         effect(&transaction).await.map_err(Error::Effect)?;
@@ -120,13 +120,11 @@ impl Usual for CommitOnlyLogged {
         E: for<'t> FnOnce(&'t Transaction<'_>) -> Work<'t> + Send,
     {
         let transaction = client.transaction().await?;
-        if !first_time(&transaction, consumer, id).await? {
+        if !is_new(&transaction, consumer, id).await? {
             return Ok(Once::Seen);
         }
         effect(&transaction).await.map_err(Error::Effect)?;
-        if let Err(error) = commit(transaction).await {
-            eprintln!("the commit: {error}");
-        }
+        let _to_the_log = commit(transaction).await;
         Ok(Once::First)
     }
 }

@@ -1,10 +1,10 @@
 //! Mistakes that show only on a bad day of the server's, or of a process.
 
-use super::usual::{Usual, commit};
+use super::usual::{Usual, commit, is_new};
 use deadpool_postgres::tokio_postgres::{self, Client, Config, NoTls, Transaction};
 use deadpool_postgres::{Manager, Pool};
 use messaging::Message;
-use messaging::idempotent_consumer::{Error, Inbox, Once, Options, Work, first_time};
+use messaging::idempotent_consumer::{Error, Inbox, Once, Options, Work};
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -56,7 +56,7 @@ impl Inbox for ConnectsOnce {
         }
         let Some(client) = client.as_mut() else { return Err(Error::NoId) };
         let transaction = client.transaction().await?;
-        if !first_time(&transaction, &self.consumer, &message.id).await? {
+        if !is_new(&transaction, &self.consumer, &message.id).await? {
             return Ok(Once::Seen);
         }
         effect(&transaction).await.map_err(Error::Effect)?;

@@ -4,7 +4,7 @@ use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
 use deadpool_postgres::tokio_postgres::{Client, Transaction};
 use deadpool_postgres::{Object, Pool};
 use messaging::Message;
-use messaging::idempotent_consumer::{BATCH, Error, Inbox, Once, Options, Work, first_time};
+use messaging::idempotent_consumer::{BATCH, Error, Inbox, Once, Options, REMEMBER, Work};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(super) trait Usual: Send + Sync + 'static {
     {
         async move {
             let transaction = client.transaction().await?;
-            if !first_time(&transaction, consumer, id).await? {
+            if !is_new(&transaction, consumer, id).await? {
                 return Ok(Once::Seen);
             }
             effect(&transaction).await.map_err(Error::Effect)?;
@@ -63,6 +63,16 @@ pub(super) trait Usual: Send + Sync + 'static {
             Ok(client.execute_typed(sweep, &values).await?)
         }
     }
+}
+
+/// Writes the row down; whether there was none.
+pub(super) async fn is_new(
+    transaction: &Transaction<'_>,
+    consumer: &str,
+    id: &str,
+) -> Result<bool, Error> {
+    let key = [(&consumer as _, Type::TEXT), (&id as _, Type::TEXT)];
+    Ok(transaction.execute_typed(REMEMBER, &key).await? == 1)
 }
 
 /// After a statement that failed, the first of the two is refused.

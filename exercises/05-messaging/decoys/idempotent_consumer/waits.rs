@@ -1,11 +1,11 @@
 //! Mistakes of those who keep others away.
 
 use super::apart::knows;
-use super::usual::{Usual, commit};
+use super::usual::{Usual, commit, is_new};
 use deadpool_postgres::Pool;
 use deadpool_postgres::tokio_postgres::types::Type;
 use deadpool_postgres::tokio_postgres::{Client, Transaction};
-use messaging::idempotent_consumer::{Error, Once, Options, Work, first_time};
+use messaging::idempotent_consumer::{Error, Once, Options, Work};
 
 /// Somebody else is just at this message, so there is nothing to do. Until the other one fails.
 /// Rejected by `waits_for_the_outcome`.
@@ -24,7 +24,7 @@ impl Usual for BusyIsSeen {
         let lock = "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))";
         let values = [(&consumer as _, Type::TEXT), (&id as _, Type::TEXT)];
         let locked = transaction.query_typed_one(lock, &values).await?;
-        if !locked.get::<_, bool>(0) || !first_time(&transaction, consumer, id).await? {
+        if !locked.get::<_, bool>(0) || !is_new(&transaction, consumer, id).await? {
             return Ok(Once::Seen);
         }
         effect(&transaction).await.map_err(Error::Effect)?;
@@ -48,7 +48,7 @@ impl Usual for LocksTheTable {
             return Ok(Once::Seen);
         }
         effect(&transaction).await.map_err(Error::Effect)?;
-        first_time(&transaction, key.0, key.1).await?;
+        is_new(&transaction, key.0, key.1).await?;
         commit(transaction).await?;
         Ok(Once::First)
     }
@@ -87,7 +87,7 @@ impl Usual for LockLeftBehind {
                 return Ok(Once::Seen);
             }
             effect(&transaction).await.map_err(Error::Effect)?;
-            first_time(&transaction, consumer, id).await?;
+            is_new(&transaction, consumer, id).await?;
             commit(transaction).await?;
             Ok(Once::First)
         };
