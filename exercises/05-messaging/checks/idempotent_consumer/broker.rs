@@ -14,11 +14,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use testbed::proxy::Proxy;
+use tokio::task::JoinHandle;
 
 const MESSAGES: usize = 100;
 const PREFETCH: u16 = 10;
 /// How often the connections are killed with work that is done and not acknowledged.
 const KILLS: usize = 3;
+/// So many are acknowledged in between.
+const ACKNOWLEDGED: usize = 5;
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
@@ -30,28 +33,29 @@ pub(super) async fn redelivered<S: Inbox>(world: World) -> Result<(), Finding> {
     let postgres = scene.world.postgres().await?.url().to_owned();
     let inbox = S::open(&postgres, CONSUMER, PATIENT)
         .map_err(|error| Evidence::new("open() to work", error.to_string()))?;
-    let (inbox, seen) = (Arc::new(inbox), Arc::new(AtomicUsize::new(0)));
-    let proxy = Proxy::before_rabbitmq(scene.world.rabbit().await?.url()).await?;
+    let (inbox, tally) = (Arc::new(inbox), Arc::<Tally>::default());
+    let broker = scene.world.rabbit().await?.url().to_owned();
 
-    let mut done = 0;
     for kill in 1..=KILLS {
-        // What is done is not acknowledged, and then the connection is gone.
-        let held = proxy.hold(|said| said.is("basic.ack"));
-        let (url, lane) = (proxy.url().to_owned(), Arc::clone(&inbox));
-        let consumer = tokio::spawn(consume(lane, url, Arc::clone(&seen)));
-        let enough = done + usize::from(PREFETCH);
-        let consumer = booked(&scene, enough, consumer).await?;
+        // Some are acknowledged. What is done after them is not, and then the connection is gone.
+        let proxy = Proxy::before_rabbitmq(&broker).await?;
+        let acks = AtomicUsize::new(0);
+        let held = proxy.hold(move |said| {
+            said.is("basic.ack") && acks.fetch_add(1, Ordering::SeqCst) >= ACKNOWLEDGED
+        });
+        let (url, tally) = (proxy.url().to_owned(), Arc::clone(&tally));
+        let enough = tally.done.load(Ordering::SeqCst) + ACKNOWLEDGED + usize::from(PREFETCH);
+        let consumer = tokio::spawn(consume(Arc::clone(&inbox), url, Arc::clone(&tally)));
+        let consumer = until(&tally, enough, consumer).await?;
         held.arrived(1, SOON).await?;
         landed(scene.world.rabbit().await?.kill_connections().await?, "there was no connection")?;
-        scene.world.history().note("broker", format!("kill {kill}: {enough} done, none told"));
+        let note = format!("kill {kill}: {PREFETCH} done, and not acknowledged");
+        scene.world.history().note("broker", note);
         consumer.abort();
         let _ = consumer.await;
-        proxy.clear_rules();
-        held.open();
-        done = enough;
     }
-    let consumer = tokio::spawn(consume(inbox, proxy.url().to_owned(), Arc::clone(&seen)));
-    let consumer = booked(&scene, MESSAGES, consumer).await?;
+    let consumer = consume(inbox, broker, Arc::clone(&tally));
+    let consumer = until(&tally, MESSAGES, tokio::spawn(consumer)).await?;
     let rabbit = scene.world.rabbit().await?;
     let empty = |queue: Option<testbed::rabbitmq::Queue>| {
         queue.is_some_and(|queue| queue.ready + queue.unacked == 0)
@@ -64,7 +68,7 @@ pub(super) async fn redelivered<S: Inbox>(world: World) -> Result<(), Finding> {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     consumer.abort();
-    let again = seen.load(Ordering::SeqCst);
+    let again = tally.seen.load(Ordering::SeqCst);
     scene.world.history().note("broker", format!("{again} came again, and were seen"));
     let wrong = "SELECT count(*) FROM (
                      SELECT FROM ledger GROUP BY message HAVING count(*) <> 2) wrong";
@@ -77,16 +81,23 @@ pub(super) async fn redelivered<S: Inbox>(world: World) -> Result<(), Finding> {
     }
 }
 
-/// Waits until so many have had an effect. A consumer that ends has panicked.
-async fn booked(
-    scene: &Scene,
+/// What the consumers have said.
+#[derive(Default)]
+struct Tally {
+    done: AtomicUsize,
+    seen: AtomicUsize,
+}
+
+/// Waits until so many deliveries were answered with `Ok`. A consumer that ends has panicked.
+async fn until(
+    tally: &Tally,
     enough: usize,
-    consumer: tokio::task::JoinHandle<()>,
-) -> Result<tokio::task::JoinHandle<()>, Finding> {
+    consumer: JoinHandle<()>,
+) -> Result<JoinHandle<()>, Finding> {
     let began = Instant::now();
     loop {
-        let found = scene.count("SELECT count(DISTINCT message) FROM ledger".to_owned()).await?;
-        if found >= enough as u64 {
+        let found = tally.done.load(Ordering::SeqCst);
+        if found >= enough {
             return Ok(consumer);
         }
         if consumer.is_finished() {
@@ -94,9 +105,10 @@ async fn booked(
             return Err(Finding::inconclusive("the consumer came to an end"));
         }
         if began.elapsed() > 2 * A_WHILE {
-            return Err(Evidence::new(format!("{enough} messages done"), found.to_string()).into());
+            let saw = format!("{found} done");
+            return Err(Evidence::new(format!("{enough} deliveries done"), saw).into());
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -126,14 +138,14 @@ async fn fill(scene: &Scene) -> Result<(), Failed> {
 }
 
 /// Consumes until it is aborted, and begins again whenever the connection is lost.
-async fn consume<S: Inbox>(inbox: Arc<S>, url: String, seen: Arc<AtomicUsize>) {
+async fn consume<S: Inbox>(inbox: Arc<S>, url: String, tally: Arc<Tally>) {
     loop {
-        let _ = session(&*inbox, &url, &seen).await;
+        let _ = session(&*inbox, &url, &tally).await;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-async fn session<S: Inbox>(inbox: &S, url: &str, seen: &AtomicUsize) -> Result<(), Failed> {
+async fn session<S: Inbox>(inbox: &S, url: &str, tally: &Tally) -> Result<(), Failed> {
     let broker = Broker::open(url, broker::Options::default())?;
     let channel = broker.channel().await?;
     channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
@@ -144,7 +156,8 @@ async fn session<S: Inbox>(inbox: &S, url: &str, seen: &AtomicUsize) -> Result<(
         let message = Message::delivered(&delivery);
         let effect = booking(CONSUMER, &message.id, Middle::Goes);
         let outcome = inbox.once(&message, effect).await;
-        seen.fetch_add(usize::from(matches!(outcome, Ok(Once::Seen))), Ordering::SeqCst);
+        tally.seen.fetch_add(usize::from(matches!(outcome, Ok(Once::Seen))), Ordering::SeqCst);
+        tally.done.fetch_add(usize::from(outcome.is_ok()), Ordering::SeqCst);
         settle(&delivery, &outcome, Duration::from_millis(20)).await?;
     }
     Ok(())
