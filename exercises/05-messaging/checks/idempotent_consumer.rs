@@ -30,13 +30,13 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 /// A busy machine does not make PostgreSQL look slow.
 const PATIENT: Options = Options { timeout: Duration::from_secs(2), keep: HOUR, connections: 4 };
 /// For the checks in which somebody hangs until the server gives up.
-const BRISK: Options = Options { timeout: Duration::from_millis(300), ..PATIENT };
+const BRISK: Options = Options { timeout: Duration::from_millis(500), ..PATIENT };
 /// For the checks in which nobody is to give up.
 const ENDLESS: Options = Options { timeout: Duration::from_secs(20), ..PATIENT };
 /// How long somebody who is stopped may keep others from a message: the timeout, and what they need.
 const A_WHILE: Duration = Duration::from_secs(5);
 /// For checks of many steps, each of which has connections of its own.
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(60);
 /// More steps than anybody takes.
 const STEPS: usize = 12;
 

@@ -56,16 +56,13 @@ pub(super) async fn redelivered<S: Inbox>(world: World) -> Result<(), Finding> {
     }
     let consumer = consume(inbox, broker, Arc::clone(&tally));
     let consumer = until(&tally, MESSAGES, tokio::spawn(consumer)).await?;
-    let rabbit = scene.world.rabbit().await?;
-    let empty = |queue: Option<testbed::rabbitmq::Queue>| {
-        queue.is_some_and(|queue| queue.ready + queue.unacked == 0)
-    };
-    let began = Instant::now();
-    while !empty(rabbit.queue(CONSUMER).await.map_err(|e| failed(e.into()))?) {
-        if began.elapsed() > A_WHILE {
-            return Err(Evidence::new("an empty queue", "messages that stay in it").into());
+    let empty = |queue: &testbed::rabbitmq::Queue| queue.ready + queue.unacked == 0;
+    match scene.world.rabbit().await?.wait_for(CONSUMER, LONG / 3, empty).await {
+        Ok(_) => {}
+        Err(late @ testbed::rabbitmq::Error::Late { .. }) => {
+            return Err(Evidence::new("an empty queue", late.to_string()).into());
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        Err(error) => return Err(error.into()),
     }
     consumer.abort();
     let again = tally.seen.load(Ordering::SeqCst);
@@ -104,7 +101,7 @@ async fn until(
             consumer.await?;
             return Err(Finding::inconclusive("the consumer came to an end"));
         }
-        if began.elapsed() > 2 * A_WHILE {
+        if began.elapsed() > LONG / 3 {
             let saw = format!("{found} done");
             return Err(Evidence::new(format!("{enough} deliveries done"), saw).into());
         }

@@ -58,7 +58,7 @@ pub(super) async fn postgres_stalls<S: Inbox>(world: World) -> Result<(), Findin
         match tokio::time::timeout(SOON, delivery).await {
             Err(_) => {
                 let saw = format!("nothing within {SOON:?}");
-                return Err(first.broken("an error: the timeout is 300 ms", saw));
+                return Err(first.broken("an error: the timeout is 500 ms", saw));
             }
             Ok(answer) => {
                 if let Ok(once) = answer? {

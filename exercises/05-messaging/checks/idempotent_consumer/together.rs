@@ -56,19 +56,14 @@ pub(super) async fn waits_for_the_outcome<S: Inbox>(world: World) -> Result<(), 
     }
     let late = second.start(&message, Middle::Goes);
     scene.ends_or_waits(&late).await?;
-    if late.is_finished() {
-        match late.await? {
-            Ok(_) => scene.acknowledged(&second, &message).await?,
-            // "Somebody else is at it" is a right answer, too: it comes again.
-            Err(_) => {}
-        }
+    if !late.is_finished() {
         gate.open();
-    } else {
-        gate.open();
-        if late.await?.is_ok() {
-            scene.acknowledged(&second, &message).await?;
-        }
     }
+    // "Somebody else is at it" is a right answer, too: it comes again.
+    if late.await?.is_ok() {
+        scene.acknowledged(&second, &message).await?;
+    }
+    gate.open();
     if let Ok(once) = early.await? {
         return Err(first.broken("an error: the effect failed", format!("{once:?}")));
     }
