@@ -19,7 +19,8 @@ use testbed::postgres::{Postgres, Session, Target};
 use testbed::proxy::Proxy;
 use testbed::ratios::{self, Ratios};
 
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two measurements nobody runs, so a rollback that was not waited for may lie there for a while.
+const TIMEOUT: Duration = Duration::from_secs(60);
 const PAY: &str = "INSERT INTO paid VALUES ($1)";
 
 struct Subjects {
