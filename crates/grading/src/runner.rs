@@ -26,7 +26,7 @@ pub(crate) fn run(check: &'static Check, role: String, seed: u64) -> Ran {
     let spawned = thread.spawn({
         let (name, history) = (name.clone(), history.clone());
         move || {
-            let ended = run_in_runtime(check, role, seed, &name, history, &tell);
+            let ended = run_in_runtime(check, role, seed, &name, &history, &tell);
             let _ = tell.send(Moment::Ended(ended));
         }
     });
@@ -65,7 +65,7 @@ fn run_in_runtime(
     role: String,
     seed: u64,
     name: &str,
-    history: History,
+    history: &History,
     tell: &mpsc::Sender<Moment>,
 ) -> Result<(), Finding> {
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use shop_calls::{Line, Options};
 
-use super::{Column, EACH, MOST, Outcome, PATIENCE, STEADY, Seen, millis};
+use super::{EACH, MOST, Outcome, PATIENCE, STEADY, Seen, millis};
 
 pub(super) fn judge(outcome: &Outcome) -> Result<()> {
     let (off, on) = (&outcome.columns[0], &outcome.columns[1]);
