@@ -11,7 +11,7 @@ const HITS: usize = 100;
 
 fn one_get_each() -> Counts {
     let commands = BTreeMap::from([("GET".to_owned(), HITS)]);
-    Counts { requests: HITS, round_trips: HITS, commands }
+    Counts { requests: HITS, round_trips: HITS, commands, ..Counts::default() }
 }
 
 async fn load() -> Result<u64, Infallible> {
