@@ -1,0 +1,28 @@
+//! Grades the graders: the starter fails, the reference passes, each decoy dies where it must.
+
+use grading::Lesson;
+use messaging::confirms::Confirmed;
+use messaging_exercises::confirms;
+
+/// The wrong answers that people really give. Each names the check that must reject it.
+#[allow(unreachable_pub)] // they are written like the learner's own files
+#[path = "../decoys"]
+mod decoys {
+    pub mod confirms;
+}
+
+/// The untouched starters. They must fail.
+#[allow(unreachable_pub)]
+#[path = "../starters"]
+mod starters {
+    pub mod confirms;
+}
+
+fn main() -> std::process::ExitCode {
+    grading::audit(vec![Lesson {
+        name: "confirms",
+        starter: confirms::checks::<starters::confirms::MyPublisher>(),
+        reference: confirms::checks::<Confirmed>(),
+        decoys: decoys::confirms::all(),
+    }])
+}
