@@ -11,9 +11,7 @@ mod window;
 use callers::{dropped_callers, one_channel, together};
 use coming_back::{refused, unroutable_alone, which_came_back};
 use grading::{Evidence, Finding, SOON, World};
-use losing::{
-    killed_between, killed_in_flight, lost_on_the_way, missing_exchange, starts_alone,
-};
+use losing::{killed_between, killed_in_flight, lost_on_the_way, missing_exchange, starts_alone};
 use messaging::Message;
 use messaging::confirms::{NotConfirmed, Options, Publisher};
 use restart::broker_restarts;
@@ -27,7 +25,7 @@ const PAGE: &str = "docs/lessons/confirms.md";
 /// A busy machine does not make the broker look slow.
 const PATIENT: Options = Options { timeout: Duration::from_secs(8), window: 64 };
 /// For the checks in which no answer comes. The window is small, so that one can fill it.
-const BRISK: Options = Options { timeout: Duration::from_millis(500), window: 4 };
+const BRISK: Options = Options { timeout: Duration::from_millis(700), window: 4 };
 /// The broker may have to be started first.
 const LONG: Duration = Duration::from_secs(60);
 

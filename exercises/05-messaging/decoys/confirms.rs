@@ -8,7 +8,9 @@ mod usual;
 mod words;
 
 use batches::{EachWaitsAlone, FirstErrorEndsIt, OneByOne, SpawnsEach, WaitForConfirms};
-use callers::{ForgetsWhenLost, LocksAcross, NoTimeout, NoWindow, PermitOfTheCaller, WindowForEach};
+use callers::{
+    ForgetsWhenLost, LocksAcross, NoTimeout, NoWindow, PermitOfTheCaller, WindowForEach,
+};
 use channels::{ChannelForEach, KeepsAClosedChannel, OpensInOpen, OpensOnce};
 use grading::Decoy;
 use messaging_exercises::confirms::check;
@@ -33,7 +35,7 @@ pub fn all() -> Vec<Decoy> {
         LostIsRefused: lost_on_the_way,
         SaysSlow: missing_exchange,
         OneByOne: pipelines,
-        FirstErrorEndsIt: which_came_back,
+        FirstErrorEndsIt: refused,
         SpawnsEach: order_kept,
         EachWaitsAlone: stalled,
         NoTimeout: never_confirmed,

@@ -32,8 +32,7 @@ pub struct MyPublisher {
 
 impl Publisher for MyPublisher {
     fn open(url: &str, options: Options) -> Result<Self, Error> {
-        let connection =
-            broker::Options { timeout: options.timeout, ..broker::Options::default() };
+        let connection = broker::Options { timeout: options.timeout, ..broker::Options::default() };
         Ok(MyPublisher { broker: Broker::open(url, connection)?, options })
     }
 

@@ -11,8 +11,7 @@ pub(super) async fn together<S: Publisher>(world: World) -> Result<(), Finding> 
     client.arrives(&scene.message(0)).await?;
     client.proxy.reset_count();
     let gate = client.hold_confirms();
-    let calling: Vec<_> =
-        (0..CALLERS).map(|nth| client.start_one(scene.message(nth))).collect();
+    let calling: Vec<_> = (0..CALLERS).map(|nth| client.start_one(scene.message(nth))).collect();
     let seen = client.comes_to_wire(CALLERS).await;
     client.let_go(&gate);
     if seen < CALLERS {

@@ -4,6 +4,9 @@ use super::scene::tally;
 use super::*;
 use lapin::types::AMQPValue;
 use rand::RngExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use testbed::proxy::Request;
 
 pub(super) async fn unroutable_alone<S: Publisher>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
@@ -36,7 +39,7 @@ pub(super) async fn which_came_back<S: Publisher>(world: World) -> Result<(), Fi
     let fast = format!("{}.fast", scene.queue);
     scene.bind(&fast, "fast.#", false, &[]).await?;
     client.arrives(&scene.message(0)).await?;
-    let mut of_many = 0;
+    let of_many = Arc::new(AtomicUsize::new(0));
     for round in 0..ROUNDS {
         scene.world.history().turn_page();
         client.proxy.clear_rules();
@@ -46,16 +49,23 @@ pub(super) async fn which_came_back<S: Publisher>(world: World) -> Result<(), Fi
         let drawn: Vec<usize> = (0..BATCH).map(|_| random.random_range(0..kinds)).collect();
         let messages: Vec<Message> =
             drawn.iter().enumerate().map(|(nth, kind)| scene.keyed(nth, keys[*kind])).collect();
-        // Some wait, so that the broker gets many at once and answers many at once.
-        let start = client.proxy.hold(|request| request.is("basic.publish"));
-        let many = client.proxy.hold_from_server(|said| said.has("multiple"));
-        many.open();
+        // The first is held, so that the broker gets many at once and answers many at once.
+        let first = AtomicBool::new(true);
+        let is_first = move |request: &Request| {
+            request.is("basic.publish") && first.swap(false, Ordering::SeqCst)
+        };
+        let start = client.proxy.hold(is_first);
+        let counted = Arc::clone(&of_many);
+        // Holds nothing, and looks at all that passes.
+        client.proxy.hold_from_server(move |said| {
+            counted.fetch_add(usize::from(said.has("multiple")), Ordering::SeqCst);
+            false
+        });
         let calling = client.start(messages.clone());
         meets(&start, &calling).await?;
         tokio::time::sleep(Duration::from_millis(10)).await;
         start.open();
         let outcomes = calling.await??;
-        of_many += many.count();
         for (message, outcome) in messages.iter().zip(&outcomes) {
             let expected = match message.key == keys[1] {
                 true => "unroutable",
@@ -75,7 +85,7 @@ pub(super) async fn which_came_back<S: Publisher>(world: World) -> Result<(), Fi
         scene.holds(&fast, wanted).await?;
         scene.take(&fast).await?;
     }
-    landed(of_many, "no confirm was for many messages")
+    landed(of_many.load(Ordering::SeqCst), "no confirm was for many messages")
 }
 
 pub(super) async fn refused<S: Publisher>(world: World) -> Result<(), Finding> {

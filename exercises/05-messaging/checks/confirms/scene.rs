@@ -19,7 +19,7 @@ use testbed::proxy::Proxy;
 use tokio::task::JoinHandle;
 
 /// Longer than any right answer takes.
-pub(super) const A_WHILE: Duration = Duration::from_secs(20);
+pub(super) const A_WHILE: Duration = Duration::from_secs(15);
 
 pub(super) type Outcome = Result<(), NotConfirmed>;
 
@@ -220,7 +220,8 @@ impl<S: Publisher> Client<S> {
                 return Ok(());
             }
             if began.elapsed() > A_WHILE {
-                let expected = format!("all {} to be confirmed, now that all is well", messages.len());
+                let expected =
+                    format!("all {} to be confirmed, now that all is well", messages.len());
                 return Err(self.not(expected, tally(&outcomes)));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -240,7 +241,10 @@ impl<S: Publisher> Client<S> {
         }
     }
 
-    pub(super) fn start_one(self: &Arc<Self>, message: Message) -> JoinHandle<Result<Outcome, Finding>> {
+    pub(super) fn start_one(
+        self: &Arc<Self>,
+        message: Message,
+    ) -> JoinHandle<Result<Outcome, Finding>> {
         let client = Arc::clone(self);
         tokio::spawn(async move { client.publish(&message).await })
     }

@@ -15,7 +15,7 @@ impl Usual for OneByOne {
 }
 
 /// `try_join_all`: at the first error it is over, and what became of the others nobody asks. Rejected
-/// by `which_came_back`.
+/// by `refused`.
 pub(super) struct FirstErrorEndsIt;
 
 impl Usual for FirstErrorEndsIt {

@@ -4,7 +4,8 @@
 
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{BasicProperties, Channel, Confirmation};
+use lapin::protocol::AMQPErrorKind;
+use lapin::{BasicProperties, Channel, Confirmation, ErrorKind};
 use messaging::confirms::{NotConfirmed, Options, Publisher};
 use messaging::{Broker, Error, Message, broker};
 use std::marker::PhantomData;
@@ -114,12 +115,22 @@ impl Inside {
     async fn give_up(&self, opens: Opens, error: &Error) {
         let lost = match opens {
             Opens::Once => false,
-            Opens::WhenDisconnected => matches!(error, Error::Slow(_)),
+            Opens::WhenDisconnected => !closed_by_the_broker(error),
             Opens::WhenLost | Opens::ForEach => true,
         };
         if lost {
             *self.channel.lock().await = None;
         }
+    }
+}
+
+/// Whether only the channel is lost.
+fn closed_by_the_broker(error: &Error) -> bool {
+    let Error::Broker(error) = error else { return false };
+    match error.kind() {
+        ErrorKind::ProtocolError(error) => matches!(error.kind(), AMQPErrorKind::Soft(_)),
+        ErrorKind::InvalidChannelState(..) => true,
+        _ => false,
     }
 }
 
@@ -201,13 +212,8 @@ impl<U: Usual> Usually<U> {
         let channel = inside.channel(U::OPENS, U::CONFIRMS).await?;
         let options = BasicPublishOptions { mandatory: U::MANDATORY, ..Default::default() };
         let (exchange, key) = (exchange.into(), message.key.as_str().into());
-        let publish = channel.basic_publish(
-            exchange,
-            key,
-            options,
-            U::body(message),
-            U::properties(message),
-        );
+        let publish =
+            channel.basic_publish(exchange, key, options, U::body(message), U::properties(message));
         let confirm = inside.broker.answer(publish).await?;
         match inside.broker.answer(confirm).await? {
             Confirmation::Ack(None) | Confirmation::NotRequested => Ok(()),

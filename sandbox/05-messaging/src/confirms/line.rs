@@ -26,7 +26,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation};
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -187,10 +187,12 @@ impl FarEnd {
         });
         // The first poll hands it to the connection. So they are on the wire in the order of this
         // call, and nobody waits for one before the next.
-        match on_its_way.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready((number, answer)) => self.hear(number, answer),
-            Poll::Pending => self.on_their_way.push(on_its_way),
+        if let Poll::Ready(told) = on_its_way.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        {
+            // Where this thread was kept waiting in the middle of it, it may be confirmed already.
+            on_its_way = Box::pin(ready(told));
         }
+        self.on_their_way.push(on_its_way);
     }
 
     /// Looks at all that has been confirmed. Not at some of it: what was confirmed before something
@@ -198,7 +200,8 @@ impl FarEnd {
     /// confirms, and what was woken is polled here until there is no more. `FuturesUnordered` may
     /// pause before that and then wakes us itself, so it is asked again until nobody has.
     fn look(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let woken = Arc::new(Woken { again: AtomicBool::new(false), task: context.waker().clone() });
+        let woken =
+            Arc::new(Woken { again: AtomicBool::new(false), task: context.waker().clone() });
         let waker = Waker::from(Arc::clone(&woken));
         let mut again = Context::from_waker(&waker);
         let mut heard = false;
@@ -233,7 +236,8 @@ impl FarEnd {
             && let Some(returned) = returned.take()
         {
             let mut sent = self.sent.values_mut();
-            if let Some(sent) = sent.find(|sent| !sent.sent_back && sent.order.letter.is(&returned)) {
+            if let Some(sent) = sent.find(|sent| !sent.sent_back && sent.order.letter.is(&returned))
+            {
                 sent.sent_back = true;
                 self.early += usize::from(!sent.confirmed);
             }
