@@ -14,8 +14,8 @@ mod decoys {
 }
 
 #[test]
-fn an_ok_without_a_confirm_is_told_before_the_confirm() {
-    insta::assert_snapshot!(explain("confirms", confirms::all(), "fire_and_forget"));
+fn a_nack_that_was_taken_for_a_confirm() {
+    insta::assert_snapshot!(explain("confirms", confirms::all(), "any_confirm_will_do"));
 }
 
 #[test]

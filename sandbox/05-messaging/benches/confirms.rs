@@ -95,8 +95,9 @@ async fn publish(channel: &Channel, message: &Message, mandatory: bool) -> Publi
 }
 
 fn main() -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all();
-    let runtime = { runtime }.build()?;
+    // As programs have it: what waits here is woken by another thread, lapin's.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let rabbit = runtime.block_on(testbed::rabbitmq::private())?;
     let subjects = runtime.block_on(Subjects::warm(&rabbit))?;
 

@@ -43,7 +43,7 @@ pub(super) async fn which_came_back<S: Publisher>(world: World) -> Result<(), Fi
     for round in 0..ROUNDS {
         scene.world.history().turn_page();
         client.proxy.clear_rules();
-        let keys = ["fast.sale", "nobody.wants", "order.placed.v1"];
+        let keys = ["fast.sale", "nobody.wants", "order.placed"];
         // A durable queue confirms late, so there are rounds with and without it.
         let kinds = 2 + round % 2;
         let drawn: Vec<usize> = (0..BATCH).map(|_| random.random_range(0..kinds)).collect();

@@ -23,7 +23,7 @@ pub(super) const A_WHILE: Duration = Duration::from_secs(15);
 
 pub(super) type Outcome = Result<(), NotConfirmed>;
 
-/// A durable exchange, and a durable queue for `order.#`. Their names are of the seed.
+/// A durable exchange, and a durable queue for `order.#`. The ids of the messages are of the seed.
 pub(super) struct Scene {
     pub(super) world: World,
     pub(super) exchange: String,
@@ -46,7 +46,7 @@ impl Scene {
         let patient = broker::Options { timeout: A_WHILE, ..broker::Options::default() };
         let broker = Broker::open(url, patient).map_err(said)?;
         let channel = broker.channel().await.map_err(said)?;
-        let (exchange, queue) = (format!("shop-{number}"), format!("stock-{number}"));
+        let (exchange, queue) = ("shop".to_owned(), "stock".to_owned());
         let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
         let (name, none) = (exchange.as_str(), FieldTable::default());
         let declared = channel.exchange_declare(name.into(), ExchangeKind::Topic, durable, none);
@@ -79,7 +79,7 @@ impl Scene {
     }
 
     pub(super) fn message(&self, nth: usize) -> Message {
-        self.keyed(nth, "order.placed.v1")
+        self.keyed(nth, "order.placed")
     }
 
     pub(super) fn messages(&self, count: usize) -> Vec<Message> {
@@ -88,7 +88,7 @@ impl Scene {
 
     pub(super) fn keyed(&self, nth: usize, key: &str) -> Message {
         let id = format!("{}-{nth}", self.number);
-        Message::new(id, key, format!("{} of {nth}", self.number))
+        Message::new(id, key, format!("#{nth}"))
     }
 
     /// Takes out all that the queue holds.

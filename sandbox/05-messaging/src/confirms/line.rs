@@ -195,6 +195,7 @@ impl FarEnd {
         self.on_their_way.push(on_its_way);
     }
 
+    // ANCHOR: look
     /// Looks at all that has been confirmed. Not at some of it: what was confirmed before something
     /// that we have seen must have been seen, too. lapin wakes up in the order in which it
     /// confirms, and what was woken is polled here until there is no more. `FuturesUnordered` may
@@ -261,6 +262,7 @@ impl FarEnd {
             });
         }
     }
+    // ANCHOR_END: look
 }
 
 /// Wakes the task, and remembers that it did.
