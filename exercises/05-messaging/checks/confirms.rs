@@ -25,7 +25,7 @@ const PAGE: &str = "docs/lessons/confirms.md";
 /// A busy machine does not make the broker look slow.
 const PATIENT: Options = Options { timeout: Duration::from_secs(8), window: 64 };
 /// For the checks in which no answer comes. The window is small, so that one can fill it.
-const BRISK: Options = Options { timeout: Duration::from_millis(700), window: 4 };
+const BRISK: Options = Options { timeout: Duration::from_millis(400), window: 4 };
 /// The broker may have to be started first.
 const LONG: Duration = Duration::from_secs(60);
 

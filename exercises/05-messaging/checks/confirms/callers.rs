@@ -12,7 +12,7 @@ pub(super) async fn together<S: Publisher>(world: World) -> Result<(), Finding> 
     client.proxy.reset_count();
     let gate = client.hold_confirms();
     let calling: Vec<_> = (0..CALLERS).map(|nth| client.start_one(scene.message(nth))).collect();
-    let seen = client.comes_to_wire(CALLERS).await;
+    let seen = client.comes_to_wire(CALLERS, &calling).await;
     client.let_go(&gate);
     if seen < CALLERS {
         let saw = format!("{seen}: the others wait for its confirm");
@@ -79,7 +79,7 @@ pub(super) async fn dropped_callers<S: Publisher>(world: World) -> Result<(), Fi
         // These fill the window, these wait for room, and all of them leave.
         let mut calling: Vec<_> =
             (0..window).map(|nth| client.start_one(scene.message(nth))).collect();
-        let seen = client.comes_to_wire(window).await;
+        let seen = client.comes_to_wire(window, &calling).await;
         if seen < window {
             return Err(client.not(format!("{window} on the wire"), seen.to_string()));
         }

@@ -49,7 +49,7 @@ pub(super) async fn killed_in_flight<S: Publisher>(world: World) -> Result<(), F
         let gate = client.hold_confirms();
         let batch = scene.messages(BATCH);
         let calling = client.start(batch.clone());
-        client.comes_to_wire(BATCH).await;
+        client.comes_to_wire(BATCH, std::slice::from_ref(&calling)).await;
         landed(client.on_the_wire(), "nothing was on the wire")?;
         client.proxy.kill_connections();
         scene.world.history().note("client", "(its connection is killed)");

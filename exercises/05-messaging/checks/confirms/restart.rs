@@ -5,6 +5,12 @@ use testbed::proxy::Proxy;
 
 pub(super) async fn broker_restarts<S: Publisher>(world: World) -> Result<(), Finding> {
     const BATCH: usize = 40;
+    // A broker takes seconds to start. Who does not publish at all need not wait for it.
+    let nobody = Message::new("0", "nobody", "");
+    let publisher = S::open(world.rabbit().await?.url(), PATIENT)
+        .map_err(|error| Evidence::new("open() to work", error.to_string()))?;
+    let _ = tokio::time::timeout(A_WHILE, publisher.publish("", &nobody)).await;
+
     let rabbit = testbed::rabbitmq::process().await?;
     let scene = Scene::at(world, rabbit.url()).await?;
     let proxy = Proxy::before_rabbitmq(rabbit.url()).await?;

@@ -263,9 +263,10 @@ impl<S: Publisher> Client<S> {
     }
 
     /// Waits until so many were seen on the wire, or until it is clear that they are not coming.
-    pub(super) async fn comes_to_wire(&self, count: usize) -> usize {
+    pub(super) async fn comes_to_wire<T>(&self, count: usize, calling: &[JoinHandle<T>]) -> usize {
         let began = Instant::now();
-        while self.on_the_wire() < count && began.elapsed() < SOON {
+        let over = || calling.iter().all(JoinHandle::is_finished);
+        while self.on_the_wire() < count && !over() && began.elapsed() < SOON {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         self.on_the_wire()
