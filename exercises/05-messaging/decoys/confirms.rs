@@ -11,7 +11,7 @@ use batches::{EachWaitsAlone, FirstErrorEndsIt, OneByOne, SpawnsEach, WaitForCon
 use callers::{
     ForgetsWhenLost, LocksAcross, NoTimeout, NoWindow, PermitOfTheCaller, WindowForEach,
 };
-use channels::{ChannelForEach, KeepsAClosedChannel, OpensInOpen, OpensOnce};
+use channels::{ChannelForEach, KeepsAClosedChannel, OpensInOpen, OpensOnce, TrustsASilentLine};
 use grading::Decoy;
 use messaging_exercises::confirms::check;
 use usual::Usually;
@@ -48,6 +48,7 @@ pub fn all() -> Vec<Decoy> {
         OpensOnce: killed_between,
         KeepsAClosedChannel: missing_exchange,
         OpensInOpen: starts_alone,
+        TrustsASilentLine: never_confirmed,
     ];
     all.extend(grading::decoys![check;
         WaitForConfirms: refused,

@@ -26,6 +26,15 @@ impl Usual for KeepsAClosedChannel {
     const OPENS: Opens = Opens::WhenDisconnected;
 }
 
+/// Gives a channel up when it is closed, and only then. A connection on which nothing arrives any more
+/// is open for as long as nobody looks at heartbeats, and every publish on it times out. Rejected by
+/// `never_confirmed`.
+pub(super) struct TrustsASilentLine;
+
+impl Usual for TrustsASilentLine {
+    const GIVES_UP: bool = false;
+}
+
 /// Makes sure at its start that the broker is there. So the shop does not start without it, though it
 /// could sell. Rejected by `starts_alone`.
 pub(super) struct OpensInOpen;
