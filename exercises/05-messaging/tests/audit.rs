@@ -1,13 +1,15 @@
 //! Grades the graders: the starter fails, the reference passes, each decoy dies where it must.
 
 use grading::Lesson;
+use messaging::confirms::Confirmed;
 use messaging::idempotent_consumer::PgInbox;
-use messaging_exercises::idempotent_consumer;
+use messaging_exercises::{confirms, idempotent_consumer};
 
 /// The wrong answers that people really give. Each names the check that must reject it.
 #[allow(unreachable_pub)] // they are written like the learner's own files
 #[path = "../decoys"]
 mod decoys {
+    pub mod confirms;
     pub mod idempotent_consumer;
 }
 
@@ -15,14 +17,23 @@ mod decoys {
 #[allow(unreachable_pub)]
 #[path = "../starters"]
 mod starters {
+    pub mod confirms;
     pub mod idempotent_consumer;
 }
 
 fn main() -> std::process::ExitCode {
-    grading::audit(vec![Lesson {
-        name: "idempotent_consumer",
-        starter: idempotent_consumer::checks::<starters::idempotent_consumer::MyInbox>(),
-        reference: idempotent_consumer::checks::<PgInbox>(),
-        decoys: decoys::idempotent_consumer::all(),
-    }])
+    grading::audit(vec![
+        Lesson {
+            name: "confirms",
+            starter: confirms::checks::<starters::confirms::MyPublisher>(),
+            reference: confirms::checks::<Confirmed>(),
+            decoys: decoys::confirms::all(),
+        },
+        Lesson {
+            name: "idempotent_consumer",
+            starter: idempotent_consumer::checks::<starters::idempotent_consumer::MyInbox>(),
+            reference: idempotent_consumer::checks::<PgInbox>(),
+            decoys: decoys::idempotent_consumer::all(),
+        },
+    ])
 }

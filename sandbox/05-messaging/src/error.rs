@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Why the broker was of no help.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The URL is not one.
     #[error("the broker's URL cannot be read: {0}")]

@@ -1,0 +1,332 @@
+//! An exchange with a queue behind it, and publishers, each behind a proxy of its own.
+
+use super::*;
+use grading::History;
+use grading::history::Step;
+use lapin::message::BasicGetMessage;
+use lapin::options::{
+    BasicGetOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, ExchangeKind};
+use messaging::broker::{self, Broker};
+use rand::RngExt;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+use testbed::gate::Gate;
+use testbed::proxy::Proxy;
+use tokio::task::JoinHandle;
+
+/// Longer than any right answer takes.
+pub(super) const A_WHILE: Duration = Duration::from_secs(15);
+
+pub(super) type Outcome = Result<(), NotConfirmed>;
+
+/// A durable exchange, and a durable queue for `order.#`. The ids of the messages are of the seed.
+pub(super) struct Scene {
+    pub(super) world: World,
+    pub(super) exchange: String,
+    pub(super) queue: String,
+    number: u32,
+    /// The check's own, past every proxy.
+    channel: Channel,
+    _broker: Broker,
+}
+
+impl Scene {
+    pub(super) async fn set(world: World) -> Result<Scene, Finding> {
+        let url = world.rabbit().await?.url().to_owned();
+        Scene::at(world, &url).await
+    }
+
+    /// At a broker that is not the world's.
+    pub(super) async fn at(world: World, url: &str) -> Result<Scene, Finding> {
+        let number = world.random().random_range(100..1_000);
+        let patient = broker::Options { timeout: A_WHILE, ..broker::Options::default() };
+        let broker = Broker::open(url, patient).map_err(said)?;
+        let channel = broker.channel().await.map_err(said)?;
+        let (exchange, queue) = ("shop".to_owned(), "stock".to_owned());
+        let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+        let (name, none) = (exchange.as_str(), FieldTable::default());
+        let declared = channel.exchange_declare(name.into(), ExchangeKind::Topic, durable, none);
+        broker.answer(declared).await.map_err(said)?;
+        let scene = Scene { world, exchange, queue, number, channel, _broker: broker };
+        scene.bind(&scene.queue, "order.#", true, &[]).await?;
+        Ok(scene)
+    }
+
+    /// A queue for what matches `pattern`.
+    pub(super) async fn bind(
+        &self,
+        queue: &str,
+        pattern: &str,
+        durable: bool,
+        properties: &[(&str, AMQPValue)],
+    ) -> Result<(), Finding> {
+        let mut arguments = FieldTable::default();
+        for (name, value) in properties {
+            arguments.insert((*name).into(), value.clone());
+        }
+        let options = QueueDeclareOptions { durable, ..Default::default() };
+        self.channel.queue_declare(queue.into(), options, arguments).await.map_err(said)?;
+        let (exchange, none) = (self.exchange.as_str().into(), FieldTable::default());
+        let options = QueueBindOptions::default();
+        self.channel
+            .queue_bind(queue.into(), exchange, pattern.into(), options, none)
+            .await
+            .map_err(said)
+    }
+
+    pub(super) fn message(&self, nth: usize) -> Message {
+        self.keyed(nth, "order.placed")
+    }
+
+    pub(super) fn messages(&self, count: usize) -> Vec<Message> {
+        (0..count).map(|nth| self.message(nth)).collect()
+    }
+
+    pub(super) fn keyed(&self, nth: usize, key: &str) -> Message {
+        let id = format!("{}-{nth}", self.number);
+        Message::new(id, key, format!("#{nth}"))
+    }
+
+    /// Takes out all that the queue holds.
+    pub(super) async fn take(&self, queue: &str) -> Result<Vec<BasicGetMessage>, Finding> {
+        let mut taken = Vec::new();
+        let options = BasicGetOptions { no_ack: true };
+        while let Some(message) =
+            self.channel.basic_get(queue.into(), options).await.map_err(said)?
+        {
+            taken.push(message);
+        }
+        Ok(taken)
+    }
+
+    /// Takes out all that the queue holds: how often each id.
+    pub(super) async fn ids(&self) -> Result<BTreeMap<String, usize>, Finding> {
+        let mut ids = BTreeMap::new();
+        for message in self.take(&self.queue).await? {
+            *ids.entry(Message::delivered(&message.delivery).id).or_default() += 1;
+        }
+        Ok(ids)
+    }
+
+    /// Waits until so many wait in the queue.
+    pub(super) async fn holds(&self, queue: &str, count: usize) -> Result<(), Finding> {
+        let rabbit = self.world.rabbit().await?;
+        let wanted = count as u64;
+        match rabbit.wait_for(queue, SOON, move |queue| queue.ready == wanted).await {
+            Ok(_) => Ok(()),
+            Err(late @ testbed::rabbitmq::Error::Late { .. }) => {
+                let expected = format!("{count} in `{queue}`");
+                Err(Evidence::new(expected, late.to_string()).at(self.last()).into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn last(&self) -> Option<Step> {
+        self.world.history().last("client", "= ")
+    }
+
+    pub(super) async fn client<S: Publisher>(
+        &self,
+        options: Options,
+    ) -> Result<Arc<Client<S>>, Finding> {
+        let proxy = self.world.rabbit_client("client").await?;
+        self.client_at(proxy, options)
+    }
+
+    pub(super) fn client_at<S: Publisher>(
+        &self,
+        proxy: Proxy,
+        options: Options,
+    ) -> Result<Arc<Client<S>>, Finding> {
+        let publisher = S::open(proxy.url(), options)
+            .map_err(|error| Evidence::new("open() to work", error.to_string()))?;
+        let (exchange, history) = (self.exchange.clone(), self.world.history().clone());
+        Ok(Arc::new(Client { publisher, proxy, exchange, history }))
+    }
+}
+
+/// The subject, and the proxy before it.
+pub(super) struct Client<S> {
+    publisher: S,
+    pub(super) proxy: Proxy,
+    exchange: String,
+    history: History,
+}
+
+impl<S: Publisher> Client<S> {
+    /// Publishes one, and has to get an answer, whichever.
+    pub(super) async fn publish(&self, message: &Message) -> Result<Outcome, Finding> {
+        self.publish_to(&self.exchange, message).await
+    }
+
+    pub(super) async fn publish_to(
+        &self,
+        exchange: &str,
+        message: &Message,
+    ) -> Result<Outcome, Finding> {
+        let call = self.history.invoke("client", format!("publish {}", message.id));
+        let publish = self.publisher.publish(exchange, message);
+        let Ok(outcome) = tokio::time::timeout(A_WHILE, publish).await else {
+            let step = call.unknown(format!("nothing within {A_WHILE:?}"));
+            return Err(Evidence::new("an answer", "none").at(step).into());
+        };
+        call.end_with(&outcome);
+        Ok(outcome)
+    }
+
+    /// Publishes a batch, and has to get as many answers.
+    pub(super) async fn publish_all(&self, messages: &[Message]) -> Result<Vec<Outcome>, Finding> {
+        self.publish_all_to(&self.exchange, messages).await
+    }
+
+    pub(super) async fn publish_all_to(
+        &self,
+        exchange: &str,
+        messages: &[Message],
+    ) -> Result<Vec<Outcome>, Finding> {
+        let call = self.history.invoke("client", format!("publish all {}", messages.len()));
+        let publish = self.publisher.publish_all(exchange, messages);
+        let Ok(outcomes) = tokio::time::timeout(A_WHILE, publish).await else {
+            let step = call.unknown(format!("nothing within {A_WHILE:?}"));
+            return Err(Evidence::new("an answer", "none").at(step).into());
+        };
+        let step = call.ok(tally(&outcomes));
+        if outcomes.len() != messages.len() {
+            let expected = format!("{} answers", messages.len());
+            return Err(Evidence::new(expected, outcomes.len().to_string()).at(step).into());
+        }
+        Ok(outcomes)
+    }
+
+    /// Publishes one that has to arrive.
+    pub(super) async fn arrives(&self, message: &Message) -> Result<(), Finding> {
+        match self.publish(message).await? {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.not("ok", error.to_string())),
+        }
+    }
+
+    /// Publishes a batch until all of it has arrived.
+    pub(super) async fn all_arrive_soon(&self, messages: &[Message]) -> Result<(), Finding> {
+        let began = Instant::now();
+        loop {
+            let outcomes = self.publish_all(messages).await?;
+            if outcomes.iter().all(Result::is_ok) {
+                return Ok(());
+            }
+            if began.elapsed() > A_WHILE {
+                let expected =
+                    format!("all {} to be confirmed, now that all is well", messages.len());
+                return Err(self.not(expected, tally(&outcomes)));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Publishes one until it has arrived. What fails before that has to be unknown.
+    pub(super) async fn arrives_soon(&self, message: &Message) -> Result<(), Finding> {
+        let began = Instant::now();
+        loop {
+            match self.publish(message).await? {
+                Ok(()) => return Ok(()),
+                Err(NotConfirmed::Unknown(_)) if began.elapsed() < A_WHILE => {}
+                Err(error) => return Err(self.not("ok, after a while", error.to_string())),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(super) fn start_one(
+        self: &Arc<Self>,
+        message: Message,
+    ) -> JoinHandle<Result<Outcome, Finding>> {
+        let client = Arc::clone(self);
+        tokio::spawn(async move { client.publish(&message).await })
+    }
+
+    pub(super) fn start(
+        self: &Arc<Self>,
+        messages: Vec<Message>,
+    ) -> JoinHandle<Result<Vec<Outcome>, Finding>> {
+        let client = Arc::clone(self);
+        tokio::spawn(async move { client.publish_all(&messages).await })
+    }
+
+    /// How many publishes have been seen on the wire.
+    pub(super) fn on_the_wire(&self) -> usize {
+        self.proxy.counts().commands.get("basic.publish").copied().unwrap_or_default()
+    }
+
+    /// Waits until so many were seen on the wire, or until it is clear that they are not coming.
+    pub(super) async fn comes_to_wire<T>(&self, count: usize, calling: &[JoinHandle<T>]) -> usize {
+        let began = Instant::now();
+        let over = || calling.iter().all(JoinHandle::is_finished);
+        while self.on_the_wire() < count && !over() && began.elapsed() < SOON {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        self.on_the_wire()
+    }
+
+    /// Holds every confirm on its way.
+    pub(super) fn hold_confirms(&self) -> Gate {
+        self.proxy.hold_from_server(|said| said.is("basic.ack") || said.is("basic.nack"))
+    }
+
+    /// From here on all passes.
+    pub(super) fn let_go(&self, gate: &Gate) {
+        self.proxy.clear_rules();
+        gate.open();
+    }
+
+    pub(super) fn not(&self, expected: impl Into<String>, saw: impl Into<String>) -> Finding {
+        Evidence::new(expected, saw).at(self.history.last("client", "= ")).into()
+    }
+}
+
+/// An outcome in a word.
+pub(super) fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Ok(()) => "ok",
+        Err(NotConfirmed::Unroutable { .. }) => "unroutable",
+        Err(NotConfirmed::Refused) => "refused",
+        Err(NotConfirmed::Unknown(_)) => "unknown",
+    }
+}
+
+pub(super) fn tally(outcomes: &[Outcome]) -> String {
+    let mut counts = BTreeMap::<_, usize>::new();
+    for outcome in outcomes {
+        *counts.entry(word(outcome)).or_default() += 1;
+    }
+    let parts: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
+    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+}
+
+/// Waits until the task has come to the gate: `true`; or has ended without: `false`.
+pub(super) async fn meets<T>(gate: &Gate, task: &JoinHandle<T>) -> Result<bool, Finding> {
+    let ends = async {
+        while !task.is_finished() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        came = gate.arrived(1, A_WHILE) => Ok(came.map(|()| true)?),
+        () = ends => Ok(gate.count() > 0),
+    }
+}
+
+pub(super) fn landed(times: usize, what: &str) -> Result<(), Finding> {
+    match times {
+        0 => Err(Finding::inconclusive(format!("the fault did not land: {what}"))),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn said(error: impl std::fmt::Display) -> Finding {
+    Finding::inconclusive(format!("RabbitMQ failed the check itself: {error}"))
+}

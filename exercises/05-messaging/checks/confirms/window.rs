@@ -1,0 +1,137 @@
+//! How many are on their way, and what becomes of them when no answer comes.
+
+use super::scene::tally;
+use super::*;
+
+const BATCH: usize = 30;
+
+pub(super) async fn pipelines<S: Publisher>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    let client = scene.client::<S>(PATIENT).await?;
+    client.arrives(&scene.message(0)).await?;
+    client.proxy.reset_count();
+    let gate = client.hold_confirms();
+    let calling = client.start(scene.messages(BATCH));
+    let seen = client.comes_to_wire(BATCH, std::slice::from_ref(&calling)).await;
+    client.let_go(&gate);
+    if seen < BATCH {
+        let saw = format!("{seen}; and no confirm had come yet");
+        return Err(client.not(format!("{BATCH} publishes on the wire"), saw));
+    }
+    all_ok(&client, &calling.await??)
+}
+
+pub(super) async fn order_kept<S: Publisher>(world: World) -> Result<(), Finding> {
+    const MANY: usize = 300;
+    let scene = Scene::set(world).await?;
+    let client = scene.client::<S>(Options { window: 16, ..PATIENT }).await?;
+    let sent = scene.messages(MANY);
+    all_ok(&client, &client.publish_all(&sent).await?)?;
+    let found = scene.take(&scene.queue).await?;
+    for (nth, message) in sent.iter().enumerate() {
+        let saw = found.get(nth).map(|found| Message::delivered(&found.delivery).id);
+        if saw.as_deref() != Some(&message.id) {
+            let saw = saw.unwrap_or_else(|| "none".to_owned());
+            return Err(client.not(format!("{} at place {nth}", message.id), saw));
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn window_kept<S: Publisher>(world: World) -> Result<(), Finding> {
+    const WINDOW: usize = 8;
+    let scene = Scene::set(world).await?;
+    let client = scene.client::<S>(Options { window: WINDOW, ..PATIENT }).await?;
+    client.arrives(&scene.message(0)).await?;
+    for callers in [1, BATCH] {
+        scene.world.history().turn_page();
+        client.proxy.reset_count();
+        let gate = client.hold_confirms();
+        let each = BATCH / callers;
+        let mut calling = Vec::new();
+        for caller in 0..callers {
+            let messages = (0..each).map(|nth| scene.message(caller * each + nth)).collect();
+            calling.push(client.start(messages));
+        }
+        client.comes_to_wire(WINDOW, &calling).await;
+        // Who does not keep to it needs some moments to show.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        let seen = client.on_the_wire();
+        client.let_go(&gate);
+        if seen != WINDOW {
+            let saw = format!("{seen}, of {callers} callers");
+            return Err(client.not(format!("{WINDOW} on their way unconfirmed"), saw));
+        }
+        for calling in calling {
+            all_ok(&client, &calling.await??)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn never_confirmed<S: Publisher>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    let client = scene.client::<S>(BRISK).await?;
+    // On a busy machine even the way there may take too long; then nothing was held.
+    let (mut held, mut tries) = (0, 0);
+    while held < 2 && tries < 12 {
+        tries += 1;
+        scene.world.history().turn_page();
+        client.arrives_soon(&scene.message(0)).await?;
+        let gate = client.hold_confirms();
+        let calling = match tries % 2 {
+            0 => vec![client.start(scene.messages(BRISK.window))],
+            _ => (0..BRISK.window).map(|nth| client.start(vec![scene.message(nth)])).collect(),
+        };
+        for calling in calling {
+            let outcomes = calling.await??;
+            if outcomes.iter().any(|outcome| word(outcome) != "unknown") {
+                return Err(client.not("unknown: no confirm came", tally(&outcomes)));
+            }
+        }
+        held += gate.count().min(1);
+        // What is held stays so: that connection will never say anything again.
+        client.proxy.clear_rules();
+    }
+    landed(held, "no confirm was held")?;
+    client.all_arrive_soon(&scene.messages(3 * BRISK.window)).await
+}
+
+pub(super) async fn stalled<S: Publisher>(world: World) -> Result<(), Finding> {
+    // One timeout for each of them would be more than anybody waits.
+    const MANY: usize = 80;
+    let scene = Scene::set(world).await?;
+    for connected in [true, false] {
+        scene.world.history().turn_page();
+        let client = scene.client::<S>(BRISK).await?;
+        if connected {
+            client.arrives_soon(&scene.message(0)).await?;
+        }
+        let hangs = scene.world.fault("nothing comes through");
+        client.proxy.stall();
+        if !connected {
+            let outcome = client.publish(&scene.message(1)).await?;
+            if word(&outcome) != "unknown" {
+                return Err(client.not("unknown: nothing came through", word(&outcome)));
+            }
+        }
+        let outcomes = client.publish_all(&scene.messages(MANY)).await?;
+        if outcomes.iter().any(|outcome| word(outcome) != "unknown") {
+            return Err(client.not("unknown: nothing came through", tally(&outcomes)));
+        }
+        client.proxy.resume();
+        drop(hangs);
+        client.arrives_soon(&scene.message(2)).await?;
+    }
+    Ok(())
+}
+
+pub(super) fn all_ok<S: Publisher>(
+    client: &Client<S>,
+    outcomes: &[Result<(), NotConfirmed>],
+) -> Result<(), Finding> {
+    match outcomes.iter().all(Result::is_ok) {
+        true => Ok(()),
+        false => Err(client.not(format!("{} ok", outcomes.len()), tally(outcomes))),
+    }
+}

@@ -1,0 +1,58 @@
+//! Wrong answers to confirms, as people write them in good faith. The head of each says what is wrong
+//! and which check finds out.
+
+mod batches;
+mod callers;
+mod channels;
+mod usual;
+mod words;
+
+use batches::{EachWaitsAlone, FirstErrorEndsIt, OneByOne, SpawnsEach, WaitForConfirms};
+use callers::{
+    ForgetsWhenLost, LocksAcross, NoTimeout, NoWindow, PermitOfTheCaller, WindowForEach,
+};
+use channels::{ChannelForEach, KeepsAClosedChannel, OpensInOpen, OpensOnce, TrustsASilentLine};
+use grading::Decoy;
+use messaging_exercises::confirms::check;
+use usual::Usually;
+use words::{
+    AnyConfirmWillDo, AtMostOneFrame, FireAndForget, IgnoresReturned, LostIsOk, LostIsRefused,
+    NoId, NotMandatory, RepeatsByItself, SaysSlow, Transient, TrustsTheConfirm,
+};
+
+/// Every decoy with the check that must reject it.
+pub fn all() -> Vec<Decoy> {
+    let mut all = grading::decoys![check as Usually;
+        FireAndForget: waits_for_the_confirm,
+        NotMandatory: unroutable_alone,
+        IgnoresReturned: unroutable_alone,
+        TrustsTheConfirm: which_came_back,
+        AnyConfirmWillDo: refused,
+        Transient: whole_and_persistent,
+        NoId: whole_and_persistent,
+        AtMostOneFrame: any_size,
+        LostIsOk: lost_on_the_way,
+        LostIsRefused: lost_on_the_way,
+        SaysSlow: missing_exchange,
+        OneByOne: pipelines,
+        FirstErrorEndsIt: refused,
+        SpawnsEach: order_kept,
+        EachWaitsAlone: stalled,
+        NoTimeout: never_confirmed,
+        NoWindow: window_kept,
+        WindowForEach: window_kept,
+        PermitOfTheCaller: dropped_callers,
+        ForgetsWhenLost: never_confirmed,
+        LocksAcross: together,
+        ChannelForEach: one_channel,
+        OpensOnce: killed_between,
+        KeepsAClosedChannel: missing_exchange,
+        OpensInOpen: starts_alone,
+        TrustsASilentLine: never_confirmed,
+    ];
+    all.extend(grading::decoys![check;
+        WaitForConfirms: refused,
+        RepeatsByItself: lost_on_the_way,
+    ]);
+    all
+}
