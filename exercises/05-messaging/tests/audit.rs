@@ -1,0 +1,28 @@
+//! Grades the graders: the starter fails, the reference passes, each decoy dies where it must.
+
+use grading::Lesson;
+use messaging::publish_consume::RabbitCourier;
+use messaging_exercises::publish_consume;
+
+/// The wrong answers that people really give. Each names the check that must reject it.
+#[allow(unreachable_pub)] // they are written like the learner's own files
+#[path = "../decoys"]
+mod decoys {
+    pub mod publish_consume;
+}
+
+/// The untouched starters. They must fail.
+#[allow(unreachable_pub)]
+#[path = "../starters"]
+mod starters {
+    pub mod publish_consume;
+}
+
+fn main() -> std::process::ExitCode {
+    grading::audit(vec![Lesson {
+        name: "publish_consume",
+        starter: publish_consume::checks::<starters::publish_consume::MyCourier>(),
+        reference: publish_consume::checks::<RabbitCourier>(),
+        decoys: decoys::publish_consume::all(),
+    }])
+}
