@@ -14,8 +14,8 @@ use acknowledging::{
     RejectsForGood,
 };
 use delivering::{
-    AttemptIsAFlag, BindsEverything, BodyIsText, LeavesTheBindings, TransientMessages,
-    TransientQueue, WaitsForTheConsumer, WantsItAlone,
+    AttemptIsAFlag, BindsEverything, BodyIsText, LeavesTheBindings, OwnQueueForEach,
+    TransientMessages, TransientQueue, WaitsForTheConsumer,
 };
 use ending::{BreaksOff, KeepsWhatItHas, TakesTheRest, WorksOn};
 use grading::Decoy;
@@ -33,7 +33,7 @@ pub fn all() -> Vec<Decoy> {
         BodyIsText: unchanged,
         WaitsForTheConsumer: before_any_consumer,
         BindsEverything: each_queue_a_copy,
-        WantsItAlone: one_queue_is_shared,
+        OwnQueueForEach: one_queue_is_shared,
         TransientQueue: as_declared,
         TransientMessages: as_declared,
         AutoAck: killed_consumer,

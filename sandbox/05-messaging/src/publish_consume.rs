@@ -119,6 +119,15 @@ pub struct RabbitCourier {
     topology: Arc<Topology>,
 }
 
+impl RabbitCourier {
+    /// Says goodbye to the broker. Before a program ends, it spares lapin's own thread to be cut off
+    /// in the middle of it.
+    pub async fn close(&self) {
+        self.sender.close().await;
+        self.consumers.close().await;
+    }
+}
+
 impl Courier for RabbitCourier {
     fn open(url: &str, topology: Topology, options: Options) -> Result<RabbitCourier, Error> {
         // A connection for each direction: a broker that is short of memory or disk stops reading

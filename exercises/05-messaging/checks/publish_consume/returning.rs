@@ -14,7 +14,8 @@ pub(super) async fn comes_back<S: Courier>(world: World) -> Result<(), Finding> 
     let running = client.starts(&scene, 0, 2, &works);
     let message = scene.messages(1);
     scene.put(&message).await?;
-    works.done(&message).await?;
+    running.meanwhile(works.done(&message)).await?;
+    running.meanwhile(scene.is_empty(SOON)).await?;
 
     for lost in ["the broker closes the connection", "the connection breaks", "the broker is away"] {
         let fault = scene.world.fault(lost);

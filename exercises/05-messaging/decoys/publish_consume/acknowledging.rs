@@ -5,6 +5,7 @@ use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
+use messaging::Topology;
 use messaging::publish_consume::Failed;
 
 /// `no_ack`: the broker takes a message for done when it has sent it. What a process has received
@@ -12,10 +13,15 @@ use messaging::publish_consume::Failed;
 pub struct AutoAck;
 
 impl Part for AutoAck {
-    async fn subscribe(channel: &Channel, queue: &str, prefetch: u16) -> lapin::Result<Consumer> {
+    async fn subscribe(
+        _: &Topology,
+        channel: &Channel,
+        queue: &str,
+        prefetch: u16,
+    ) -> lapin::Result<Consumer> {
         channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
-        channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await
+        channel.basic_consume(queue.into(), queue.into(), options, FieldTable::default()).await
     }
 
     async fn settle<F>(_: At, _: Delivery, work: F) -> bool

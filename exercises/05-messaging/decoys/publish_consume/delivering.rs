@@ -44,15 +44,28 @@ impl Part for BindsEverything {
     }
 }
 
-/// Subscribes exclusively, as the queue is its own service's. There is no second copy of the
-/// service then: check `one_queue_is_shared`.
-pub struct WantsItAlone;
+/// Has each consumer make a queue of its own. Two copies of one service then do everything twice,
+/// and while there is none, nothing is kept: check `one_queue_is_shared`.
+pub struct OwnQueueForEach;
 
-impl Part for WantsItAlone {
-    async fn subscribe(channel: &Channel, queue: &str, prefetch: u16) -> lapin::Result<Consumer> {
+impl Part for OwnQueueForEach {
+    async fn subscribe(
+        topology: &Topology,
+        channel: &Channel,
+        queue: &str,
+        prefetch: u16,
+    ) -> lapin::Result<Consumer> {
+        let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+        let own = channel.queue_declare("".into(), options, FieldTable::default()).await?;
+        let bindings = topology.queues.iter().filter(|like| like.name == queue);
+        for pattern in bindings.flat_map(|like| &like.bindings) {
+            let (exchange, none) = (topology.exchange.as_str().into(), FieldTable::default());
+            let (pattern, options) = (pattern.as_str().into(), QueueBindOptions::default());
+            channel.queue_bind(own.name().clone(), exchange, pattern, options, none).await?;
+        }
         channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
-        let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
-        channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await
+        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+        channel.basic_consume(own.name().clone(), "".into(), options, none).await
     }
 }
 

@@ -5,6 +5,7 @@ use futures_util::StreamExt;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
+use messaging::Topology;
 use messaging::publish_consume::{Delivered, Failed};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,9 +17,14 @@ use tokio::task::JoinSet;
 pub struct NoPrefetch;
 
 impl Part for NoPrefetch {
-    async fn subscribe(channel: &Channel, queue: &str, _: u16) -> lapin::Result<Consumer> {
+    async fn subscribe(
+        _: &Topology,
+        channel: &Channel,
+        queue: &str,
+        _: u16,
+    ) -> lapin::Result<Consumer> {
         let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-        channel.basic_consume(queue.into(), "".into(), options, none).await
+        channel.basic_consume(queue.into(), queue.into(), options, none).await
     }
 }
 
@@ -27,9 +33,14 @@ impl Part for NoPrefetch {
 pub struct PrefetchTooLate;
 
 impl Part for PrefetchTooLate {
-    async fn subscribe(channel: &Channel, queue: &str, prefetch: u16) -> lapin::Result<Consumer> {
+    async fn subscribe(
+        _: &Topology,
+        channel: &Channel,
+        queue: &str,
+        prefetch: u16,
+    ) -> lapin::Result<Consumer> {
         let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-        let consumer = channel.basic_consume(queue.into(), "".into(), options, none).await?;
+        let consumer = channel.basic_consume(queue.into(), queue.into(), options, none).await?;
         channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
         Ok(consumer)
     }

@@ -86,14 +86,16 @@ pub trait Part: Send + Sync + 'static {
     }
 
     fn subscribe(
+        topology: &Topology,
         channel: &Channel,
         queue: &str,
         prefetch: u16,
     ) -> impl Future<Output = lapin::Result<Consumer>> + Send {
         async move {
+            let _ = topology;
             channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
             let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-            channel.basic_consume(queue.into(), "".into(), options, none).await
+            channel.basic_consume(queue.into(), queue.into(), options, none).await
         }
     }
 
@@ -341,7 +343,7 @@ impl<P: Part> Usually<P> {
                 true => P::declare(&self.topology, &channel).await?,
                 false => P::declare_again(&self.topology, &channel).await?,
             }
-            P::subscribe(&channel, queue, prefetch).await
+            P::subscribe(&self.topology, &channel, queue, prefetch).await
         });
         let deliveries = begun.await.map_err(|_| Over::Lost)?;
         *newest.lock().await = Some(channel.clone());

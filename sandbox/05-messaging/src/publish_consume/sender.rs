@@ -47,6 +47,11 @@ impl Sender {
     }
     // ANCHOR_END: publish
 
+    pub(super) async fn close(&self) {
+        *self.current.lock().await = None;
+        self.broker.close().await;
+    }
+
     async fn channel(&self) -> Result<Arc<Channel>, Error> {
         let mut current = self.current.lock().await;
         if let Some(channel) = current.as_ref().filter(|channel| channel.status().connected()) {

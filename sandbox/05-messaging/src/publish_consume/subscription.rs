@@ -83,8 +83,9 @@ impl Subscription<'_> {
         let subscribed = self.broker.answer(async {
             // Before the subscription: it is no limit for one that stands already.
             channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
+            // Called like its queue, as there is one on a channel: whoever looks can read it.
             let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-            channel.basic_consume(self.queue.into(), "".into(), options, none).await
+            channel.basic_consume(self.queue.into(), self.queue.into(), options, none).await
         });
         let consumer = subscribed.await.map_err(Over::Lost)?;
         Ok((channel, consumer))

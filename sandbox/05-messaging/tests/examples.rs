@@ -1,0 +1,19 @@
+//! The examples run, in the time that a learner has, and print what they are to prove.
+//!
+//! Ignored in `cargo test`, which should not build and run other programs:
+//! `cargo test -p messaging --test examples -- --ignored --nocapture`.
+
+use page::printed::Printed;
+
+#[test]
+#[ignore = "builds and runs an example"]
+fn publish_consume() {
+    let page = Printed::by("messaging-examples", "publish_consume");
+    assert_eq!(page.cells("orders"), ["300", "300", "300"]);
+    for early in [0, 1] {
+        assert!(page.number("emails lost", early) > 0.0, "nothing was lost");
+    }
+    assert_eq!(page.number("emails lost", 2), 0.0);
+    assert!(page.number("emails sent twice", 2) > 0.0, "nothing was done again");
+    assert!(page.number("first email of its orders, after the kill", 0) > 0.0);
+}
