@@ -26,6 +26,6 @@ fn a_consumer_that_goes_with_its_connection_is_shown_after_the_fault() {
 }
 
 #[test]
-fn an_ok_that_comes_too_soon_stands_before_its_message() {
-    insta::assert_snapshot!(explain("publish_consume", publish_consume::all(), "fire_and_forget"));
+fn a_queue_that_is_otherwise_is_told_in_the_brokers_words() {
+    insta::assert_snapshot!(explain("publish_consume", publish_consume::all(), "transient_queue"));
 }

@@ -11,7 +11,8 @@ use anyhow::Context;
 use criterion::Criterion;
 use futures_util::{StreamExt, future};
 use messaging::lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+    ConfirmSelectOptions,
 };
 use messaging::lapin::types::FieldTable;
 use messaging::lapin::{Channel, Connection, ConnectionProperties};
@@ -59,9 +60,9 @@ async fn courier(rabbit: &Rabbit) -> anyhow::Result<Subject<Arc<RabbitCourier>>>
         let told = tell.send(());
         async move { told.map_err(|_| messaging::publish_consume::Failed("nobody hears".into())) }
     };
-    tokio::spawn(async move {
-        consumer.consume("courier", PREFETCH, work, future::pending()).await
-    });
+    tokio::spawn(
+        async move { consumer.consume("courier", PREFETCH, work, future::pending()).await },
+    );
     Ok(Subject { publisher: courier, done: Mutex::new(done) })
 }
 

@@ -107,7 +107,8 @@ pub struct Drained {
 pub fn attempt(delivery: &lapin::message::Delivery) -> u32 {
     let headers = delivery.properties.headers().as_ref();
     let count = headers.and_then(|headers| headers.inner().get("x-delivery-count"));
-    let back = count.and_then(|count| count.as_long_long_int().or(count.as_long_int().map(i64::from)));
+    let back =
+        count.and_then(|count| count.as_long_long_int().or(count.as_long_int().map(i64::from)));
     let back = back.and_then(|back| u32::try_from(back).ok());
     back.unwrap_or(u32::from(delivery.redelivered)).saturating_add(1)
 }
@@ -175,7 +176,9 @@ impl Courier for RabbitCourier {
                     return Err(error);
                 }
                 Over::Cancelled => tracing::warn!(queue, "the broker has ended the subscription"),
-                Over::Lost(error) => tracing::warn!(queue, %error, "the consumer has lost its broker"),
+                Over::Lost(error) => {
+                    tracing::warn!(queue, %error, "the consumer has lost its broker");
+                }
             }
             tokio::select! {
                 biased;

@@ -64,20 +64,23 @@ async fn every_confirmed_message_has_its_effect_once() {
     let mut consumers: Vec<_> =
         (0..CONSUMERS).map(|_| Consumer::start(rabbit.url(), postgres.url())).collect();
     let breaking = async {
-        let mut connections = 0;
+        let (mut connections, mut restarts, mut kills) = (0, 0, 0);
         let steps = BROKER_RESTARTS + CONSUMERS_KILLED + CONNECTIONS_KILLED / CONSUMERS;
         for step in 0..steps {
             // Spread over the work, so that each meets some under way.
             comes_to(&pool, count * (step + 1) / (steps + 2)).await;
             match step % 4 {
-                // The third of eight or more, and the seventh.
-                2 => rabbit.restart().await.unwrap(),
+                2 => {
+                    rabbit.restart().await.unwrap();
+                    restarts += 1;
+                }
                 1 if connections < CONNECTIONS_KILLED => {
                     connections += rabbit.kill_connections().await.unwrap();
                 }
                 _ => {
                     let nth = step % CONSUMERS;
                     consumers[nth] = Consumer::start(rabbit.url(), postgres.url());
+                    kills += 1;
                 }
             }
         }
@@ -86,9 +89,10 @@ async fn every_confirmed_message_has_its_effect_once() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         comes_to(&pool, count).await;
-        connections
+        assert!(restarts >= BROKER_RESTARTS && kills >= CONSUMERS_KILLED);
+        format!("{restarts} restarts, {kills} consumers and {connections} connections killed")
     };
-    let (repeats, connections) = tokio::join!(publishing, breaking);
+    let (repeats, faults) = tokio::join!(publishing, breaking);
     drained(&rabbit).await;
     let took = began.elapsed();
 
@@ -96,8 +100,8 @@ async fn every_confirmed_message_has_its_effect_once() {
     let distinct = number(&pool, "SELECT count(DISTINCT message) FROM effects").await;
     let again = number(&pool, "SELECT coalesce(sum(times - 1), 0) FROM inbox").await;
     println!(
-        "{count} messages in {took:.1?}: {distinct} have their effect, {} more than once; {repeats} \
-         were published again, {again} delivered again, {connections} connections killed",
+        "{count} messages in {took:.1?}: {distinct} have their effect, {} of them twice; {faults}; \
+         {repeats} attempts to publish in vain, {again} deliveries of what was done",
         effects - distinct
     );
     assert_eq!((distinct, effects), (count as i64, count as i64));
@@ -252,7 +256,8 @@ async fn work_for_a_queue_that_is_gone_hurts_nobody() {
         }
     };
     let (tell, told) = tokio::sync::oneshot::channel::<()>();
-    let (soon, consumers) = (Duration::from_secs(10), |queue: &rabbitmq::Queue| queue.consumers == 1);
+    let (soon, consumers) =
+        (Duration::from_secs(10), |queue: &rabbitmq::Queue| queue.consumers == 1);
     let breaking = async {
         gate.arrived(1, soon).await.unwrap();
         let broker = messaging::Broker::open(rabbit.url(), options()).unwrap();

@@ -93,7 +93,8 @@ pub(super) async fn killed_consumer<S: Courier>(world: World) -> Result<(), Find
     let seen = works.seen();
     let again = seen.done.iter().filter(|(_, attempt)| *attempt > 1).count();
     if again < usize::from(PREFETCH) {
-        let expected = format!("{PREFETCH} messages with an attempt above 1: the dead one had them");
+        let expected =
+            format!("{PREFETCH} messages with an attempt above 1: the dead one had them");
         return Err(Evidence::new(expected, again.to_string()).into());
     }
     scene.is_empty(SOON).await?;

@@ -17,7 +17,8 @@ pub(super) async fn comes_back<S: Courier>(world: World) -> Result<(), Finding> 
     running.meanwhile(works.done(&message)).await?;
     running.meanwhile(scene.is_empty(SOON)).await?;
 
-    for lost in ["the broker closes the connection", "the connection breaks", "the broker is away"] {
+    for lost in ["the broker closes the connection", "the connection breaks", "the broker is away"]
+    {
         let fault = scene.world.fault(lost);
         match lost {
             "the broker closes the connection" => {
@@ -51,7 +52,8 @@ pub(super) async fn queue_is_gone<S: Courier>(world: World) -> Result<(), Findin
 
     let fault = scene.world.fault("somebody deletes the queue");
     let (broker, channel) = scene.look().await?;
-    let deleted = channel.queue_delete(scene.queue(0).as_str().into(), QueueDeleteOptions::default());
+    let deleted =
+        channel.queue_delete(scene.queue(0).as_str().into(), QueueDeleteOptions::default());
     broker.answer(deleted).await.map_err(own)?;
     broker.close().await;
     drop(fault);
@@ -100,7 +102,7 @@ pub(super) async fn sleeper<S: Courier>(mut child: Child) {
     let hears = async move {
         child.hear().await;
         gate.open();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let over = courier.consume(&order.queue, order.prefetch, work, hears).await;
     Child::say(&format!("returned: {over:?}"));
@@ -143,14 +145,15 @@ pub(super) async fn stopped_consumer<S: Courier>(world: World) -> Result<(), Fin
 
 pub(super) async fn pauses<S: Courier>(world: World) -> Result<(), Finding> {
     /// So long is counted.
-    const LOOKED: Duration = Duration::from_millis(600);
-    /// Pauses of 20 ms, which double, and then some.
-    const MOST: usize = 40;
+    const LOOKED: Duration = Duration::from_secs(1);
+    /// Pauses of 10 ms that double make seven.
+    const MOST: usize = 12;
     let scene = Scene::set(world).await?;
     // Not the broker, but somebody who hangs up at once, and counts.
     let listener = TcpListener::bind("127.0.0.1:0").await;
     let listener = listener.map_err(|error| Finding::inconclusive(error.to_string()))?;
-    let port = listener.local_addr().map_err(|error| Finding::inconclusive(error.to_string()))?.port();
+    let port =
+        listener.local_addr().map_err(|error| Finding::inconclusive(error.to_string()))?.port();
     let attempts = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&attempts);
     let answering = tokio::spawn(async move {

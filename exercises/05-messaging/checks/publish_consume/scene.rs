@@ -68,7 +68,7 @@ impl Scene {
 
     /// The check's own connection, past every proxy, in confirm mode.
     pub(super) async fn look(&self) -> Result<(Broker, lapin::Channel), Finding> {
-        let broker = Broker::open(self.rabbit().await?.url(), options(PATIENT)).map_err(own)?;
+        let broker = Broker::open(self.rabbit().await?.url(), options(LONG)).map_err(own)?;
         let channel = broker.channel().await.map_err(own)?;
         broker.answer(channel.confirm_select(Default::default())).await.map_err(own)?;
         Ok((broker, channel))
@@ -149,6 +149,7 @@ pub(super) fn opened<S: Courier>(
 }
 
 /// What failed was the check's own.
+#[allow(clippy::needless_pass_by_value)] // as `map_err` gives it
 pub(super) fn own(error: Error) -> Finding {
     Finding::inconclusive(format!("the check's own connection: {error}"))
 }
@@ -221,7 +222,11 @@ impl<S: Courier> Client<S> {
             let call = format!("consume {queue}, prefetch {prefetch}");
             let work = move |delivered| works.clone().work(delivered);
             let consumed = client.courier.consume(&queue, prefetch, work, until);
-            client.history.call(client.lane, call, consumed).await.map_err(|error| error.to_string())
+            client
+                .history
+                .call(client.lane, call, consumed)
+                .await
+                .map_err(|error| error.to_string())
         });
         Running { lane: self.lane, history: self.history.clone(), told, task }
     }

@@ -154,10 +154,7 @@ pub trait Part: Send + Sync + 'static {
     }
 
     /// Before it begins again.
-    fn rest(
-        crew: &mut JoinSet<bool>,
-        pause: &mut Pause,
-    ) -> impl Future<Output = ()> + Send {
+    fn rest(crew: &mut JoinSet<bool>, pause: &mut Pause) -> impl Future<Output = ()> + Send {
         async {
             let _ = crew;
             pause.next().await;

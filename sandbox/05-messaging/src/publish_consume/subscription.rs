@@ -32,7 +32,6 @@ pub(super) enum Over {
 }
 
 impl Subscription<'_> {
-    // ANCHOR: serve
     /// Subscribes, and has the crew work off what comes.
     pub(super) async fn serve<W, F>(
         &self,
@@ -56,15 +55,16 @@ impl Subscription<'_> {
         pause.over();
         loop {
             tokio::select! {
-                // In this order: whoever is told to end begins nothing more.
+                // In this order: whoever is told to end begins nothing more, and what has ended is
+                // not kept for as long as there is more to do.
                 biased;
                 () = until.as_mut() => break,
+                () = crew.one_ends() => {}
                 delivery = deliveries.next() => match delivery {
                     Some(Ok(delivery)) => crew.begin(delivery, self.broker),
                     Some(Err(error)) => return Over::Lost(error.into()),
                     None => return Over::Cancelled,
                 },
-                () = crew.one_ends() => {}
             }
         }
         self.leave(&channel, deliveries).await;
@@ -73,7 +73,6 @@ impl Subscription<'_> {
         let _ = self.broker.answer(channel.close(200, "goodbye".into())).await;
         Over::Told
     }
-    // ANCHOR_END: serve
 
     // ANCHOR: begin
     /// The one way to a subscription, at the start and after every loss.
