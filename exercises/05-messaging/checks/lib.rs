@@ -5,4 +5,5 @@
 //! Nor are the wrong answers: a learner need not wait until all checks are compiled for each of
 //! them. They are modules of the tests that grade the graders.
 
+pub mod idempotent_consumer;
 pub mod publish_consume;

@@ -1,13 +1,15 @@
 //! Grades the graders: the starter fails, the reference passes, each decoy dies where it must.
 
 use grading::Lesson;
+use messaging::idempotent_consumer::PgInbox;
 use messaging::publish_consume::RabbitCourier;
-use messaging_exercises::publish_consume;
+use messaging_exercises::{idempotent_consumer, publish_consume};
 
 /// The wrong answers that people really give. Each names the check that must reject it.
 #[allow(unreachable_pub)] // they are written like the learner's own files
 #[path = "../decoys"]
 mod decoys {
+    pub mod idempotent_consumer;
     pub mod publish_consume;
 }
 
@@ -15,14 +17,23 @@ mod decoys {
 #[allow(unreachable_pub)]
 #[path = "../starters"]
 mod starters {
+    pub mod idempotent_consumer;
     pub mod publish_consume;
 }
 
 fn main() -> std::process::ExitCode {
-    grading::audit(vec![Lesson {
-        name: "publish_consume",
-        starter: publish_consume::checks::<starters::publish_consume::MyCourier>(),
-        reference: publish_consume::checks::<RabbitCourier>(),
-        decoys: decoys::publish_consume::all(),
-    }])
+    grading::audit(vec![
+        Lesson {
+            name: "publish_consume",
+            starter: publish_consume::checks::<starters::publish_consume::MyCourier>(),
+            reference: publish_consume::checks::<RabbitCourier>(),
+            decoys: decoys::publish_consume::all(),
+        },
+        Lesson {
+            name: "idempotent_consumer",
+            starter: idempotent_consumer::checks::<starters::idempotent_consumer::MyInbox>(),
+            reference: idempotent_consumer::checks::<PgInbox>(),
+            decoys: decoys::idempotent_consumer::all(),
+        },
+    ])
 }

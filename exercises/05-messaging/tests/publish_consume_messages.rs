@@ -14,12 +14,6 @@ mod decoys {
 }
 
 #[test]
-fn an_acknowledgement_that_comes_first_is_seen_while_the_work_waits() {
-    let decoys = publish_consume::all();
-    insta::assert_snapshot!(explain("publish_consume", decoys, "ack_before_the_work"));
-}
-
-#[test]
 fn a_consumer_that_goes_with_its_connection_is_shown_after_the_fault() {
     let decoys = publish_consume::all();
     insta::assert_snapshot!(explain("publish_consume", decoys, "ends_with_its_connection"));

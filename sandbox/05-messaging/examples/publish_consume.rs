@@ -72,11 +72,11 @@ async fn run() -> anyhow::Result<()> {
     let [_, _, after] = runs.as_slice() else { anyhow::bail!("three ways were tried") };
     let soon = after.soon.context("nothing of the killed worker came again")?;
     page::figure("first email of its orders, after the kill", page::millis(soon));
-    page::note("The broker sees the connection of a killed process end. Of one that stands still");
-    page::note("it learns by heartbeats: after two of them, here set to ten seconds.");
+    page::note("The broker sees the connection of a killed process end. That one stands still");
+    page::note("it learns when two heartbeats are missing, which here takes twenty seconds.");
     page::next(&[
         ("cargo lab start publish_consume", "write it yourself, and have it killed"),
-        ("cargo lab why publish_consume", "34 ways in which it was got wrong"),
+        ("cargo lab why publish_consume", "how others got it wrong, one by one"),
     ]);
     Ok(())
 }

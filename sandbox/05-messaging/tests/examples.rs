@@ -17,3 +17,16 @@ fn publish_consume() {
     assert!(page.number("emails sent twice", 2) > 0.0, "nothing was done again");
     assert!(page.number("first email of its orders, after the kill", 0) > 0.0);
 }
+
+#[test]
+#[ignore = "builds and runs an example"]
+fn idempotent_consumer() {
+    let page = Printed::by("messaging-examples", "idempotent_consumer");
+    assert_eq!(page.cells("delivered"), ["350", "350", "350", "350"]);
+    assert_eq!(page.cells("booked once"), ["250", "250", "300", "300"]);
+    assert_eq!(page.cells("booked twice and more"), ["50", "50", "0", "0"]);
+    assert_eq!(page.cells("not booked"), ["0", "0", "0", "0"]);
+    assert_eq!(page.cells("times PostgreSQL is waited for"), ["3", "4", "2"]);
+    let twice = page.cells("booked twice");
+    assert_eq!(twice, ["20 of 20", "20 of 20", "20 of 20", "0 of 20"]);
+}

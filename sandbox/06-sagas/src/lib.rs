@@ -8,10 +8,11 @@
 //! - [`crash_recovery`] (06.7): a saga that was killed at any step goes on from there, once.
 //!
 //! Below the first and the last lies what they share: [`saga`], the value, and what the entries of
-//! its journal say has to be done next.
+//! its journal say has to be done next. [`journal`] is where they outlive the process.
 
 pub mod crash_recovery;
 pub mod idempotency_keys;
+pub mod journal;
 pub mod orchestration;
 pub mod outbox;
 pub mod saga;

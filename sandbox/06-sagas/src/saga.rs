@@ -15,6 +15,7 @@
 //! Sources: H. Garcia-Molina and K. Salem, [Sagas](https://doi.org/10.1145/38713.38742), SIGMOD
 //! 1987; C. Richardson, *Microservices Patterns*, 2018, chapter 4, for the pivot.
 
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::future::Future;
@@ -40,10 +41,12 @@ pub struct Step<C> {
     /// that never arrived.
     pub compensation: Option<Act<C, ()>>,
     /// Says whether it was done, where an attempt left that open. `None`: the action is tried again.
+    /// A "no" holds for now: what is still on its way may be done later.
     pub inquiry: Option<Act<C, bool>>,
     /// How often and for how long.
     pub patience: Patience,
-    /// The point of no return: once this is done, there is only forward.
+    /// The point of no return: once this is done, there is only forward. Where nobody can say whether
+    /// it was, there is neither way, and it is [`Entry::Parked`].
     pub pivot: bool,
 }
 
@@ -59,6 +62,7 @@ pub struct Run<C> {
     /// Which saga.
     pub id: String,
     /// The idempotency key of this step in this saga: the same for each attempt, also after a crash.
+    /// The inquiry and the compensation get the action's: by it the service finds what they mean.
     pub key: String,
     /// The how many-eth attempt, from 1.
     pub attempt: u32,
@@ -77,6 +81,16 @@ pub struct Patience {
     pub longest: Duration,
     /// How long one attempt may take. After that it is [`Failure::Unclear`].
     pub deadline: Duration,
+}
+
+impl Patience {
+    /// How long to wait after the n-th attempt, drawn anew each time: uniform on
+    /// [0, min(longest, first · 2ⁿ⁻¹)]. "Full jitter", as in the lesson on retries (04.3): sagas that
+    /// met the same outage do not come back together.
+    pub fn pause(&self, nth: u32) -> Duration {
+        let doubled = self.first.saturating_mul(2_u32.saturating_pow(nth.saturating_sub(1)));
+        rand::rng().random_range(Duration::ZERO..=doubled.min(self.longest))
+    }
 }
 
 impl Default for Patience {
@@ -156,6 +170,17 @@ pub enum Outcome {
     Parked,
 }
 
+impl Outcome {
+    /// As it stands in the journal.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Completed => "completed",
+            Outcome::Compensated => "compensated",
+            Outcome::Parked => "parked",
+        }
+    }
+}
+
 /// What has to be done now.
 #[derive(Debug)]
 pub enum Next<'a, C> {
@@ -179,8 +204,12 @@ impl<C> Saga<C> {
     }
 
     /// And then this step.
+    ///
+    /// # Panics
+    /// There is one of this name: in the journal nobody could tell them apart.
     #[must_use]
     pub fn step(mut self, step: Step<C>) -> Saga<C> {
+        assert!(self.place(step.name).is_err(), "two steps are named `{}`", step.name);
         self.steps.push(step);
         self
     }

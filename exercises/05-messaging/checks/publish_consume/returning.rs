@@ -19,7 +19,7 @@ pub(super) async fn comes_back<S: Courier>(world: World) -> Result<(), Finding> 
 
     for lost in ["the broker closes the connection", "the connection breaks", "the broker is away"]
     {
-        let fault = scene.world.fault(lost);
+        scene.world.history().note("client", format!("({lost})"));
         match lost {
             "the broker closes the connection" => {
                 landed(scene.rabbit().await?.kill_connections().await?, "no connection")?;
@@ -32,7 +32,6 @@ pub(super) async fn comes_back<S: Courier>(world: World) -> Result<(), Finding> 
                 client.proxy.accept().await?;
             }
         }
-        drop(fault);
         let message = scene.messages(1);
         scene.put(&message).await?;
         running.meanwhile(works.done_within(&message, A_WHILE)).await?;

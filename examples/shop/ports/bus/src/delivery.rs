@@ -47,9 +47,12 @@ impl Delivery {
 
     /// The work is done, and its result is safe: the queue may forget the message.
     ///
+    /// `Ok` says that the answer is on its way. RabbitMQ does not answer it, and it may be lost with
+    /// its connection: do the work so that doing it twice is no harm.
+    ///
     /// # Errors
     /// [`Error::Lost`], or whatever the bus says. The message comes again, unless the answer had
-    /// arrived: do the work so that doing it twice is no harm.
+    /// arrived.
     pub async fn ack(self) -> Result<(), Error> {
         self.answer(Answer::Ack).await
     }
@@ -101,11 +104,11 @@ impl fmt::Debug for Delivery {
 pub struct DeadLetter {
     /// What was published, to the byte: it may be no event at all.
     pub body: String,
-    /// How often it was delivered.
-    pub attempts: u32,
+    /// How often it was delivered, where the side still knows: RabbitMQ forgets it on the way.
+    pub attempts: Option<u32>,
     /// Why it is here.
     pub reason: Reason,
-    /// Since when: microseconds since 1970, UTC.
+    /// Since when: microseconds since 1970, UTC. RabbitMQ notes the second.
     pub at: i64,
 }
 

@@ -33,7 +33,7 @@
 //! | [`Subscription::deliveries`] | `x-delivery-limit`, and one |
 //! | [`DeadLetter`] | the header `x-death` |
 //!
-//! There is one side so far: [`Embedded`], in this process and on SQLite.
+//! There are two sides: [`Embedded`], in this process and on SQLite, and [`Rabbitmq`].
 //!
 //! # What a consumer has to live with
 //!
@@ -46,6 +46,7 @@
 mod delivery;
 mod embedded;
 mod error;
+mod rabbitmq;
 mod subscription;
 mod topic;
 
@@ -54,6 +55,7 @@ use std::pin::Pin;
 pub use delivery::{DeadLetter, Delivery, Reason};
 pub use embedded::Embedded;
 pub use error::Error;
+pub use rabbitmq::Rabbitmq;
 pub use shop_contracts::event::Event;
 pub use subscription::Subscription;
 
@@ -80,10 +82,13 @@ pub trait Bus: Send + Sync {
     /// the bindings that are new and takes none away.
     ///
     /// # Errors
-    /// [`Error`]. The queue may have been declared.
+    /// [`Error`]. The queue may have been declared. [`Error::Defect`] where it is there already with
+    /// another number of deliveries: a queue keeps what it was declared with.
     fn subscribe<'a>(&'a self, subscription: Subscription<'a>) -> Soon<'a, Box<dyn Consumer>>;
 
-    /// What lies in a queue's dead-letter queue, the oldest first. It stays there.
+    /// What lies in a queue's dead-letter queue, the oldest first: a message may arrive there a moment
+    /// after it has left its queue. It stays there. Two who look at the
+    /// same time in two processes may each see a part.
     ///
     /// # Errors
     /// [`Error`].
@@ -94,7 +99,8 @@ pub trait Bus: Send + Sync {
     /// already is not promised.
     ///
     /// # Errors
-    /// [`Error`]: nothing was moved, or all of it and nobody knows.
+    /// [`Error`]: it is not known how many were moved. None is lost, and one may be in both queues: its
+    /// consumer knows it by its id.
     fn redrive<'a>(&'a self, queue: &'a str) -> Soon<'a, u64>;
 }
 

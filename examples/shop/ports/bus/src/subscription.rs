@@ -11,7 +11,7 @@ pub struct Subscription<'a> {
     /// How many messages this consumer may hold unanswered. At least 1.
     pub prefetch: u16,
     /// How often a message is delivered before it is taken for poison and dead-lettered. At least
-    /// 1. It is the queue's: where its consumers differ, the last one to subscribe decides.
+    /// 1. It is the queue's: all its consumers say the same.
     pub deliveries: u32,
 }
 

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 struct Folder(tempfile::TempDir);
 
 impl Place for Folder {
-    fn new() -> Folder {
+    async fn new() -> Folder {
         Folder(tempfile::tempdir().expect("a folder"))
     }
 
@@ -32,7 +32,7 @@ conformance!(Folder);
 
 #[tokio::test]
 async fn what_is_no_event_is_dead_lettered_and_what_follows_is_delivered() {
-    let place = Folder::new();
+    let place = Folder::new().await;
     let bus = place.here().await;
     let mut consumer = bus.subscribe(Subscription::new("audit", &["#"])).await.unwrap();
     let (broken, good) = (event("order.placed.v1"), event("order.placed.v1"));
@@ -68,7 +68,7 @@ async fn a_place_that_is_none_is_out_of_reach() {
 
 #[tokio::test]
 async fn after_closing_everything_is_out_of_reach_also_for_those_who_wait() {
-    let place = Folder::new();
+    let place = Folder::new().await;
     let bus = Embedded::open(Path::new(&place.address())).await.unwrap();
     let wants = Subscription::new("audit", &["#"]);
     let (mut early, mut late) =
@@ -84,7 +84,7 @@ async fn after_closing_everything_is_out_of_reach_also_for_those_who_wait() {
 
 #[tokio::test]
 async fn nothing_is_left_of_a_consumer_that_was_dropped() {
-    let place = Folder::new();
+    let place = Folder::new().await;
     let bus = place.here().await;
     let mut consumer = bus.subscribe(Subscription::new("audit", &["#"])).await.unwrap();
     bus.publish(&event("order.placed.v1")).await.unwrap();

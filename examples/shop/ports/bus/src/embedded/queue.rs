@@ -31,14 +31,19 @@ pub(super) async fn declare(
     subscription: &Subscription<'_>,
 ) -> Result<(), Error> {
     let Subscription { queue, bindings, deliveries, .. } = *subscription;
-    sqlx::query(
+    let kept: i64 = sqlx::query_scalar(
         "INSERT INTO queues (name, deliveries) VALUES ($1, $2)
-         ON CONFLICT (name) DO UPDATE SET deliveries = excluded.deliveries",
+         ON CONFLICT (name) DO UPDATE SET deliveries = queues.deliveries RETURNING deliveries",
     )
     .bind(queue)
     .bind(i64::from(deliveries))
-    .execute(&mut **change)
+    .fetch_one(&mut **change)
     .await?;
+    if kept != i64::from(deliveries) {
+        let differs =
+            format!("`{queue}` delivers {kept} times, and is to deliver {deliveries} times");
+        return Err(Error::Defect(differs.into()));
+    }
     for pattern in bindings {
         sqlx::query("INSERT INTO bindings (queue, pattern) VALUES ($1, $2) ON CONFLICT DO NOTHING")
             .bind(queue)
@@ -240,7 +245,7 @@ pub(super) async fn dead_letters(
             let unknown = || Error::Defect(format!("`{reason}` is no reason to die").into());
             Ok(DeadLetter {
                 body: row.try_get("body")?,
-                attempts: count(row.try_get("attempts")?),
+                attempts: Some(count(row.try_get("attempts")?)),
                 reason: Reason::parse(&reason).ok_or_else(unknown)?,
                 at: row.try_get("died_at")?,
             })

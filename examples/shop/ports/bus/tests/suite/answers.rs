@@ -1,11 +1,8 @@
 //! What becomes of a message by what its consumer says.
 
-use std::time::Duration;
-
 use shop_bus::{Reason, Subscription};
-use tokio::time::{sleep, timeout};
 
-use super::{PATIENCE, Place, assert_empty, finish, next, publish};
+use super::{Place, assert_empty, dead_letters, finish, next, publish};
 
 const KIND: &str = "order.placed.v1";
 
@@ -75,21 +72,12 @@ pub(crate) async fn the_last_delivery_leads_to_the_dead_letters(place: impl Plac
             }
         }
     }
-    // What is let go is put back in its own time.
-    let dead = timeout(PATIENCE, async {
-        loop {
-            let dead = bus.dead_letters("audit").await.unwrap();
-            if !dead.is_empty() {
-                return dead;
-            }
-            sleep(Duration::from_millis(5)).await;
-        }
-    });
-    let dead = dead.await.expect("a dead letter in time");
-    assert_eq!(dead.len(), 1);
+    let dead = dead_letters(&bus, 1).await;
     assert_eq!(dead[0].event().unwrap(), poison[0]);
-    assert_eq!((dead[0].reason, dead[0].attempts), (Reason::DeliveryLimit, 3));
-    assert!(dead[0].at >= poison[0].time);
+    assert_eq!(dead[0].reason, Reason::DeliveryLimit);
+    assert!(matches!(dead[0].attempts, None | Some(3)), "{dead:?}");
+    // A side may note the second alone.
+    assert!(dead[0].at + 1_000_000 > poison[0].time, "{dead:?}");
     assert_empty(&bus, &mut consumer, KIND).await;
 }
 
@@ -100,10 +88,10 @@ pub(crate) async fn a_rejected_message_is_a_dead_letter_at_once(place: impl Plac
     let events = publish(&bus, KIND, 2).await;
     next(&mut consumer).await.reject().await.unwrap();
     finish(&mut consumer, &events[1]).await;
-    let dead = bus.dead_letters("audit").await.unwrap();
-    assert_eq!(dead.len(), 1);
+    let dead = dead_letters(&bus, 1).await;
     assert_eq!(dead[0].event().unwrap(), events[0]);
-    assert_eq!((dead[0].reason, dead[0].attempts), (Reason::Rejected, 1));
+    assert_eq!(dead[0].reason, Reason::Rejected);
+    assert!(matches!(dead[0].attempts, None | Some(1)), "{dead:?}");
     // It is one queue's message that died, and not the event.
     assert_eq!(bus.dead_letters("other").await.unwrap(), []);
     finish(&mut other, &events[0]).await;
@@ -120,7 +108,7 @@ pub(crate) async fn dead_letters_stay_until_they_are_redriven(place: impl Place)
     let bus = place.here().await;
     let mut consumer = bus.subscribe(Subscription::new("audit", &["#"])).await.unwrap();
     for _look in 0..2 {
-        let dead = bus.dead_letters("audit").await.unwrap();
+        let dead = dead_letters(&bus, 3).await;
         let dead: Vec<_> = dead.iter().map(|letter| letter.event().unwrap()).collect();
         assert_eq!(dead, events);
     }

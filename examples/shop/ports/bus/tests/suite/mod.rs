@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use shop_bus::{Bus, Consumer, Delivery, Event};
+use shop_bus::{Bus, Consumer, DeadLetter, Delivery, Event};
 use shop_contracts::event::Type;
 use shop_contracts::id::OrderId;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 pub(crate) use answers::*;
 pub(crate) use crashes::*;
@@ -26,7 +26,7 @@ pub(crate) use routing::*;
 
 /// Where a bus keeps its messages, for one test.
 pub(crate) trait Place: Send + Sync + 'static {
-    fn new() -> Self;
+    fn new() -> impl Future<Output = Self> + Send;
 
     /// What another process needs to open the same bus.
     fn address(&self) -> String;
@@ -48,6 +48,7 @@ macro_rules! conformance {
             bindings_match_by_words_and_overlapping_ones_give_one_copy
             what_no_queue_wants_is_gone
             declaring_again_keeps_messages_and_adds_bindings
+            declaring_otherwise_is_refused
             what_was_published_is_there_after_a_restart
             other_handles_are_woken
             an_acknowledged_message_is_gone
@@ -76,7 +77,7 @@ macro_rules! conformance {
     (@tests $place:ty: $($test:ident)*) => {
         $(#[tokio::test(flavor = "multi_thread")]
         async fn $test() {
-            $crate::suite::$test(<$place as $crate::suite::Place>::new()).await;
+            $crate::suite::$test(<$place as $crate::suite::Place>::new().await).await;
         })*
     };
 }
@@ -120,6 +121,23 @@ pub(crate) async fn assert_empty(bus: &Arc<dyn Bus>, consumer: &mut Box<dyn Cons
     let last = event(kind);
     bus.publish(&last).await.expect("published");
     finish(consumer, &last).await;
+}
+
+/// The dead letters of the queue `audit`, once there are so many. What is let go or rejected arrives
+/// there in its own time.
+pub(crate) async fn dead_letters(bus: &Arc<dyn Bus>, count: usize) -> Vec<DeadLetter> {
+    let there = timeout(PATIENCE, async {
+        loop {
+            let dead = bus.dead_letters("audit").await.expect("a bus");
+            if dead.len() >= count {
+                return dead;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let there = there.await.expect("dead letters in time");
+    assert_eq!(there.len(), count);
+    there
 }
 
 /// How long a message may take before it is missing. Generous: two cores, many tests.

@@ -1,6 +1,6 @@
 //! What gets into which queue.
 
-use shop_bus::Subscription;
+use shop_bus::{Error, Subscription};
 
 use super::{Place, assert_empty, event, finish, next, publish};
 
@@ -73,4 +73,27 @@ pub(crate) async fn declaring_again_keeps_messages_and_adds_bindings(place: impl
     for event in before.iter().chain(after.iter().flatten()) {
         finish(&mut consumer, event).await;
     }
+}
+
+pub(crate) async fn declaring_otherwise_is_refused(place: impl Place) {
+    let bus = place.here().await;
+    let wants = Subscription::new("audit", &["#"]).deliveries(3);
+    let mut consumer = bus.subscribe(wants).await.unwrap();
+    let refused = bus.subscribe(wants.deliveries(4)).await.map(drop);
+    assert!(matches!(refused, Err(Error::Defect(_))), "{refused:?}");
+    let mut another = bus.subscribe(wants).await.unwrap();
+    let events = publish(&bus, "order.placed.v1", 2).await;
+    // Each has one in its hands, or one has both: neither was harmed.
+    drop(another);
+    another = bus.subscribe(wants).await.unwrap();
+    let mut come = Vec::new();
+    while come.len() < events.len() {
+        let delivery = tokio::select! {
+            delivery = next(&mut consumer) => delivery,
+            delivery = next(&mut another) => delivery,
+        };
+        come.push(delivery.event.id);
+        delivery.ack().await.unwrap();
+    }
+    assert!(events.iter().all(|event| come.contains(&event.id)));
 }

@@ -1,0 +1,187 @@
+//! An undoing that does not work at once, and the point behind which there is none.
+
+use super::scene::{Plan, Reply, STEPS, What, back, dones, first, plan, play};
+use grading::{Finding, World};
+use sagas::orchestration::Orchestrator;
+use sagas::saga::Patience;
+use sagas::{Entry, Outcome};
+
+pub(super) async fn undo_is_tried_again<S: Orchestrator>(world: World) -> Result<(), Finding> {
+    play(world, async |mut stage| {
+        let replies = [Reply::NotDone, Reply::NeverCame, Reply::Lost, Reply::Hangs, Reply::Panics];
+        for step in STEPS.into_iter().take(4) {
+            for reply in &replies {
+                let patience = Patience { attempts: 3, ..stage.patience() };
+                let scene = stage.scene::<S>();
+                // Somebody could be asked, and need not be: it may be undone twice.
+                let plans = STEPS.map(|step| plan(step).asked());
+                let saga = scene.services.saga("checkout", &plans, patience);
+                scene.services.always(What::Act, STEPS[4], Reply::Refused);
+                scene.services.says(What::Undo, step, [reply.clone(), reply.clone()]);
+                let ended = scene.runs(&saga).await?;
+                let mut calls = STEPS.map(str::to_owned).to_vec();
+                calls.extend(back("undo", 4));
+                let undo = format!("undo {step}");
+                let place = calls.iter().position(|call| *call == undo).unwrap_or_default();
+                calls.splice(place..place, [undo.clone(), undo]);
+                ended.did(&calls)?;
+                let numbers: Vec<u32> =
+                    ended.called[place..place + 3].iter().map(|call| call.attempt).collect();
+                if numbers != [1, 2, 3] {
+                    let expected = "three attempts, which are told 1, 2, 3";
+                    return Err(ended.not(expected, format!("{numbers:?}")));
+                }
+                let mut entries = dones(4);
+                entries.push(format!("refused {}", STEPS[4]));
+                entries.extend(back("undone", 4));
+                ended.wrote(&entries)?;
+                ended.is(Outcome::Compensated)?;
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+pub(super) async fn undo_is_parked<S: Orchestrator>(world: World) -> Result<(), Finding> {
+    play(world, async |mut stage| {
+        for (at, step) in STEPS.into_iter().enumerate().take(3) {
+            for reply in [Reply::Refused, Reply::NotDone, Reply::NeverCame] {
+                let patience = stage.patience();
+                let scene = stage.scene::<S>();
+                let saga = scene.services.saga("checkout", &first(4), patience);
+                scene.services.always(What::Act, STEPS[3], Reply::Refused);
+                scene.services.always(What::Undo, step, reply.clone());
+                let ended = scene.runs(&saga).await?;
+                let attempts = match reply {
+                    Reply::Refused => 1,
+                    _ => patience.attempts,
+                };
+                let mut calls =
+                    STEPS[..4].iter().map(|step| (*step).to_owned()).collect::<Vec<_>>();
+                calls.extend(back("undo", 3)[..2 - at].iter().cloned());
+                calls.extend((0..attempts).map(|_| format!("undo {step}")));
+                ended.did(&calls)?;
+                let mut entries = dones(3);
+                entries.push(format!("refused {}", STEPS[3]));
+                entries.extend(back("undone", 3)[..2 - at].iter().cloned());
+                entries.push(format!("parked {step}"));
+                ended.wrote(&entries)?;
+                ended.because(&format!("undo {step} of order {}", stage.number))?;
+                ended.is(Outcome::Parked)?;
+
+                // Somebody has looked, and says so. What was undone is not undone again.
+                scene.services.are_well();
+                let mut so_far = ended.entries;
+                so_far.push(Entry::Resumed);
+                let ended = scene.resumes(&saga, so_far).await?;
+                ended.did(&back("undo", at + 1))?;
+                entries.push("resumed".to_owned());
+                entries.extend(back("undone", at + 1));
+                ended.wrote(&entries)?;
+                ended.is(Outcome::Compensated)?;
+                scene.stand(&STEPS.map(|step| (step, 0)), "the saga was taken back")?;
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// reserve, charge, pack and no way back, send, thank.
+fn with_pivot() -> [Plan; 5] {
+    STEPS.map(|step| match step {
+        "pack" => plan(step).pivot(),
+        _ => plan(step),
+    })
+}
+
+pub(super) async fn only_forward<S: Orchestrator>(world: World) -> Result<(), Finding> {
+    play(world, async |mut stage| {
+        for at in [3, 4] {
+            for reply in [Reply::Refused, Reply::NotDone, Reply::NeverCame, Reply::Hangs] {
+                let patience = stage.patience();
+                let scene = stage.scene::<S>();
+                let saga = scene.services.saga("checkout", &with_pivot(), patience);
+                scene.services.always(What::Act, STEPS[at], reply.clone());
+                let ended = scene.runs(&saga).await?;
+                let attempts = match reply {
+                    Reply::Refused => 1,
+                    _ => patience.attempts as usize,
+                };
+                let mut calls = STEPS[..at].to_vec();
+                calls.extend((0..attempts).map(|_| STEPS[at]));
+                ended.did(&calls)?;
+                let mut entries = dones(at);
+                entries.push(format!("parked {}", STEPS[at]));
+                ended.wrote(&entries)?;
+                match reply {
+                    Reply::Hangs => {}
+                    _ => ended.because(&format!("{} of order {}", STEPS[at], stage.number))?,
+                }
+                ended.is(Outcome::Parked)?;
+
+                scene.services.are_well();
+                let mut so_far = ended.entries;
+                so_far.push(Entry::Resumed);
+                let ended = scene.resumes(&saga, so_far).await?;
+                ended.did(&STEPS[at..])?;
+                ended.is(Outcome::Completed)?;
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+pub(super) async fn pivot_can_be_refused<S: Orchestrator>(world: World) -> Result<(), Finding> {
+    play(world, async |mut stage| {
+        for reply in [Reply::Refused, Reply::NotDone] {
+            let patience = stage.patience();
+            let scene = stage.scene::<S>();
+            let saga = scene.services.saga("checkout", &with_pivot(), patience);
+            scene.services.always(What::Act, "pack", reply);
+            let ended = scene.runs(&saga).await?;
+            let undone = ["undone charge", "undone reserve"];
+            ended
+                .wrote(&[&["done reserve", "done charge", "refused pack"][..], &undone].concat())?;
+            ended.is(Outcome::Compensated)?;
+            scene.stand(&[("reserve", 0), ("charge", 0)], "the pivot was not done")?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+pub(super) async fn unclear_pivot<S: Orchestrator>(world: World) -> Result<(), Finding> {
+    play(world, async |mut stage| {
+        let parked = ["done reserve", "done charge", "parked pack"];
+        for (early, then) in [
+            (Reply::NeverCame, Reply::NeverCame),
+            (Reply::Lost, Reply::Lost),
+            (Reply::NeverCame, Reply::Refused),
+            (Reply::Hangs, Reply::NotDone),
+        ] {
+            let patience = stage.patience();
+            let scene = stage.scene::<S>();
+            let saga = scene.services.saga("checkout", &with_pivot(), patience);
+            scene.services.always(What::Act, "pack", then);
+            scene.services.says(What::Act, "pack", [early]);
+            let ended = scene.runs(&saga).await?;
+            ended.wrote(&parked)?;
+            ended.because(&format!("pack of order {}", stage.number))?;
+            ended.is(Outcome::Parked)?;
+            scene.stand(&[("reserve", 1), ("charge", 1)], "nobody knows whether to go back")?;
+        }
+        // Where somebody can be asked, there is nothing unclear.
+        let plans = with_pivot().map(Plan::asked);
+        let patience = stage.patience();
+        let scene = stage.scene::<S>();
+        let saga = scene.services.saga("checkout", &plans, patience);
+        scene.services.says(What::Act, "pack", [Reply::Lost]);
+        let ended = scene.runs(&saga).await?;
+        ended.did(&["reserve", "charge", "pack", "ask pack", "send", "thank"])?;
+        ended.is(Outcome::Completed)
+    })
+    .await
+}

@@ -1,0 +1,84 @@
+//! What comes before what.
+
+use super::*;
+
+pub(super) async fn in_order<S: Outbox>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    let relay = scene.relay::<S>("relay", Options { batch: 5, ..PATIENT }).await?;
+    let mut random = scene.world.random();
+    let (mut added, mut nth) = (Vec::new(), [0; 4]);
+    while added.len() < 24 {
+        let mut together = Vec::new();
+        for _ in 0..random.random_range(1..5) {
+            let order = random.random_range(0..4_usize);
+            nth[order] += 1;
+            let message = scene.message(order as u32, nth[order]);
+            // Those without a correlation are a row as well.
+            let correlation = message.correlation.filter(|_| order > 0);
+            together.push(Message { correlation, ..message });
+        }
+        scene.commit(&relay, &together).await?;
+        added.extend(together);
+        if random.random_bool(0.3) {
+            let _ = relay.forward().await;
+        }
+    }
+    relay.until(added.len(), SOON).await?;
+    relay.rest().await?;
+    scene.got(&added, "it was added so")
+}
+
+pub(super) async fn one_after_the_other<S: Outbox>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    let relay = scene.relay::<S>("relay", PATIENT).await?;
+    let fates = [
+        ("the broker is full", Fate::Refused),
+        ("no queue wants it yet", Fate::Unwanted),
+        ("it is lost on its way", Fate::Lost),
+    ];
+    let (mut added, mut order) = (Vec::new(), 0);
+    for (why, fate) in fates {
+        // The first of its correlation, and one in the middle.
+        for at in [0, 1] {
+            order += 1;
+            scene.world.history().turn_page();
+            let messages = [1, 2, 3].map(|nth| scene.message(order, nth));
+            let held = messages[at].id.clone();
+            scene.broker.rule(2, move |message| message.id == held, fate.clone());
+            scene.commit(&relay, &messages).await?;
+            added.extend(messages.clone());
+            relay.until(added.len(), SOON).await?;
+            scene.in_order(&messages, why)?;
+            if scene.broker.tried(&messages[at].id) < 3 {
+                return Err(Finding::inconclusive("the fault did not land: it was not tried"));
+            }
+        }
+    }
+    relay.rest().await?;
+    scene.got(&added, "each was confirmed once")
+}
+
+pub(super) async fn others_go_on<S: Outbox>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    // Those that cannot go on are more than one batch, and rest longer than a look takes.
+    let options = Options { batch: 3, pause: Duration::from_millis(200), ..PATIENT };
+    let relay = scene.relay::<S>("relay", options).await?;
+    let stuck: Vec<Message> = (1..=7).map(|nth| scene.message(1, nth)).collect();
+    let free: Vec<Message> = (1..=2).map(|nth| scene.message(2, nth)).collect();
+    let its = stuck[0].correlation.clone();
+    scene.broker.rule(usize::MAX, move |message| message.correlation == its, Fate::Refused);
+    let full = scene.world.fault("the queue of one correlation is full");
+    scene.commit(&relay, &stuck).await?;
+    scene.commit(&relay, &free).await?;
+    if relay.until(2, SOON).await.is_err() {
+        let id = &free[0].id;
+        let expected = format!("{id} published: nothing is in front of it in its correlation");
+        return Err(scene.broken(expected, format!("not within {SOON:?}"), id));
+    }
+    scene.got(&free, "the others are refused")?;
+    scene.broker.clear_rules();
+    drop(full);
+    relay.until(9, SOON).await?;
+    relay.rest().await?;
+    scene.got(&[stuck, free].concat(), "the queue has room again")
+}

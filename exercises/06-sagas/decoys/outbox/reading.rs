@@ -1,0 +1,132 @@
+//! Mistakes in what is read, and in which order.
+
+use super::*;
+use std::sync::Mutex;
+
+/// Remembers how far it has come, and reads what comes after: the poller of most articles. A number
+/// is drawn before the commit, so a lower one may appear behind it, for ever unseen. Rejected by
+/// `commit_gap`.
+#[derive(Default)]
+pub struct IdAfterTheLast(Mutex<i64>);
+
+impl Way for IdAfterTheLast {
+    async fn forward<P: Publisher>(
+        parts: &Whole<Self>,
+        exchange: &str,
+        publisher: &P,
+    ) -> Result<Forwarded, Error> {
+        let Some(turn) = parts.turn().await? else { return Ok(Forwarded::default()) };
+        let read_after = "
+            SELECT id, message, key, correlation, content_type, headers::text, body
+            FROM outbox WHERE id > $2 ORDER BY id LIMIT $1";
+        let last = *parts.way.0.lock().expect("nothing panics");
+        let rows = turn.query(read_after, &[&parts.batch(), &last]).await?;
+        let mut done = Forwarded::default();
+        for row in &rows {
+            if publisher.publish(exchange, &read(row)).await.is_err() {
+                break;
+            }
+            *parts.way.0.lock().expect("nothing panics") = row.get("id");
+            done.sent += 1;
+        }
+        turn.commit().await?;
+        Ok(done)
+    }
+}
+
+/// The same by the clock. `now()` is when the transaction began, which says even less about when it
+/// was committed. Rejected by `commit_gap`.
+#[derive(Default)]
+pub struct TimeAfterTheLast(Mutex<String>);
+
+impl Way for TimeAfterTheLast {
+    async fn forward<P: Publisher>(
+        parts: &Whole<Self>,
+        exchange: &str,
+        publisher: &P,
+    ) -> Result<Forwarded, Error> {
+        let Some(turn) = parts.turn().await? else { return Ok(Forwarded::default()) };
+        let read_after = "
+            SELECT id, message, key, correlation, content_type, headers::text, body, added_at::text
+            FROM outbox WHERE added_at > coalesce(nullif($2, ''), '-infinity')::timestamptz
+            ORDER BY added_at, id LIMIT $1";
+        let last = parts.way.0.lock().expect("nothing panics").clone();
+        let rows = turn.query(read_after, &[&parts.batch(), &last]).await?;
+        let mut done = Forwarded::default();
+        for row in &rows {
+            if publisher.publish(exchange, &read(row)).await.is_err() {
+                break;
+            }
+            *parts.way.0.lock().expect("nothing panics") = row.get("added_at");
+            done.sent += 1;
+        }
+        turn.commit().await?;
+        Ok(done)
+    }
+}
+
+/// The known cure for the gap: only what is older than the oldest transaction that is still open. It
+/// loses nothing, and stands still with everything else while an import runs, in this database or in
+/// any other of the server. Rejected by `open_elsewhere`.
+#[derive(Default)]
+pub struct BelowTheOldestOpen;
+
+impl Way for BelowTheOldestOpen {
+    const READ: &'static str = "
+        SELECT id, message, key, correlation, content_type, headers::text, body, attempts
+        FROM outbox WHERE sent_at IS NULL AND parked IS NULL
+        AND xmin::text::bigint < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+        AND NOT EXISTS (
+            SELECT FROM outbox AS held WHERE held.retry_at IS NOT NULL
+            AND held.sent_at IS NULL AND held.parked IS NULL
+            AND coalesce(held.correlation, '') = coalesce(outbox.correlation, '')
+            AND (held.retry_at > now() OR held.id < outbox.id))
+        ORDER BY id LIMIT $1";
+}
+
+/// By the transaction's number, and then by the row's: the second half of that cure. The number tells
+/// who began to write first, and not who found what the other had left. Rejected by `who_waited`.
+#[derive(Default)]
+pub struct ByTransactionNumber;
+
+impl Way for ByTransactionNumber {
+    const READ: &'static str = "
+        SELECT id, message, key, correlation, content_type, headers::text, body, attempts
+        FROM outbox WHERE sent_at IS NULL AND parked IS NULL
+        ORDER BY xmin::text::bigint, id LIMIT $1";
+}
+
+/// By the clock: `now()` is when the transaction began. Rejected by `who_waited`.
+#[derive(Default)]
+pub struct ByTime;
+
+impl Way for ByTime {
+    const READ: &'static str = "
+        SELECT id, message, key, correlation, content_type, headers::text, body, attempts
+        FROM outbox WHERE sent_at IS NULL AND parked IS NULL
+        ORDER BY added_at, id LIMIT $1";
+}
+
+/// By the message's id, which is the key that everybody knows. With random ids that is no order at
+/// all. Rejected by `in_order`.
+#[derive(Default)]
+pub struct ByMessageId;
+
+impl Way for ByMessageId {
+    const READ: &'static str = "
+        SELECT id, message, key, correlation, content_type, headers::text, body, attempts
+        FROM outbox WHERE sent_at IS NULL AND parked IS NULL
+        ORDER BY message LIMIT $1";
+}
+
+/// The oldest ones, and those that rest are left out afterwards. When a batch of them waits for one
+/// that is refused, nothing else is ever read. Rejected by `others_go_on`.
+#[derive(Default)]
+pub struct BatchOfTheStuck;
+
+impl Way for BatchOfTheStuck {
+    const READ: &'static str = "
+        SELECT id, message, key, correlation, content_type, headers::text, body, attempts
+        FROM outbox WHERE sent_at IS NULL AND parked IS NULL
+        ORDER BY id LIMIT $1";
+}
