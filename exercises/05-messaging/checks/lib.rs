@@ -7,3 +7,4 @@
 
 pub mod confirms;
 pub mod idempotent_consumer;
+pub mod publish_consume;

@@ -3,7 +3,8 @@
 use grading::Lesson;
 use messaging::confirms::Confirmed;
 use messaging::idempotent_consumer::PgInbox;
-use messaging_exercises::{confirms, idempotent_consumer};
+use messaging::publish_consume::RabbitCourier;
+use messaging_exercises::{confirms, idempotent_consumer, publish_consume};
 
 /// The wrong answers that people really give. Each names the check that must reject it.
 #[allow(unreachable_pub)] // they are written like the learner's own files
@@ -11,6 +12,7 @@ use messaging_exercises::{confirms, idempotent_consumer};
 mod decoys {
     pub mod confirms;
     pub mod idempotent_consumer;
+    pub mod publish_consume;
 }
 
 /// The untouched starters. They must fail.
@@ -19,10 +21,17 @@ mod decoys {
 mod starters {
     pub mod confirms;
     pub mod idempotent_consumer;
+    pub mod publish_consume;
 }
 
 fn main() -> std::process::ExitCode {
     grading::audit(vec![
+        Lesson {
+            name: "publish_consume",
+            starter: publish_consume::checks::<starters::publish_consume::MyCourier>(),
+            reference: publish_consume::checks::<RabbitCourier>(),
+            decoys: decoys::publish_consume::all(),
+        },
         Lesson {
             name: "confirms",
             starter: confirms::checks::<starters::confirms::MyPublisher>(),

@@ -9,6 +9,19 @@ const EXAMPLES: &str = "messaging-examples";
 
 #[test]
 #[ignore = "builds and runs an example"]
+fn publish_consume() {
+    let page = Printed::by(EXAMPLES, "publish_consume");
+    assert_eq!(page.cells("orders"), ["300", "300", "300"]);
+    for early in [0, 1] {
+        assert!(page.number("emails lost", early) > 0.0, "nothing was lost");
+    }
+    assert_eq!(page.number("emails lost", 2), 0.0);
+    assert!(page.number("emails sent twice", 2) > 0.0, "nothing was done again");
+    assert!(page.number("first email of its orders, after the kill", 0) > 0.0);
+}
+
+#[test]
+#[ignore = "builds and runs an example"]
 fn confirms() {
     let page = Printed::by(EXAMPLES, "confirms");
     assert_eq!(page.cells("said ok"), ["2,000", "2,000", "1,960"]);
