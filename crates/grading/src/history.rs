@@ -47,6 +47,8 @@ struct Inner {
     events: Vec<Event>,
     /// Steps of requests that wait for their reply, by lane and request.
     waiting: HashMap<(String, u64), Step>,
+    /// The events as they were when the check had its verdict.
+    told: Option<Vec<Event>>,
 }
 
 /// A call that has begun. Dropped without a word, its outcome is unknown, and says so.
@@ -180,8 +182,18 @@ impl History {
         *self.lock() = Inner::default();
     }
 
+    /// The check has its verdict. What happens from here on is its world coming down, on all
+    /// threads at once, and proves nothing.
+    pub(crate) fn end(&self) {
+        let mut inner = self.lock();
+        if inner.told.is_none() {
+            inner.told = Some(inner.events.clone());
+        }
+    }
+
     pub(crate) fn events(&self) -> Vec<Event> {
-        self.lock().events.clone()
+        let inner = self.lock();
+        inner.told.as_ref().unwrap_or(&inner.events).clone()
     }
 
     fn add(&self, lane: &str, text: String, kind: Kind) -> Step {

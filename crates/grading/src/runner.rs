@@ -26,7 +26,7 @@ pub(crate) fn run(check: &'static Check, role: String, seed: u64) -> Ran {
     let spawned = thread.spawn({
         let (name, history) = (name.clone(), history.clone());
         move || {
-            let ended = run_in_runtime(check, role, seed, &name, history, &tell);
+            let ended = run_in_runtime(check, role, seed, &name, &history, &tell);
             let _ = tell.send(Moment::Ended(ended));
         }
     });
@@ -34,6 +34,8 @@ pub(crate) fn run(check: &'static Check, role: String, seed: u64) -> Ran {
         Err(error) => Err(Finding::inconclusive(format!("no thread for the check: {error}"))),
         Ok(_) => wait(check, &told),
     };
+    // Where a thread is blocked, nobody has yet.
+    history.end();
     Ran { seed, took: began.elapsed(), verdict: result.into(), history, panics: panics_of(&name) }
 }
 
@@ -63,7 +65,7 @@ fn run_in_runtime(
     role: String,
     seed: u64,
     name: &str,
-    history: History,
+    history: &History,
     tell: &mpsc::Sender<Moment>,
 ) -> Result<(), Finding> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -73,11 +75,19 @@ fn run_in_runtime(
         .build()
         .map_err(|error| Finding::inconclusive(format!("no runtime for the check: {error}")))?;
     let result = runtime.block_on(async {
-        let world = World::begin(seed, role, history).await?;
+        let world = World::begin(seed, role, history.clone()).await?;
         let _ = tell.send(Moment::Begun);
-        let body = tokio::spawn((check.body)(world));
+        let (work, told) = ((check.body)(world), history.clone());
+        let body = tokio::spawn(async move {
+            let result = work.await;
+            told.end();
+            result
+        });
         let abort = body.abort_handle();
-        match tokio::time::timeout(check.limit, body).await {
+        let ended = tokio::time::timeout(check.limit, body).await;
+        // After a panic or a hang the body has not.
+        history.end();
+        match ended {
             Ok(Ok(result)) => result,
             Ok(Err(stopped)) => Err(stopped.into()),
             Err(_) => {
@@ -206,6 +216,22 @@ mod tests {
         let unsure = async |_| Err(Finding::inconclusive("the fault never landed"));
         let ran = ran(Check::new("unsure", "it holds", unsure));
         assert!(!ran.is_valid() && !ran.is_invalid());
+    }
+
+    #[test]
+    fn what_ends_with_its_world_is_no_part_of_the_story() {
+        let leaves = Check::new("leaves", "it ends", async |world: World| {
+            let (asks, asked) = tokio::sync::oneshot::channel();
+            tokio::spawn(async move {
+                let _call = world.invoke("caller", "asks");
+                let _ = asks.send(());
+                std::future::pending::<()>().await;
+            });
+            let _ = asked.await;
+            Err(Evidence::new("an answer", "none").into())
+        });
+        let texts: Vec<_> = ran(leaves).history.events().into_iter().map(|e| e.text).collect();
+        assert_eq!(texts, ["asks"]);
     }
 
     #[test]

@@ -62,8 +62,9 @@ impl Opened {
     /// it and those whom it asks.
     fn among(mut self, calls: &Calls) -> Opened {
         let told = calls.clone();
-        self.router = calls
-            .arriving(self.router)
+        self.router = self
+            .router
+            .layer(calls.arrivals())
             .route("/calls", get(move || async move { Json(told.book()) }));
         self
     }

@@ -6,3 +6,4 @@
 //! them. They are modules of the tests that grade the graders.
 
 pub mod dead_letters;
+pub mod idempotent_consumer;

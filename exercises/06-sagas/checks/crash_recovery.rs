@@ -142,7 +142,7 @@ impl Scene {
         let recovery = S::open(postgres, redis, options)
             .map_err(|error| Evidence::new("open() to work", error.to_string()))?;
         let services = Services::open(&self.url, lane, Some(self.history().clone()))?;
-        let saga = checkout(services, hook, false);
+        let saga = checkout(&services, &hook, false);
         Ok(Arc::new(Driver { lane, recovery, saga, history: self.history().clone() }))
     }
 

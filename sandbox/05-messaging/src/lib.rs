@@ -8,12 +8,13 @@
 //! - [`idempotent_consumer`] (05.6): a message that comes twice has one effect.
 //!
 //! Below them lies what they share: a [`Broker`], which is a connection that comes back, a
-//! [`Topology`] to declare, and the [`Message`].
+//! [`Topology`] to declare, the [`Message`], and the [`Event`] that it may carry.
 
 pub mod broker;
 pub mod confirms;
 pub mod dead_letters;
 mod error;
+pub mod event;
 pub mod idempotent_consumer;
 mod message;
 pub mod publish_consume;
@@ -21,6 +22,7 @@ pub mod topology;
 
 pub use broker::Broker;
 pub use error::Error;
+pub use event::Event;
 /// The client, for those who declare, publish and consume by hand.
 pub use lapin;
 pub use message::Message;

@@ -1,24 +1,24 @@
 //! One caller, and what stands between it and each service that it asks.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
 use bytes::Bytes;
-use circuit_breakers::bulkhead::{self, Bulkhead, BulkheadLayer, Compartment};
-use circuit_breakers::circuit_breaker::{self, Breaker, BreakerLayer, CircuitBreaker};
-use circuit_breakers::retry::{self, ATTEMPT, Retries, Retry, RetryLayer};
-use circuit_breakers::timeouts::{Deadline, Late, TimeoutLayer};
-use http::{Method, Request};
+use circuit_breakers::bulkhead::{self, Bulkhead, Compartment};
+use circuit_breakers::circuit_breaker::{self, Breaker, CallError, CircuitBreaker};
+use circuit_breakers::retry::{self, ATTEMPT, Retries, Retry};
+use circuit_breakers::timeouts::{Deadline, Deadlines, Late, OneDeadline};
+use http::{Method, Request, Response};
 use shop_contracts::peer::{Answering, Here};
-use shop_contracts::{Peer, Peers};
+use shop_contracts::{Peer, Peers, Problem};
 use shop_flags::{Flags, PatternBreaker, PatternBulkhead, PatternRetry, PatternTimeout};
 use tokio::time::timeout;
+use tower::service_fn;
 
-use crate::context::{self, Context};
-use crate::refusal::{judge, told, transient};
-use crate::switched::Asking;
+use crate::context::{Arrivals, Context};
+use crate::refusal::{Answer, judge, told, transient};
 use crate::told::{Book, Line, Switch};
 
 /// How a caller treats each service that it asks.
@@ -63,17 +63,33 @@ pub struct Calls {
 }
 
 /// What stands between a caller and one service. It is the pair's own.
-#[derive(Debug)]
 struct Way {
     to: &'static str,
-    breakers: [(Method, Arc<Breaker>); 4],
-    retries: Arc<Retries>,
-    bulkhead: Arc<Compartment>,
+    /// The bare call, and how long each of them is waited for.
+    bare: Here,
+    patience: Duration,
+    breakers: [(Method, Breaker); 4],
+    retries: Retries,
+    bulkhead: Compartment,
 }
 
-/// Whether any attempt of a call has gone out. It goes along with all of them.
-#[derive(Clone, Default)]
-struct Sent(Arc<AtomicBool>);
+/// What stands around one call: each switch is read once, when it begins.
+#[derive(Clone, Copy)]
+struct Around {
+    retry: PatternRetry,
+    breaker: PatternBreaker,
+    bulkhead: PatternBulkhead,
+    timeout: PatternTimeout,
+}
+
+/// One call, and what goes along with all of its attempts.
+#[derive(Clone)]
+struct Call {
+    way: Arc<Way>,
+    around: Around,
+    /// Whether any attempt has gone out.
+    sent: Arc<AtomicBool>,
+}
 
 /// Attempts of the naive way.
 const NAIVE: usize = 3;
@@ -91,19 +107,21 @@ impl Calls {
 
     /// `peer` with all of it around.
     pub fn to(&self, peer: Peer) -> Peer {
-        let name = peer.name();
-        let way = Arc::new(Way::new(name, &self.options));
-        self.ways.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&way));
-        let flags = self.flags.clone();
-        peer.through(move |bare, patience| way.around(bare, name, patience, &flags))
+        let (name, flags) = (peer.name(), self.flags.clone());
+        peer.through(|bare, patience| {
+            let way = Arc::new(Way::new(name, bare, patience, &self.options));
+            self.ways.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&way));
+            Arc::new(move |request| -> Answering {
+                let around = Around::now(&flags);
+                let call = Call { way: Arc::clone(&way), around, sent: Arc::default() };
+                Box::pin(call.carried(Context::now(), request))
+            })
+        })
     }
 
-    /// `router`, whose requests bring their deadlines along: [`context::arriving`].
-    pub fn arriving<S>(&self, router: Router<S>) -> Router<S>
-    where
-        S: Clone + Send + Sync + 'static,
-    {
-        context::arriving(router, self.flags.clone(), self.options.longest)
+    /// Around a router, whose requests then bring their deadlines along: [`Arrivals`].
+    pub fn arrivals(&self) -> Arrivals {
+        Arrivals::new(self.flags.clone(), self.options.longest)
     }
 
     /// What has been counted, for each service that was asked for anything.
@@ -113,55 +131,136 @@ impl Calls {
     }
 }
 
+impl Around {
+    fn now(flags: &Flags) -> Around {
+        Around {
+            retry: flags.get(),
+            breaker: flags.get(),
+            bulkhead: flags.get(),
+            timeout: flags.get(),
+        }
+    }
+}
+
+impl Call {
+    /// The call in the context of what is being answered. It is told what comes of it.
+    async fn carried(
+        self,
+        context: Context,
+        mut request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, Problem> {
+        if let Some(attempt) = context.attempt {
+            request.headers_mut().insert(ATTEMPT, attempt);
+        }
+        if let Some(deadline) = context.deadline {
+            // Every attempt sees it, and tells the other side what is left of it.
+            request.extensions_mut().insert(deadline);
+        }
+        let (way, sent) = (Arc::clone(&self.way), Arc::clone(&self.sent));
+        let answer = match context.deadline {
+            Some(deadline) if !context.is_dropped => {
+                let answer = deadline.within(self.asked(request)).await;
+                answer.unwrap_or_else(|late: Late| Err(late.into()))
+            }
+            _ => self.asked(request).await,
+        };
+        answer.map_err(|error| {
+            let was_late = context.deadline.is_some_and(Deadline::is_over);
+            let patience = (!was_late).then_some(way.patience);
+            told(way.to, patience, sent.load(Ordering::Acquire), error)
+        })
+    }
+
+    // ANCHOR: around
+    /// From the outside in: the retries, the breaker, the bulkhead, the patience, the bare call.
+    async fn asked(self, request: Request<Bytes>) -> Answer {
+        match self.around.retry {
+            // What somebody above repeats is none of its business, and earns it nothing.
+            PatternRetry::Budget if !request.headers().contains_key(ATTEMPT) => {
+                let way = Arc::clone(&self.way);
+                way.retries.send(request, move |request| self.attempted(request)).await
+            }
+            PatternRetry::Naive => self.naively(request).await,
+            PatternRetry::Budget | PatternRetry::Off => self.attempted(request).await,
+        }
+    }
+
+    fn attempted(&self, request: Request<Bytes>) -> impl Future<Output = Answer> + use<> {
+        let Call { way, around, .. } = self.clone();
+        let method = request.method().clone();
+        // In a box: whoever stands around a call passes it on, and one with its request is long.
+        let call = Box::pin(self.clone().patiently(request));
+        async move {
+            let call = async {
+                match around.bulkhead {
+                    PatternBulkhead::On => way.bulkhead.call(call).await?,
+                    PatternBulkhead::Off => call.await,
+                }
+            };
+            match (around.breaker, way.breaker(&method)) {
+                (PatternBreaker::On, Some(breaker)) => {
+                    breaker.call(judge, call).await.map_err(|error| match error {
+                        CallError::Open(open) => open.into(),
+                        CallError::Call(error) => error,
+                    })
+                }
+                _ => call.await,
+            }
+        }
+    }
+
+    /// The bare call with an end to it: a patience of its own, or what is left of the deadline,
+    /// which the other side is then told.
+    async fn patiently(self, request: Request<Bytes>) -> Answer {
+        let Call { way, around, sent } = self;
+        let patience = way.patience;
+        let bare = move |request| {
+            sent.store(true, Ordering::Release);
+            let answer = (way.bare)(request);
+            async move { Ok(answer.await?) }
+        };
+        match around.timeout {
+            PatternTimeout::Deadline => OneDeadline::ask(service_fn(bare), request, patience).await,
+            PatternTimeout::Off => {
+                timeout(patience, bare(request)).await.unwrap_or_else(|_| Err(Late.into()))
+            }
+        }
+    }
+    // ANCHOR_END: around
+
+    /// What is written in a hurry: three attempts, at once, whoever else does the same. It stands
+    /// here for `shop compare retry`. Even so it repeats nothing that may not be done twice.
+    async fn naively(self, request: Request<Bytes>) -> Answer {
+        let attempts = if request.method().is_idempotent() { NAIVE } else { 1 };
+        for _ in 1..attempts {
+            match self.attempted(request.clone()).await {
+                Ok(answer) if answer.status().is_server_error() => {}
+                Err(error) if transient(&error) => {}
+                answer => return answer,
+            }
+        }
+        self.attempted(request).await
+    }
+}
+
 impl Way {
-    fn new(to: &'static str, options: &Options) -> Way {
+    fn new(to: &'static str, bare: Here, patience: Duration, options: &Options) -> Way {
         // Clients that failed together must not come back together, so each draws its own seed.
         let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), to);
         Way {
             to,
+            bare,
+            patience,
             breakers: [Method::GET, Method::PUT, Method::POST, Method::DELETE]
-                .map(|method| (method, Arc::new(Breaker::new(options.breaker)))),
-            retries: Arc::new(Retries::new(options.retry, seed)),
-            bulkhead: Arc::new(Compartment::new(options.bulkhead)),
+                .map(|method| (method, Breaker::new(options.breaker))),
+            retries: Retries::new(options.retry, seed),
+            bulkhead: Compartment::new(options.bulkhead),
         }
     }
 
-    // ANCHOR: around
-    /// From the inside out: the bare call, its patience, the bulkhead, the breaker, the retries, and
-    /// the deadline of whatever is being answered.
-    fn around(&self, bare: Here, name: &'static str, patience: Duration, flags: &Flags) -> Here {
-        let bulkhead = BulkheadLayer::new(Arc::clone(&self.bulkhead));
-        let retry = RetryLayer::new(Arc::clone(&self.retries));
-        let asking = sending(bare, patience, flags.clone());
-        let asking = asking.behind(&bulkhead, {
-            let flags = flags.clone();
-            move |_| flags.get::<PatternBulkhead>() == PatternBulkhead::On
-        });
-        // One after the other around it, and each lets through what is another's.
-        let asking = self.breakers.iter().fold(asking, |asking, (method, breaker)| {
-            let layer = BreakerLayer::new(Arc::clone(breaker), judge);
-            let (method, flags) = (method.clone(), flags.clone());
-            asking.behind(&layer, move |request| {
-                *request.method() == method && flags.get::<PatternBreaker>() == PatternBreaker::On
-            })
-        });
-        let naive = naively(asking.clone());
-        let asking = asking.behind(&retry, {
-            let flags = flags.clone();
-            // What somebody above repeats is none of its business, and earns it nothing.
-            move |request| {
-                flags.get::<PatternRetry>() == PatternRetry::Budget
-                    && !request.headers().contains_key(ATTEMPT)
-            }
-        });
-        let flags = flags.clone();
-        Arc::new(move |request| -> Answering {
-            let retry = flags.get::<PatternRetry>();
-            let asking = if retry == PatternRetry::Naive { &naive } else { &asking };
-            carried(asking.clone(), request, name, patience)
-        })
+    fn breaker(&self, method: &Method) -> Option<&Breaker> {
+        self.breakers.iter().find(|(of, _)| of == method).map(|(_, breaker)| breaker)
     }
-    // ANCHOR_END: around
 
     fn told(&self, from: &'static str) -> Line {
         let switches = self.breakers.iter().map(|(method, breaker)| {
@@ -177,73 +276,8 @@ impl Way {
     }
 }
 
-/// Gives a request the context in which it is sent, and ends with it.
-fn carried(
-    asking: Asking,
-    mut request: Request<Bytes>,
-    name: &'static str,
-    patience: Duration,
-) -> Answering {
-    let (context, sent) = (Context::now(), Sent::default());
-    if let Some(attempt) = context.attempt {
-        request.headers_mut().insert(ATTEMPT, attempt);
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Way(to {})", self.to)
     }
-    request.extensions_mut().insert(sent.clone());
-    Box::pin(async move {
-        if let Some(deadline) = context.deadline {
-            // Every attempt sees it, and tells the other side what is left of it.
-            request.extensions_mut().insert(deadline);
-        }
-        let answer = match context.deadline {
-            Some(deadline) if !context.is_dropped => {
-                let answer = deadline.within(async move { asking.ask(request).await }).await;
-                answer.unwrap_or_else(|late: Late| Err(late.into()))
-            }
-            _ => asking.ask(request).await,
-        };
-        answer.map_err(|error| {
-            let was_late = context.deadline.is_some_and(Deadline::is_over);
-            let sent = sent.0.load(Ordering::Acquire);
-            told(name, (!was_late).then_some(patience), sent, error)
-        })
-    })
-}
-
-/// The bare call with an end to it: a patience of its own, or what is left of the deadline, which
-/// the other side is then told.
-fn sending(bare: Here, patience: Duration, flags: Flags) -> Asking {
-    let bare = Asking::by(move |request| {
-        if let Some(sent) = request.extensions().get::<Sent>() {
-            sent.0.store(true, Ordering::Release);
-        }
-        let answer = bare(request);
-        Box::pin(async move { Ok(answer.await?) })
-    });
-    let told = bare.clone().behind(&TimeoutLayer::new(patience), |_| true);
-    Asking::by(move |request| match flags.get::<PatternTimeout>() {
-        PatternTimeout::Deadline => told.ask(request),
-        PatternTimeout::Off => {
-            let answer = timeout(patience, bare.ask(request));
-            Box::pin(async move { answer.await.unwrap_or_else(|_| Err(Late.into())) })
-        }
-    })
-}
-
-/// What is written in a hurry: three attempts, at once, whoever else does the same. It stands here
-/// for `shop compare retry`. Even so it repeats nothing that may not be done twice.
-fn naively(asking: Asking) -> Asking {
-    Asking::by(move |request| {
-        let asking = asking.clone();
-        let attempts = if request.method().is_idempotent() { NAIVE } else { 1 };
-        Box::pin(async move {
-            for _ in 1..attempts {
-                match asking.ask(request.clone()).await {
-                    Ok(answer) if answer.status().is_server_error() => {}
-                    Err(error) if transient(&error) => {}
-                    answer => return answer,
-                }
-            }
-            asking.ask(request).await
-        })
-    })
 }

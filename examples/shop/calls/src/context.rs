@@ -2,17 +2,18 @@
 //! use, and whether somebody above asks again by himself.
 
 use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{self, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use circuit_breakers::retry::ATTEMPT;
 use circuit_breakers::timeouts::{Deadline, Deadlines, Late, OneDeadline};
 use http::HeaderValue;
 use shop_contracts::{Kind, Problem};
 use shop_flags::{Flags, PatternTimeout};
+use tower::{Layer, Service, ServiceExt, service_fn};
 
 /// What a request brings along. A handler's own calls carry it on; what it spawns does not.
 #[derive(Clone, Debug, Default)]
@@ -64,47 +65,88 @@ pub async fn asked_again<T>(work: impl Future<Output = T>) -> T {
     Context { attempt, ..Context::now() }.scope(work).await
 }
 
-/// `router`, whose requests have a context: with `pattern.timeout` on, the deadline that came with
-/// them, and at most `longest` from their arrival on. What comes too late is refused before any work
-/// is done for it, and a handler is dropped at its deadline.
-pub fn arriving<S>(router: Router<S>, flags: Flags, longest: Duration) -> Router<S>
+/// A layer for routers, whose requests then have a context: with `pattern.timeout` on, the deadline
+/// that came with them, and at most `longest` from their arrival on. What comes too late is refused
+/// before any work is done for it, and a handler is dropped at its deadline.
+#[derive(Clone, Debug)]
+pub struct Arrivals {
+    flags: Flags,
+    longest: Duration,
+}
+
+impl Arrivals {
+    /// As `flags` say, and each `longest` at most.
+    pub fn new(flags: Flags, longest: Duration) -> Arrivals {
+        Arrivals { flags, longest }
+    }
+}
+
+impl<S> Layer<S> for Arrivals {
+    type Service = Arriving<S>;
+
+    fn layer(&self, inner: S) -> Arriving<S> {
+        Arriving { inner, arrivals: self.clone() }
+    }
+}
+
+/// A service whose requests have a context. Always ready: the inner one is waited for in the call,
+/// where there is a deadline.
+#[derive(Clone, Debug)]
+pub struct Arriving<S> {
+    inner: S,
+    arrivals: Arrivals,
+}
+
+impl<S> Service<Request> for Arriving<S>
 where
-    S: Clone + Send + Sync + 'static,
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone,
+    S: Send + 'static,
 {
-    router.layer(from_fn(move |request: Request, next: Next| {
-        let deadlines = flags.get::<PatternTimeout>() == PatternTimeout::Deadline;
-        async move {
-            let attempt = request.headers().get(ATTEMPT).cloned();
-            let known = request.extensions().get::<Deadline>().copied();
-            let context = match known {
-                _ if !deadlines => Context { attempt, ..Context::default() },
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let (inner, longest) = (self.inner.clone(), self.arrivals.longest);
+        let attempt = request.headers().get(ATTEMPT).cloned();
+        let known = request.extensions().get::<Deadline>().copied();
+        let context = match self.arrivals.flags.get() {
+            PatternTimeout::Off => Context { attempt, ..Context::default() },
+            PatternTimeout::Deadline => match known {
                 // It comes from this process, from somebody who drops it at the deadline.
                 Some(known) if !known.is_over() => {
                     Context { deadline: Some(known), attempt, is_dropped: true }
                 }
-                _ => return late_or(request, attempt, next, longest).await,
-            };
-            NOW.scope(context, next.run(request)).await
-        }
-    }))
+                _ => return Box::pin(late_or(inner, request, attempt, longest)),
+            },
+        };
+        Box::pin(NOW.scope(context, inner.oneshot(request)))
+    }
 }
 
 /// An answer, until the deadline.
-async fn late_or(
+async fn late_or<S>(
+    inner: S,
     request: Request,
     attempt: Option<HeaderValue>,
-    next: Next,
     longest: Duration,
-) -> Response {
-    let work = tower::service_fn(move |request: Request| {
+) -> Result<Response, Infallible>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone,
+    S: Send + 'static,
+{
+    let work = service_fn(move |request: Request| {
         let deadline = request.extensions().get::<Deadline>().copied();
         let context = Context { deadline, attempt: attempt.clone(), is_dropped: true };
-        let next = next.clone();
-        async move { Ok::<Response, Infallible>(NOW.scope(context, next.run(request)).await) }
+        NOW.scope(context, inner.clone().oneshot(request))
     });
     let answer = OneDeadline::serve(work, request, longest).await;
-    answer.unwrap_or_else(|late| {
+    Ok(answer.unwrap_or_else(|late| {
         debug_assert!(late.is::<Late>(), "a handler has no other error: {late}");
         Problem::new(Kind::TimedOut, "nobody waits for this any more").into_response()
-    })
+    }))
 }

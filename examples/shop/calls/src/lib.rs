@@ -5,7 +5,7 @@
 //! ```
 //!
 //! - **deadline** outside of all: pauses, queues and attempts together end when nobody waits any
-//!   more. It comes with the request that is being answered; see [`arriving`].
+//!   more. It comes with the request that is being answered; see [`Arrivals`].
 //! - **retry** outside of the breaker, so that each attempt is one that the breaker hears of, and
 //!   outside of the bulkhead, so that nobody holds a place while pausing. What a breaker or a bulkhead
 //!   refuses is not asked for again.
@@ -45,9 +45,8 @@
 mod calls;
 mod context;
 mod refusal;
-mod switched;
 mod told;
 
 pub use calls::{Calls, Options};
-pub use context::{Context, arriving, asked_again, beyond};
+pub use context::{Arrivals, Context, asked_again, beyond};
 pub use told::{Book, Line};

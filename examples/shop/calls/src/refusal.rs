@@ -12,7 +12,8 @@ use http::Response;
 use shop_contracts::peer::late;
 use shop_contracts::{Kind, Problem};
 
-use crate::switched::Answer;
+/// What comes of a call.
+pub(crate) type Answer = Result<Response<Bytes>, BoxError>;
 
 // ANCHOR: judge
 /// What an answer says of the service that gave it, for its breaker.

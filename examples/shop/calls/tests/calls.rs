@@ -304,7 +304,7 @@ fn hop(flags: &Flags, peer: Peer) -> Router {
         }
     };
     let calls = Calls::new("hop", flags.clone(), options());
-    calls.arriving(Router::new().route("/", get(handler)))
+    Router::new().route("/", get(handler)).layer(calls.arrivals())
 }
 
 async fn through(router: Router, left: &str) -> StatusCode {

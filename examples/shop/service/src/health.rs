@@ -20,12 +20,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::middleware::map_response;
-use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
 use circuit_breakers::health_checks::{Config, DrainLayer, Health, Report, Vitals};
-use http::{HeaderValue, Method, header};
+use http::Method;
 use shop_contracts::Peer;
 use shop_storage::Database;
 
@@ -47,11 +45,7 @@ impl Healthy {
     pub fn new(router: Router, needs: Vec<Dependency>) -> Healthy {
         let health = Arc::new(Vitals::new(Config::default(), needs));
         let counted = router.layer(DrainLayer::new(Arc::clone(&health)));
-        let router = counted.merge(routes(&health)).layer(map_response({
-            let health = Arc::clone(&health);
-            move |answer| std::future::ready(last_words(&health, answer))
-        }));
-        Healthy { router, health }
+        Healthy { router: counted.merge(routes(&health)), health }
     }
 
     /// All that it answers: to be asked in this process, see [`here`](crate::here).
@@ -65,15 +59,6 @@ impl From<Router> for Healthy {
     fn from(router: Router) -> Healthy {
         Healthy::new(router, Vec::new())
     }
-}
-
-/// A client that keeps its connection would ask on it again, just when it is closed. So it is told:
-/// RFC 9112, section 9.6.
-fn last_words(health: &Vitals, mut answer: Response) -> Response {
-    if health.is_draining() {
-        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    answer
 }
 
 fn routes(health: &Arc<Vitals>) -> Router {

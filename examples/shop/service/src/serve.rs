@@ -1,22 +1,25 @@
 //! Listening, and stopping without losing what is under way.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
+use axum::response::Response;
 use axum::serve::ListenerExt;
+use axum::{Router, ServiceExt as _};
 use bytes::Bytes;
 use circuit_breakers::health_checks::{Drained, Health, Vitals};
-use http::{Request, Response};
+use http::{HeaderValue, Request, header};
 use shop_contracts::peer::{Answering, Here};
 use shop_contracts::{Kind, Problem};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tower::Service;
+use tower::{Layer, Service, ServiceExt};
 
 use crate::health::Healthy;
 use crate::input::LONGEST_BODY;
@@ -146,13 +149,16 @@ pub fn serve(
 ) -> io::Result<Running> {
     let address = listener.local_addr()?;
     let Healthy { router, health } = service.into();
-    let router = complete(router);
+    let service = complete(router).map_response({
+        let health = Arc::clone(&health);
+        move |answer| last_words(&health, answer)
+    });
     // An answer is one small write, and Nagle's algorithm would hold it back.
     let listener = listener.tap_io(|connection| {
         let _ = connection.set_nodelay(true);
     });
     // Who limits by address needs to know it.
-    let router = router.into_make_service_with_connect_info::<SocketAddr>();
+    let service = service.into_make_service_with_connect_info::<SocketAddr>();
     let (leaving, late) = (stop.asked(), stop.asked());
     let task = tokio::spawn({
         let health = Arc::clone(&health);
@@ -163,7 +169,7 @@ pub fn serve(
                 unready.drain();
                 tokio::time::sleep(lame_duck).await;
             };
-            let serving = axum::serve(listener, router).with_graceful_shutdown(closed);
+            let serving = axum::serve(listener, service).with_graceful_shutdown(closed);
             let time_is_up = async {
                 let Closing { lame_duck, drain } = late.await;
                 tokio::time::sleep(lame_duck + drain).await;
@@ -181,29 +187,56 @@ pub fn serve(
     Ok(Running { name, address, health, task })
 }
 
+/// A client that keeps its connection would ask on it again, just when it is closed. So it is told:
+/// RFC 9112, section 9.6.
+fn last_words(health: &Vitals, mut answer: Response) -> Response {
+    if health.is_draining() {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}
+
 /// `router` with what every service answers to what it does not know, or does not want to read.
-fn complete(router: Router) -> Router {
-    router
+fn complete(router: Router) -> impl Answers {
+    let router = router
         .fallback(|| async { Problem::new(Kind::NotFound, "no such address here") })
         .method_not_allowed_fallback(|| async {
             Problem::new(Kind::MethodNotAllowed, "this address takes other methods")
-        })
-        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        });
+    // Around the router as a whole: it copies each layer of a route for each request.
+    DefaultBodyLimit::max(LONGEST_BODY).layer(router.with_state(()))
+}
+
+/// What answers requests, whatever becomes of them.
+trait Answers:
+    Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Answers for S where
+    S: Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
 }
 
 /// `router`, to be asked in this process: what [`serve`] would answer, without a socket.
 pub fn here(router: Router) -> Here {
-    let router = complete(router);
+    let service = complete(router);
     Arc::new(move |request: Request<Bytes>| -> Answering {
-        let mut router = router.clone();
+        let answer = service.clone().oneshot(request.map(Body::from));
         Box::pin(async move {
             let broken = |error| Problem::new(Kind::Unavailable, format!("it broke off: {error}"));
-            let request = request.map(axum::body::Body::from);
-            let answer = match Service::call(&mut router, request).await {
-                Ok(answer) => answer,
+            let (head, body) = match answer.await {
+                Ok(answer) => answer.into_parts(),
                 Err(never) => match never {},
             };
-            let (head, body) = answer.into_parts();
             let body = axum::body::to_bytes(body, usize::MAX).await.map_err(broken)?;
             Ok(Response::from_parts(head, body))
         })

@@ -5,9 +5,12 @@
 //! The gateway has few places here, so that a laptop can fill them. With four thousand places and a
 //! hundred times the customers it is the same.
 
+mod judge;
+mod table;
+
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use circuit_breakers::bulkhead;
 use circuit_breakers::retry::{self, Budget};
 use clap::Args;
@@ -22,7 +25,7 @@ use testbed::load::{Load, Zipf};
 use tokio::time::sleep_until;
 
 use super::buyers::{self, End, Sample, Samples, ended, quantile};
-use super::{Run, balanced, build, guard, ratio, seconds};
+use super::{Run, guard};
 use crate::books::{self, Invariant};
 use crate::goods;
 use crate::journeys::Customer;
@@ -173,9 +176,9 @@ pub async fn compare(hang: &Hang) -> Result<()> {
     if run.json {
         anstream::println!("{}", serde_json::to_string_pretty(&outcome)?);
     } else {
-        print(&outcome);
+        table::print(&outcome);
     }
-    judge(&outcome)
+    judge::judge(&outcome)
 }
 
 /// A shop, and those who come to it.
@@ -298,149 +301,4 @@ impl Seen {
 
 fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
-}
-
-fn print(outcome: &Outcome) {
-    page::title("shop compare breaker · the payment provider hangs, without topic 04 and with");
-    outcome.place.iter().for_each(page::note);
-    build().into_iter().for_each(page::note);
-    page::note(format_args!(
-        "{CHECKOUTS} checkouts and {LOOKS} looks at the catalogue a second, seed {}. After {} s the",
-        outcome.seed,
-        HEALTHY.as_secs()
-    ));
-    page::note(format_args!(
-        "provider hangs for {} s: it charges and never answers. The gateway has {PLACES}",
-        outcome.hang_seconds
-    ));
-    page::note(format_args!(
-        "places; with bulkheads, {EACH} of them for each service. Customers wait {} s.",
-        WAITING.as_secs()
-    ));
-
-    let (off, on) = (&outcome.columns[0], &outcome.columns[1]);
-    page::heads(&["all off", "all on"]);
-    let row = |what: &str, told: &dyn Fn(&Column) -> String, ratio: &str| {
-        page::row(what, told(off), &[told(on)], ratio);
-    };
-    let number = |of: fn(&Column) -> u64| move |column: &Column| page::count(of(column));
-    let time = |of: fn(&Column) -> f64| move |column: &Column| format!("{:.0} ms", of(column));
-    row("catalogue: p99, healthy", &time(|one| one.looks_healthy.p99_ms), "");
-    let p99 = |column: &Column| column.looks_during.p99_ms;
-    row(
-        "catalogue: p99 in the fault",
-        &time(|one| one.looks_during.p99_ms),
-        &ratio(p99(off), p99(on)),
-    );
-    row(
-        "catalogue: answered, of",
-        &|one| told_of(one.looks_during.well, one.looks_during.asked),
-        "",
-    );
-    row("found no place free", &number(|one| one.waited_for_a_place), "");
-    row("checkouts: p99, healthy", &time(|one| one.checkouts_healthy.p99_ms), "");
-    row("checkouts: p50 in the fault", &time(|one| one.checkouts_during.p50_ms), "");
-    row("checkouts: p99 in the fault", &time(|one| one.checkouts_during.p99_ms), "");
-    row("confirmed, after a long wait", &number(|one| one.checkouts_during.well), "");
-    row("503 with Retry-After", &number(|one| one.checkouts_during.later), "");
-    row("503, too many wait already", &number(|one| one.checkouts_during.failed), "");
-    row("504", &number(|one| one.checkouts_during.timed_out), "");
-    row("customer gone after 10 s", &number(|one| one.checkouts_during.given_up), "");
-    row("calls that reached payment", &number(|one| one.reached), "");
-    let recovered = |column: &Column| match column.recovered_after_ms {
-        Some(millis) => seconds(Duration::from_secs_f64(millis / 1e3)),
-        None => format!("over {} s", (AFTER - STEADY).as_secs()),
-    };
-    row("well again after", &recovered, "");
-    let late = off.late_ms.max(on.late_ms);
-    if outcome.attempts > 1 {
-        page::note(format_args!(
-            "Busy machine: this is attempt {} of the right column.",
-            outcome.attempts
-        ));
-    }
-    if late > 50.0 {
-        page::note(format_args!("Busy machine: requests began up to {late:.0} ms late."));
-    }
-    page::gap();
-    page::note("A breaker sells nothing more. It tells the customer at once, holds no stock");
-    page::note("for a payment that nobody asked for, and leaves the rest of the shop alone.");
-    page::gap();
-    for column in &outcome.columns {
-        balanced(&format!("the books, all {}", column.switch), &column.invariants);
-    }
-    page::next(&[
-        ("cargo run --example circuit_breaker", "the pattern by itself"),
-        ("cargo lab start circuit_breaker", "write it yourself"),
-    ]);
-}
-
-fn told_of(part: u64, of: u64) -> String {
-    format!("{} / {}", page::count(part), page::count(of))
-}
-
-fn judge(outcome: &Outcome) -> Result<()> {
-    let (off, on) = (&outcome.columns[0], &outcome.columns[1]);
-    for column in &outcome.columns {
-        let broken = column.invariants.iter().filter(|invariant| !invariant.holds).count();
-        ensure!(broken == 0, "the books do not add up, all {}", column.switch);
-        let Seen { asked, well, .. } = column.checkouts_healthy;
-        ensure!(
-            asked == well,
-            "nothing is proved: {} checkouts failed while all was \
-             healthy\nnext: once more on a quieter machine",
-            asked - well
-        );
-        for seen in [&column.looks_during, &column.checkouts_during] {
-            ensure!(seen.odd == 0, "{} requests ended in an odd way", seen.odd);
-        }
-    }
-    let healthy = on.healthy_ms();
-    // Without, it must have hurt.
-    let hurt = off.looks_during.p99_ms > 10.0 * healthy && off.waited_for_a_place > 0;
-    ensure!(hurt, "nothing is proved: without the patterns, too, the catalogue stayed quick");
-
-    // With them, counts first: nobody who looked at the catalogue waited behind a checkout.
-    let waited = on.waited_for_a_place;
-    ensure!(waited == 0, "{waited} requests found the gateway full with the patterns on");
-    let Seen { asked, well, p99_ms, .. } = on.looks_during;
-    ensure!(asked == well, "{} looks at the catalogue failed with the patterns on", asked - well);
-    ensure!(
-        on.is_quick(),
-        "the catalogue's p99 was {p99_ms:.1} ms while payment hung, where {MOST} times {healthy:.1} \
-         ms are allowed\nnext: once more on a quieter machine, or with --release"
-    );
-    let between = on.between.as_ref().context("orders counts its calls to payments")?;
-    ensure!(opened(between) > 0, "the breaker has never opened");
-    ensure!(on.checkouts_during.later > 0, "nobody was told by an open breaker to come later");
-    let most = most(between);
-    ensure!(
-        on.reached <= most && 2 * on.reached < off.reached,
-        "{} calls have reached the provider, where {most} are allowed, and without the patterns {}",
-        on.reached,
-        off.reached
-    );
-    let within = Options::default().breaker.open_for + PATIENCE + STEADY;
-    let recovered = on.recovered_after_ms.unwrap_or(f64::INFINITY);
-    ensure!(
-        recovered <= millis(within),
-        "it took {recovered:.0} ms to be well again, where {} ms are allowed",
-        within.as_millis()
-    );
-    Ok(())
-}
-
-/// How often the breaker before charges has opened.
-fn opened(between: &Line) -> u64 {
-    between.breakers.get("PUT").map_or(0, |charges| charges.opened)
-}
-
-/// How many calls may reach a provider that hangs: as many as have a place; those that follow until so
-/// many have failed in a row, where each repeat may end a row, as it learns that the first attempt has
-/// charged; and the probes, each time that the breaker is half-open.
-fn most(between: &Line) -> u64 {
-    let Options { breaker, .. } = Options::default();
-    let rows = 1 + between.retry.retried;
-    let probes = opened(between) * u64::from(breaker.probes);
-    EACH as u64 + rows * u64::from(breaker.failures) + probes
 }

@@ -67,7 +67,7 @@ pub(super) async fn driver<S: Recovery>(child: Child) {
             Ok(())
         }
     });
-    let saga = Arc::new(checkout(services, stop, forgetful));
+    let saga = Arc::new(checkout(&services, &stop, forgetful));
     let mut recoveries = HashMap::new();
     let mut tasks = Vec::new();
     for job in jobs {

@@ -113,7 +113,7 @@ async fn recovers<S: Recovery>(doomed: &Doomed<'_>, repeated: usize) -> Result<(
     let redis = scene.world.redis().url();
     let recovery = S::open(&scene.url, redis, LONG_LEASE)
         .map_err(|error| Evidence::new("open() to work", error.to_string()))?;
-    let saga = checkout(services, undisturbed(), doomed.forgetful);
+    let saga = checkout(&services, &undisturbed(), doomed.forgetful);
     let history = scene.history().clone();
     let successor = Driver { lane: "successor", recovery, saga, history };
     // One that was killed before it had begun is not known to anybody, but its customer.

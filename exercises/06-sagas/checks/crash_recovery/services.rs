@@ -139,7 +139,7 @@ impl Services {
 }
 
 /// The checkout. `forgetful`: the payment provider knows no keys, and can be asked.
-pub(super) fn checkout(services: Services, hook: Hook, forgetful: bool) -> Saga<Order> {
+pub(super) fn checkout(services: &Services, hook: &Hook, forgetful: bool) -> Saga<Order> {
     let patience = Patience {
         attempts: 3,
         first: Duration::from_millis(5),
@@ -149,10 +149,10 @@ pub(super) fn checkout(services: Services, hook: Hook, forgetful: bool) -> Saga<
     };
     let mut saga = Saga::named(NAME);
     for (what, undo) in STEPS {
-        let act = call(&services, &hook, what, forgetful && what == "charge");
+        let act = call(services, hook, what, forgetful && what == "charge");
         let mut step = Step::new(what, act).patience(patience);
         if let Some(undo) = undo {
-            step = step.undo(call(&services, &hook, undo, false));
+            step = step.undo(call(services, hook, undo, false));
         }
         if forgetful && what == "charge" {
             let services = services.clone();

@@ -6,7 +6,10 @@ use std::sync::Mutex;
 
 /// Where the next saga is held, if anywhere.
 #[derive(Clone, Default)]
-struct Held(Arc<Mutex<Option<(&'static str, bool, Gate)>>>);
+struct Held(Arc<Mutex<Option<Here>>>);
+
+/// What is done there, whether it is done already, and what it waits at.
+type Here = (&'static str, bool, Gate);
 
 impl Held {
     fn at(&self, what: &'static str, after: bool) -> Gate {

@@ -50,7 +50,7 @@ impl Catalog {
 
     /// Its HTTP API.
     pub fn router(&self) -> Router {
-        routes::router(self.clone())
+        routes::router(Arc::new(self.clone()))
     }
 
     /// What it leans on.

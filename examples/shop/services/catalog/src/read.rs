@@ -19,14 +19,14 @@ const SLOW: Duration = Duration::from_millis(200);
 
 impl Catalog {
     /// The product, as the JSON that is answered.
-    pub(crate) async fn product(&self, id: ProductId) -> Result<Bytes, Failure> {
+    pub(crate) async fn product(self: &Arc<Self>, id: ProductId) -> Result<Bytes, Failure> {
         // ANCHOR: switch
         let protection = match self.flags.get::<PatternCache>() {
             PatternCache::Off => None,
             PatternCache::CacheAside => Some(Protection::Aside),
             PatternCache::Stampede => Some(Protection::Coalesced),
         };
-        let load = self.clone().load(id);
+        let load = Arc::clone(self).load(id);
         let document = match (protection, self.flags.get::<FaultCache>()) {
             // A cache that is down is as good as none: the database answers.
             (None, _) | (_, FaultCache::Down) => load.await.map_err(Arc::new).map(text),
@@ -36,7 +36,7 @@ impl Catalog {
         document.map_err(Arc::unwrap_or_clone)
     }
 
-    async fn load(self, id: ProductId) -> Result<Box<RawValue>, Failure> {
+    async fn load(self: Arc<Self>, id: ProductId) -> Result<Box<RawValue>, Failure> {
         self.loads.fetch_add(1, Ordering::Relaxed);
         if self.flags.get::<FaultCatalogDb>() == FaultCatalogDb::Slow {
             tokio::time::sleep(SLOW).await;

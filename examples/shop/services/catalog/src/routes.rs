@@ -1,5 +1,7 @@
 //! The catalogue's HTTP API.
 
+use std::sync::Arc;
+
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -22,7 +24,7 @@ const LONGEST_LIST: usize = 16 << 20;
 /// The most products of one request for quotes.
 const MOST_QUOTES: usize = 1000;
 
-pub(crate) fn router(catalog: Catalog) -> Router {
+pub(crate) fn router(catalog: Arc<Catalog>) -> Router {
     let operate = operate::routes(catalog.database.clone());
     Router::new()
         .route("/categories", get(categories))
@@ -36,19 +38,19 @@ pub(crate) fn router(catalog: Catalog) -> Router {
         .merge(operate)
 }
 
-async fn categories(State(catalog): State<Catalog>) -> Answer<Vec<Category>> {
+async fn categories(State(catalog): State<Arc<Catalog>>) -> Answer<Vec<Category>> {
     Ok(Json(store::categories(&catalog.database).await?))
 }
 
 async fn browse(
-    State(catalog): State<Catalog>,
+    State(catalog): State<Arc<Catalog>>,
     Query(browse): Query<Browse>,
 ) -> Answer<Page<Product>> {
     Ok(Json(store::browse(&catalog.database, &browse).await?))
 }
 
 async fn product(
-    State(catalog): State<Catalog>,
+    State(catalog): State<Arc<Catalog>>,
     Path(id): Path<ProductId>,
 ) -> Result<Response, Failure> {
     let document = catalog.product(id).await?;
@@ -57,7 +59,7 @@ async fn product(
 }
 
 async fn quotes(
-    State(catalog): State<Catalog>,
+    State(catalog): State<Arc<Catalog>>,
     Body(wanted): Body<QuotesFor>,
 ) -> Answer<Vec<Quote>> {
     if wanted.products.len() > MOST_QUOTES {
@@ -68,7 +70,7 @@ async fn quotes(
 }
 
 async fn set_price(
-    State(catalog): State<Catalog>,
+    State(catalog): State<Arc<Catalog>>,
     Path(id): Path<ProductId>,
     Body(new): Body<NewPrice>,
 ) -> Answer<Product> {
@@ -81,7 +83,7 @@ async fn set_price(
 }
 
 async fn take_in(
-    State(catalog): State<Catalog>,
+    State(catalog): State<Arc<Catalog>>,
     Body(list): Body<List>,
 ) -> Result<StatusCode, Failure> {
     if list.products.iter().any(|product| product.price.amount < 1) {
@@ -101,6 +103,6 @@ async fn take_in(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn counters(State(catalog): State<Catalog>) -> Answer<Counters> {
+async fn counters(State(catalog): State<Arc<Catalog>>) -> Answer<Counters> {
     Ok(Json(catalog.counters().await?))
 }

@@ -1,5 +1,7 @@
 //! Who somebody is: accounts and tokens.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
@@ -13,7 +15,7 @@ use crate::Gateway;
 use crate::docs::Refused;
 use crate::identity::Who;
 
-pub(crate) fn routes() -> OpenApiRouter<Gateway> {
+pub(crate) fn routes() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::new().routes(routes!(register)).routes(routes!(login)).routes(routes!(me))
 }
 
@@ -22,7 +24,7 @@ pub(crate) fn routes() -> OpenApiRouter<Gateway> {
     responses((status = 201, description = "The new account", body = Customer), Refused),
 )]
 async fn register(
-    State(gateway): State<Gateway>,
+    State(gateway): State<Arc<Gateway>>,
     Body(registration): Body<Registration>,
 ) -> Result<(StatusCode, Json<Customer>), Problem> {
     // Nobody becomes staff by asking for it.
@@ -35,7 +37,7 @@ async fn register(
     responses((status = 200, description = "Send it as Authorization: Bearer …", body = Token), Refused),
 )]
 async fn login(
-    State(gateway): State<Gateway>,
+    State(gateway): State<Arc<Gateway>>,
     Body(login): Body<Login>,
 ) -> Result<Json<Token>, Problem> {
     gateway.peers.users.token(&login).await.map(Json)
@@ -46,6 +48,6 @@ async fn login(
     responses((status = 200, description = "The account", body = Customer), Refused),
     security(("bearer" = [])),
 )]
-async fn me(State(gateway): State<Gateway>, Who(who): Who) -> Result<Json<Customer>, Problem> {
+async fn me(State(gateway): State<Arc<Gateway>>, Who(who): Who) -> Result<Json<Customer>, Problem> {
     gateway.peers.users.customer(who).await.map(Json)
 }

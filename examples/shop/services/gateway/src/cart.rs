@@ -1,5 +1,7 @@
 //! One's own cart.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use shop_contracts::Problem;
@@ -13,7 +15,7 @@ use crate::Gateway;
 use crate::docs::Refused;
 use crate::identity::Who;
 
-pub(crate) fn routes() -> OpenApiRouter<Gateway> {
+pub(crate) fn routes() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::new().routes(routes!(cart)).routes(routes!(put)).routes(routes!(remove))
 }
 
@@ -22,7 +24,7 @@ pub(crate) fn routes() -> OpenApiRouter<Gateway> {
     responses((status = 200, description = "The cart", body = Cart), Refused),
     security(("bearer" = [])),
 )]
-async fn cart(State(gateway): State<Gateway>, Who(who): Who) -> Result<Json<Cart>, Problem> {
+async fn cart(State(gateway): State<Arc<Gateway>>, Who(who): Who) -> Result<Json<Cart>, Problem> {
     gateway.peers.carts.cart(who).await.map(Json)
 }
 
@@ -34,7 +36,7 @@ async fn cart(State(gateway): State<Gateway>, Who(who): Who) -> Result<Json<Cart
     security(("bearer" = [])),
 )]
 async fn put(
-    State(gateway): State<Gateway>,
+    State(gateway): State<Arc<Gateway>>,
     Who(who): Who,
     Path(product): Path<ProductId>,
     Body(put): Body<Put>,
@@ -49,7 +51,7 @@ async fn put(
     security(("bearer" = [])),
 )]
 async fn remove(
-    State(gateway): State<Gateway>,
+    State(gateway): State<Arc<Gateway>>,
     Who(who): Who,
     Path(product): Path<ProductId>,
 ) -> Result<Json<Cart>, Problem> {

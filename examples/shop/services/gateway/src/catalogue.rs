@@ -1,5 +1,7 @@
 //! What is for sale: open to everybody, but for setting prices.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
@@ -17,7 +19,7 @@ use crate::docs::Refused;
 use crate::identity::Staff;
 use crate::{Gateway, pass};
 
-pub(crate) fn routes() -> OpenApiRouter<Gateway> {
+pub(crate) fn routes() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::new()
         .routes(routes!(categories))
         .routes(routes!(products))
@@ -30,7 +32,7 @@ pub(crate) fn routes() -> OpenApiRouter<Gateway> {
 #[utoipa::path(get, path = "/api/categories", tag = "catalogue", responses(
     (status = 200, description = "All of them", body = Vec<Category>), Refused,
 ))]
-async fn categories(State(gateway): State<Gateway>) -> Result<Response, Problem> {
+async fn categories(State(gateway): State<Arc<Gateway>>) -> Result<Response, Problem> {
     pass::get(&gateway.peers.catalog.0, "/categories").await
 }
 
@@ -49,7 +51,7 @@ async fn categories(State(gateway): State<Gateway>) -> Result<Response, Problem>
     responses((status = 200, description = "One page of them", body = Page<Product>), Refused),
 )]
 async fn products(
-    State(gateway): State<Gateway>,
+    State(gateway): State<Arc<Gateway>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     // The catalogue says what is wrong with a query: it is the one who understands it.
@@ -63,7 +65,7 @@ async fn products(
     responses((status = 200, description = "The product", body = Product), Refused),
 )]
 async fn product(
-    State(gateway): State<Gateway>,
+    State(gateway): State<Arc<Gateway>>,
     Path(id): Path<ProductId>,
 ) -> Result<Response, Problem> {
     pass::get(&gateway.peers.catalog.0, &format!("/products/{id}")).await
@@ -84,7 +86,7 @@ pub(crate) struct Availability {
     responses((status = 200, description = "As of this moment", body = Availability), Refused),
 )]
 async fn availability(
-    State(gateway): State<Gateway>,
+    State(gateway): State<Arc<Gateway>>,
     Path(id): Path<ProductId>,
 ) -> Result<Json<Availability>, Problem> {
     let stock = gateway.peers.inventory.stock(id).await?;
@@ -99,7 +101,7 @@ async fn availability(
     security(("bearer" = [])),
 )]
 async fn set_price(
-    State(gateway): State<Gateway>,
+    State(gateway): State<Arc<Gateway>>,
     _staff: Staff,
     Path(id): Path<ProductId>,
     Body(new): Body<NewPrice>,

@@ -1,5 +1,7 @@
 //! What is counted, at the door and between the services.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -17,7 +19,7 @@ pub(crate) struct Counters {
     calls: Vec<Line>,
 }
 
-pub(crate) async fn counters(State(gateway): State<Gateway>) -> Json<Counters> {
+pub(crate) async fn counters(State(gateway): State<Arc<Gateway>>) -> Json<Counters> {
     let mut calls = gateway.calls.book().0;
     // Those who ask others in their turn.
     let bare = &gateway.bare;

@@ -1,6 +1,7 @@
 //! The description of the API, from the code, and the page that shows it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Router;
 use shop_contracts::Problem;
@@ -76,7 +77,7 @@ impl IntoResponses for Refused {
 }
 
 /// An empty API with the description's head.
-pub(crate) fn router() -> OpenApiRouter<Gateway> {
+pub(crate) fn router() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::with_openapi(Description::openapi())
 }
 

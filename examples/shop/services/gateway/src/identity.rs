@@ -1,5 +1,7 @@
 //! Who asks: `Authorization: Bearer TOKEN`, RFC 6750.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -16,18 +18,21 @@ pub(crate) struct Who(pub(crate) CustomerId);
 /// The same, and one of the staff.
 pub(crate) struct Staff;
 
-impl FromRequestParts<Gateway> for Who {
+impl FromRequestParts<Arc<Gateway>> for Who {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Who, Problem> {
+    async fn from_request_parts(parts: &mut Parts, gateway: &Arc<Gateway>) -> Result<Who, Problem> {
         Ok(Who(claims(parts, &gateway.tokens)?.sub))
     }
 }
 
-impl FromRequestParts<Gateway> for Staff {
+impl FromRequestParts<Arc<Gateway>> for Staff {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Staff, Problem> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        gateway: &Arc<Gateway>,
+    ) -> Result<Staff, Problem> {
         match claims(parts, &gateway.tokens)?.role {
             Role::Staff => Ok(Staff),
             Role::Customer => Err(Problem::new(Kind::Forbidden, "only staff may do this")),

@@ -27,7 +27,6 @@ mod switches;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::FromRef;
 use axum::response::Redirect;
 use axum::routing::get;
 use rate_limiting::http_limits::{LimitLayer, Limits};
@@ -98,23 +97,20 @@ impl Gateway {
             .merge(cart::routes())
             .merge(orders::routes())
             .split_for_parts();
-        // From the inside out. The time that is spent waiting for a place counts, and who is over
-        // the limit takes none.
-        let api = places::before(api, Arc::clone(&self.places));
-        let api = self.calls.arriving(api);
+        // From the outside in: who is over the limit takes no place, and the time that is spent
+        // waiting for one counts. All in one layer, for axum copies a route at each.
+        let api = api.layer((
+            LimitLayer::new(Arc::clone(&self.limits)),
+            self.calls.arrivals(),
+            places::PlacesLayer(Arc::clone(&self.places)),
+        ));
         Router::new()
             .route("/", get(|| async { Redirect::temporary("/docs/") }))
             .route("/health", get(|| async { "up\n" }))
-            .merge(api.layer(LimitLayer::new(Arc::clone(&self.limits))))
+            .merge(api)
             .route("/counters", get(counters::counters))
             .merge(switches::routes())
-            .with_state(self.clone())
+            .with_state(Arc::new(self.clone()))
             .merge(docs::pages(description))
-    }
-}
-
-impl FromRef<Gateway> for Tokens {
-    fn from_ref(gateway: &Gateway) -> Tokens {
-        gateway.tokens.clone()
     }
 }

@@ -1,5 +1,7 @@
 //! One's own orders, and the checkout.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use http::StatusCode;
@@ -16,7 +18,7 @@ use crate::Gateway;
 use crate::docs::Refused;
 use crate::identity::Who;
 
-pub(crate) fn routes() -> OpenApiRouter<Gateway> {
+pub(crate) fn routes() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::new().routes(routes!(checkout)).routes(routes!(orders)).routes(routes!(order))
 }
 
@@ -52,7 +54,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     security(("bearer" = [])),
 )]
 async fn checkout(
-    State(gateway): State<Gateway>,
+    State(gateway): State<Arc<Gateway>>,
     Who(customer): Who,
     Key(key): Key,
     Body(Checkout { card }): Body<Checkout>,
@@ -67,7 +69,7 @@ async fn checkout(
     security(("bearer" = [])),
 )]
 async fn orders(
-    State(gateway): State<Gateway>,
+    State(gateway): State<Arc<Gateway>>,
     Who(who): Who,
 ) -> Result<Json<Vec<Order>>, Problem> {
     gateway.peers.orders.orders(who).await.map(Json)
@@ -80,7 +82,7 @@ async fn orders(
     security(("bearer" = [])),
 )]
 async fn order(
-    State(gateway): State<Gateway>,
+    State(gateway): State<Arc<Gateway>>,
     Who(who): Who,
     Path(id): Path<OrderId>,
 ) -> Result<Json<Order>, Problem> {

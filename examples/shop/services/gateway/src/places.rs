@@ -5,18 +5,19 @@
 //! are for. That is how one service that hangs takes the others along: what waits for it has taken
 //! all places. `pattern.bulkhead` lets it have some of them.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use shop_contracts::{Kind, Problem};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
+use tower::{Layer, Service, ServiceExt};
 
 /// How long somebody waits for a place at most. No client does for longer.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -43,37 +44,60 @@ impl Places {
         Places { all, free: Semaphore::new(all), waited: AtomicU64::new(0) }
     }
 
+    /// A place, until it is dropped; none where somebody has waited too long.
+    async fn take(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(place) = self.free.try_acquire() {
+            return Some(place);
+        }
+        self.waited.fetch_add(1, Ordering::Relaxed);
+        timeout(LONGEST, self.free.acquire()).await.ok()?.ok()
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         let waited = self.waited.load(Ordering::Relaxed);
         Counts { all: self.all, free: self.free.available_permits(), waited }
     }
 }
 
-/// `router`, each request of which has a place while it is worked on.
-pub(crate) fn before<S>(router: Router<S>, places: Arc<Places>) -> Router<S>
+/// A layer for routers, each request of which has a place while it is worked on.
+#[derive(Clone, Debug)]
+pub(crate) struct PlacesLayer(pub(crate) Arc<Places>);
+
+impl<S> Layer<S> for PlacesLayer {
+    type Service = Placed<S>;
+
+    fn layer(&self, inner: S) -> Placed<S> {
+        Placed { inner, places: Arc::clone(&self.0) }
+    }
+}
+
+/// A service behind the places. Always ready: the wait is in the call, where there is a deadline.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed<S> {
+    inner: S,
+    places: Arc<Places>,
+}
+
+impl<S> Service<Request> for Placed<S>
 where
-    S: Clone + Send + Sync + 'static,
+    S: Service<Request, Response = Response, Future: Send> + Clone + Send + 'static,
 {
-    router.layer(from_fn(move |request: Request, next: Next| {
-        let places = Arc::clone(&places);
-        async move {
-            let place = match places.free.try_acquire() {
-                Ok(place) => place,
-                Err(_) => {
-                    places.waited.fetch_add(1, Ordering::Relaxed);
-                    match timeout(LONGEST, places.free.acquire()).await {
-                        Ok(Ok(place)) => place,
-                        _ => {
-                            let detail = "the shop is full; try again";
-                            let full = Problem::new(Kind::Unavailable, detail).after(Some(1));
-                            return full.into_response();
-                        }
-                    }
-                }
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let (inner, places) = (self.inner.clone(), Arc::clone(&self.places));
+        Box::pin(async move {
+            let Some(_place) = places.take().await else {
+                let full = Problem::new(Kind::Unavailable, "the shop is full; try again");
+                return Ok(full.after(Some(1)).into_response());
             };
-            let answer = next.run(request).await;
-            drop(place);
-            answer
-        }
-    }))
+            inner.oneshot(request).await
+        })
+    }
 }

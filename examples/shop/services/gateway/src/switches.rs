@@ -4,6 +4,8 @@
 //! each of the others to do the same; where all run in one process they share them, and the
 //! second time changes nothing. A service that starts later begins with the defaults.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::get;
@@ -15,16 +17,16 @@ use shop_service::Document;
 
 use crate::Gateway;
 
-pub(crate) fn routes() -> Router<Gateway> {
+pub(crate) fn routes() -> Router<Arc<Gateway>> {
     Router::new().route("/flags", get(show).put(set))
 }
 
-async fn show(State(gateway): State<Gateway>) -> Json<Value> {
+async fn show(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
     Json(gateway.flags.to_json())
 }
 
 async fn set(
-    State(gateway): State<Gateway>,
+    State(gateway): State<Arc<Gateway>>,
     Document(body): Document,
 ) -> Result<Json<Value>, Problem> {
     // Here first: what is wrong with it is wrong everywhere.

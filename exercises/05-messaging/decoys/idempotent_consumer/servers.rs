@@ -1,0 +1,70 @@
+//! Mistakes that show only on a bad day of the server's, or of a process.
+
+use super::usual::{Usual, commit, is_new};
+use deadpool_postgres::tokio_postgres::{self, Client, Config, NoTls, Transaction};
+use deadpool_postgres::{Manager, Pool};
+use messaging::Message;
+use messaging::idempotent_consumer::{Error, Inbox, Once, Options, Work};
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// A pool as in every tutorial: no limits on the server. A process that is stopped keeps its
+/// transaction open, and its message from everybody. Rejected by `stopped_consumer`.
+pub(super) struct NoLimitOnTheServer;
+
+impl Usual for NoLimitOnTheServer {
+    fn pool(url: &str, options: Options) -> Result<Pool, Error> {
+        let config: Config = url.parse()?;
+        let pool = Pool::builder(Manager::new(config, NoTls)).max_size(options.connections).build();
+        Ok(pool.expect("no timeouts, so no runtime is needed"))
+    }
+}
+
+/// The server has its limits, so the client need have none. A server that cannot be reached keeps to
+/// no limit. Rejected by `postgres_stalls`.
+pub(super) struct NoTimeout;
+
+impl Usual for NoTimeout {
+    fn patience(_: Options) -> Duration {
+        Duration::from_secs(60 * 60)
+    }
+}
+
+/// Connects at the first message, and keeps the connection. After the first failover every message
+/// is an error. Rejected by `killed_sessions`.
+pub(super) struct ConnectsOnce {
+    url: String,
+    consumer: String,
+    client: Mutex<Option<Client>>,
+}
+
+impl Inbox for ConnectsOnce {
+    fn open(url: &str, consumer: &str, _: Options) -> Result<Self, Error> {
+        let (url, consumer) = (url.to_owned(), consumer.to_owned());
+        Ok(ConnectsOnce { url, consumer, client: Mutex::default() })
+    }
+
+    async fn once<E>(&self, message: &Message, effect: E) -> Result<Once, Error>
+    where
+        E: for<'t> FnOnce(&'t Transaction<'_>) -> Work<'t> + Send,
+    {
+        let mut client = self.client.lock().await;
+        if client.is_none() {
+            let (connected, connection) = tokio_postgres::connect(&self.url, NoTls).await?;
+            tokio::spawn(connection);
+            *client = Some(connected);
+        }
+        let Some(client) = client.as_mut() else { return Err(Error::NoId) };
+        let transaction = client.transaction().await?;
+        if !is_new(&transaction, &self.consumer, &message.id).await? {
+            return Ok(Once::Seen);
+        }
+        effect(&transaction).await.map_err(Error::Effect)?;
+        commit(transaction).await?;
+        Ok(Once::First)
+    }
+
+    async fn sweep(&self) -> Result<u64, Error> {
+        Ok(0)
+    }
+}
