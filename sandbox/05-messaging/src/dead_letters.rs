@@ -252,6 +252,7 @@ impl Ward for RabbitWard {
         let mut letters = Vec::new();
         while let Some(got) = round.next().await? {
             letters.push(DeadLetter::read(&got));
+            round.keep(&got);
         }
         round.put_back().await?;
         drop(looking);
@@ -270,6 +271,7 @@ impl Ward for RabbitWard {
         while let Some(got) = round.next().await? {
             let letter = DeadLetter::read(&got);
             if !wanted(&letter) {
+                round.keep(&got);
                 continue;
             }
             let (key, envelope) = (&letter.message.key, letter::opened(&got));

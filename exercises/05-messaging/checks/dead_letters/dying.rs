@@ -95,6 +95,7 @@ pub(super) async fn cut_anywhere<S: Ward>(world: World) -> Result<(), Finding> {
             running.meanwhile(scene.comes(&dead, "the message", some)).await?;
             running.meanwhile(scene.comes_to(&scene.queue.name, 0)).await?;
             running.ends().await?;
+            client.proxy.clear_rules();
             for letter in client.letters().await? {
                 is_dead(&client, &letter, &poison, &Reason::Rejected, Some("no such order"))?;
             }

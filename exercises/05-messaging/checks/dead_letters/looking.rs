@@ -5,7 +5,7 @@ use super::verdicts::is_dead;
 use super::*;
 
 pub(super) async fn looked_at<S: Ward>(world: World) -> Result<(), Finding> {
-    const MANY: usize = 200;
+    const MANY: usize = 70;
     let scene = Scene::set(world, 5).await?;
     scene.declare().await?;
     let messages = scene.messages(MANY);

@@ -12,11 +12,19 @@ impl Usual for LooksAndTakes {
     const LOOKS: Looks = Looks::Takes;
 }
 
-/// The first page. `looked_at`: the other hundred is not there, and nobody says so.
-pub struct LooksAtAHundred;
+/// The first page. `looked_at`: the others are not there, and nobody says so.
+pub struct LooksAtFifty;
 
-impl Usual for LooksAtAHundred {
-    const LOOKS: Looks = Looks::AtAHundred;
+impl Usual for LooksAtFifty {
+    const LOOKS: Looks = Looks::AtFifty;
+}
+
+/// One nack for all of them, `multiple`: it is one frame, and the queue is as long as it was.
+/// `looked_at`: RabbitMQ gives back more than a few in no order, and the oldest is somewhere.
+pub struct GivesBackAllAtOnce;
+
+impl Usual for GivesBackAllAtOnce {
+    const LOOKS: Looks = Looks::GivesBackAllAtOnce;
 }
 
 /// Reads the note that it has written, and what has none was not its own. `of_the_broker`: those that

@@ -104,4 +104,8 @@ pub struct SendsBackUnconfirmed;
 
 impl Usual for SendsBackUnconfirmed {
     const REDRIVES: Redrives = Redrives::Unconfirmed;
+
+    fn way(_: &str, queue: &str, _: &DeadLetter) -> (String, String) {
+        (String::new(), queue.to_owned())
+    }
 }

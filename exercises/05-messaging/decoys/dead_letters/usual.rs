@@ -46,8 +46,9 @@ pub(super) enum Buries {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Looks {
     GivesBack,
+    GivesBackAllAtOnce,
     Takes,
-    AtAHundred,
+    AtFifty,
 }
 
 /// How letters are sent back.
@@ -455,11 +456,17 @@ impl<U: Usual> Ward for Usually<U> {
         let inside = &self.inside;
         let channel = inside.looks(U::IN_TIME).await?;
         let (most, no_ack) = match U::LOOKS {
-            Looks::GivesBack => (usize::MAX, false),
+            Looks::GivesBack | Looks::GivesBackAllAtOnce => (usize::MAX, false),
             Looks::Takes => (usize::MAX, true),
-            Looks::AtAHundred => (100, false),
+            Looks::AtFifty => (50, false),
         };
         let letters = inside.letters(&channel, most, no_ack, U::IN_TIME).await?;
+        if U::LOOKS == Looks::GivesBack || U::LOOKS == Looks::AtFifty {
+            for letter in &letters {
+                let back = letter.nack(BasicNackOptions { multiple: false, requeue: true });
+                inside.in_time(U::IN_TIME, back).await?;
+            }
+        }
         inside.settle(&channel, U::IN_TIME).await?;
         Ok(letters.iter().map(U::read).collect())
     }
