@@ -252,9 +252,8 @@ impl Ward for RabbitWard {
         let mut letters = Vec::new();
         while let Some(got) = round.next().await? {
             letters.push(DeadLetter::read(&got));
-            round.keep(&got);
         }
-        round.put_back().await?;
+        round.end().await?;
         drop(looking);
         Ok(letters)
     }
@@ -271,7 +270,6 @@ impl Ward for RabbitWard {
         while let Some(got) = round.next().await? {
             let letter = DeadLetter::read(&got);
             if !wanted(&letter) {
-                round.keep(&got);
                 continue;
             }
             let (key, envelope) = (&letter.message.key, letter::opened(&got));
@@ -280,7 +278,7 @@ impl Ward for RabbitWard {
             round.took(&got).await?;
             moved += 1;
         }
-        round.put_back().await?;
+        round.end().await?;
         drop(looking);
         Ok(moved)
     }

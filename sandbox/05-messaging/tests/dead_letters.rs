@@ -59,7 +59,7 @@ async fn a_count_that_was_published_is_believed() {
     let message = Message::new("m1", "order.placed.v1", "");
     scene.put(&message, Some(("x-delivery-count", AMQPValue::LongLongInt(3)))).await;
     // So whoever sends a message on has to leave it behind.
-    assert_eq!(attempt(&scene.get().await), 4);
+    assert_eq!(attempt(&scene.get().await.delivery), 4);
 }
 
 #[tokio::test]
