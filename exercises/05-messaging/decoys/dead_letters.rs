@@ -42,7 +42,7 @@ pub fn all() -> Vec<Decoy> {
         WaitsForEver: broker_hangs,
         KeyOfTheQueue: sent_back,
         ToEverybody: sent_back,
-        CopiesTheCount: sent_back,
+        KeepsTheLabels: sent_back,
         SendsBackAll: chosen,
         LosesTheOthers: chosen,
         TakesThenPublishes: cut_while_redriven,

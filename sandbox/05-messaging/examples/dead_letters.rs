@@ -145,10 +145,7 @@ async fn poison(rabbit: &Rabbit) -> anyhow::Result<()> {
             row("last of the others", |way| way.last.clone()),
         ],
     );
-    page::note(format!(
-        "The first two were looked at for {} and go on like that for ever.",
-        page::millis(LOOK)
-    ));
+    page::note("The first two were looked at for 1.2 s, and go on like that for ever.");
     Ok(())
 }
 

@@ -16,7 +16,6 @@ pub(super) async fn sent_back<S: Ward>(world: World) -> Result<(), Finding> {
     scene.dead(&messages).await?;
     scene.comes_to("stock", 5).await?;
     let client = scene.client::<S>("support", 4, PATIENT, SHORT).await?;
-    // Whoever looks leaves traces on what was looked at.
     client.letters().await?;
     client.redrives(5, |_| true).await?;
     scene.comes_to(&scene.queue.dead(), 0).await?;

@@ -25,19 +25,17 @@ impl Usual for ToEverybody {
     }
 }
 
-/// All headers as they are found, `x-delivery-count` among them, which the dead-letter queue has set
-/// when somebody looked. `sent_back`: the first delivery says that it is not the first.
-pub struct CopiesTheCount;
+/// All headers as they are found. `sent_back`: what the broker wrote on the letter goes along, and the
+/// next who reads `x-first-death-reason` takes a message that is well for one that is dead.
+pub struct KeepsTheLabels;
 
-impl Usual for CopiesTheCount {
+impl Usual for KeepsTheLabels {
     fn opened(letter: &Delivery) -> BasicProperties {
-        let envelope = opened(letter);
-        let mut headers = envelope.headers().clone().unwrap_or_default();
-        let found = letter.properties.headers().clone().unwrap_or_default();
-        if let Some(count) = found.inner().get("x-delivery-count") {
-            headers.insert("x-delivery-count".into(), count.clone());
+        let mut headers = letter.properties.headers().clone().unwrap_or_default();
+        for (name, value) in opened(letter).headers().iter().flatten() {
+            headers.insert(name.clone(), value.clone());
         }
-        envelope.with_headers(headers)
+        letter.properties.clone().with_headers(headers)
     }
 }
 

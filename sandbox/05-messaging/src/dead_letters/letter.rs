@@ -10,8 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const NOTE: &str = "dead-letter";
 /// How often a message was sent back. It travels with it.
 const REDRIVEN: &str = "redriven";
-/// How often a queue has taken a message back. It is that queue's own count, and stands in the
-/// header only when it is not 0: a copy of it on a message that is published would be believed.
+/// How often a queue has taken a message back. It is that queue's own count, and does not travel.
 const TAKEN_BACK: &str = "x-delivery-count";
 /// What goes before a body has to fit into one frame, 128 KiB for all headers: a page of HTML that
 /// somebody's server sent with its 500 would cost the connection.
