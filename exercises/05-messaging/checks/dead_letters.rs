@@ -29,6 +29,10 @@ const PAGE: &str = "docs/lessons/dead_letters.md";
 
 /// A busy machine does not make RabbitMQ look slow.
 const PATIENT: Duration = Duration::from_secs(6);
+/// Where a connection is cut: a client may not hear of it before its timeout.
+const CUT: Duration = Duration::from_secs(3);
+/// How long looking and sending back may take, some timeouts included.
+const IN_TIME: Duration = Duration::from_secs(15);
 /// For the check in which the broker hangs.
 const BRISK: Duration = Duration::from_millis(500);
 /// No longer than a check has the time for.

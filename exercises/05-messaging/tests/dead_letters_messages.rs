@@ -18,8 +18,8 @@ fn told(decoy: &str) -> String {
 }
 
 #[test]
-fn words_that_the_broker_does_not_know_are_missed() {
-    insta::assert_snapshot!(told("limit_by_the_broker"));
+fn letters_that_nobody_wanted_back_are_missed() {
+    insta::assert_snapshot!(told("loses_the_others"));
 }
 
 #[test]

@@ -77,7 +77,7 @@ pub(super) async fn cut_anywhere<S: Ward>(world: World) -> Result<(), Finding> {
     'steps: for step in 1..=STEPS {
         for reply in [false, true] {
             scene.world.history().turn_page();
-            let client = scene.client::<S>("consumer", 2, PATIENT, SHORT).await?;
+            let client = scene.client::<S>("consumer", 2, CUT, SHORT).await?;
             let works = Works::new(&scene, "consumer", |_| How::never("no such order"));
             let mut running = client.starts(&works);
             running.meanwhile(scene.has_consumer()).await?;
@@ -87,6 +87,7 @@ pub(super) async fn cut_anywhere<S: Ward>(world: World) -> Result<(), Finding> {
             running.meanwhile(scene.comes_to(&scene.queue.name, 0)).await?;
             scene.take(&scene.queue.dead()).await?;
 
+            scene.world.history().turn_page();
             let poison = scene.message();
             let cut = cut_nth(&client.proxy, step, reply);
             scene.put(std::slice::from_ref(&poison)).await?;

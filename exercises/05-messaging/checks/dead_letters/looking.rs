@@ -57,11 +57,11 @@ pub(super) async fn broker_hangs<S: Ward>(world: World) -> Result<(), Finding> {
     soon(&client, 3).await?;
     let hangs = scene.world.fault("the broker hangs, as the client sees it");
     client.proxy.stall();
-    let looked = tokio::time::timeout(A_WHILE, client.ward.dead_letters()).await;
+    let looked = tokio::time::timeout(IN_TIME, client.ward.dead_letters()).await;
     match looked {
         Err(_) => {
             let expected = "an error in time: the timeout is 500 ms";
-            return Err(client.not(expected, "dead_letters() hangs for 6 s"));
+            return Err(client.not(expected, "dead_letters() hangs for 15 s"));
         }
         Ok(Ok(_)) => return Err(client.not("an error: nobody answered", "dead letters")),
         Ok(Err(_)) => {}

@@ -5,6 +5,7 @@ use super::scene::names;
 use super::*;
 use grading::comes_to;
 use std::collections::BTreeMap;
+use testbed::gate::Gate;
 
 pub(super) async fn sent_back<S: Ward>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world, 5).await?;
@@ -65,7 +66,7 @@ pub(super) async fn cut_while_redriven<S: Ward>(world: World) -> Result<(), Find
     'steps: for step in 1..=STEPS {
         for reply in [false, true] {
             scene.world.history().turn_page();
-            let client = scene.client::<S>("support", 4, PATIENT, SHORT).await?;
+            let client = scene.client::<S>("support", 4, CUT, SHORT).await?;
             let messages = scene.messages(2);
             scene.dead(&messages).await?;
             let cut = cut_nth(&client.proxy, step, reply);
@@ -78,8 +79,8 @@ pub(super) async fn cut_while_redriven<S: Ward>(world: World) -> Result<(), Find
                         break;
                     }
                 }
-                if began.elapsed() > A_WHILE {
-                    return Err(client.not("all sent back in the end", "not within 6 s"));
+                if began.elapsed() > IN_TIME {
+                    return Err(client.not("all sent back in the end", "not within 15 s"));
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
@@ -111,14 +112,15 @@ fn times(taken: &[messaging::lapin::message::Delivery]) -> BTreeMap<String, usiz
 }
 
 pub(super) async fn together<S: Ward>(world: World) -> Result<(), Finding> {
-    const MANY: usize = 12;
+    const MANY: usize = 4;
     let scene = Scene::set(world, 5).await?;
     scene.declare().await?;
     let messages = scene.messages(MANY);
     scene.dead(&messages).await?;
     let first = scene.client::<S>("first", 4, PATIENT, SHORT).await?;
     let second = scene.client::<S>("second", 4, PATIENT, SHORT).await?;
-    let gate = first.proxy.hold(|request| request.is("basic.publish"));
+    let gate = Gate::shut();
+    let _held = first.proxy.hold_at(&gate, |request| request.is("basic.publish"));
     let client = Arc::clone(&first);
     let mut held = tokio::spawn(async move { client.redrive(|_| true).await });
     comes_to(&gate, &mut held).await?;

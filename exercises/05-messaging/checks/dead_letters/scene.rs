@@ -310,7 +310,7 @@ impl<S: Ward> Client<S> {
     /// What is dead. The answer must come in time, and be one.
     pub(super) async fn letters(&self) -> Result<Vec<DeadLetter>, Finding> {
         let call = self.history.invoke(self.lane, "dead_letters");
-        match tokio::time::timeout(A_WHILE, self.ward.dead_letters()).await {
+        match tokio::time::timeout(IN_TIME, self.ward.dead_letters()).await {
             Ok(Ok(letters)) => {
                 let messages: Vec<Message> =
                     letters.iter().map(|letter| letter.message.clone()).collect();
@@ -321,7 +321,7 @@ impl<S: Ward> Client<S> {
                 let step = call.fail(error.to_string());
                 Err(Evidence::new("the dead letters", error.to_string()).at(step).into())
             }
-            Err(_) => Err(Evidence::new("the dead letters", "nothing within 6 s").into()),
+            Err(_) => Err(Evidence::new("the dead letters", "nothing within 15 s").into()),
         }
     }
 
@@ -340,12 +340,12 @@ impl<S: Ward> Client<S> {
         wanted: impl Fn(&DeadLetter) -> bool + Send + Sync,
     ) -> Result<Result<u64, String>, Finding> {
         let call = self.history.invoke(self.lane, "redrive");
-        match tokio::time::timeout(A_WHILE, self.ward.redrive(wanted)).await {
+        match tokio::time::timeout(IN_TIME, self.ward.redrive(wanted)).await {
             Ok(answer) => {
                 call.end_with(&answer);
                 Ok(answer.map_err(|error| error.to_string()))
             }
-            Err(_) => Err(Evidence::new("redrive() to end", "it goes on for 6 s").into()),
+            Err(_) => Err(Evidence::new("redrive() to end", "it goes on for 15 s").into()),
         }
     }
 
