@@ -130,8 +130,8 @@ async fn poison(rabbit: &Rabbit, subjects: &Subjects) -> anyhow::Result<u64> {
 }
 
 fn main() -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all();
-    let runtime = { runtime }.build()?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build()?;
     let rabbit = runtime.block_on(testbed::rabbitmq::private())?;
     let subjects = runtime.block_on(Subjects::warm(&rabbit))?;
 

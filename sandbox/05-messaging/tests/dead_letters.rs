@@ -1,5 +1,7 @@
 //! What the checks of 05.5 do not say: what RabbitMQ itself does with what is written on a message.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
 use lapin::Channel;
 use lapin::message::BasicGetMessage;
 use lapin::options::{BasicGetOptions, BasicPublishOptions, BasicRejectOptions};

@@ -22,6 +22,7 @@ pub(super) struct Crew<W> {
 }
 
 /// What became of a delivery.
+#[derive(Clone, Copy)]
 enum Became {
     Done,
     Again,
