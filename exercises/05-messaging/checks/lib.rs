@@ -6,5 +6,6 @@
 //! them. They are modules of the tests that grade the graders.
 
 pub mod confirms;
+pub mod dead_letters;
 pub mod idempotent_consumer;
 pub mod publish_consume;

@@ -2,15 +2,17 @@
 
 use grading::Lesson;
 use messaging::confirms::Confirmed;
+use messaging::dead_letters::RabbitWard;
 use messaging::idempotent_consumer::PgInbox;
 use messaging::publish_consume::RabbitCourier;
-use messaging_exercises::{confirms, idempotent_consumer, publish_consume};
+use messaging_exercises::{confirms, dead_letters, idempotent_consumer, publish_consume};
 
 /// The wrong answers that people really give. Each names the check that must reject it.
 #[allow(unreachable_pub)] // they are written like the learner's own files
 #[path = "../decoys"]
 mod decoys {
     pub mod confirms;
+    pub mod dead_letters;
     pub mod idempotent_consumer;
     pub mod publish_consume;
 }
@@ -20,6 +22,7 @@ mod decoys {
 #[path = "../starters"]
 mod starters {
     pub mod confirms;
+    pub mod dead_letters;
     pub mod idempotent_consumer;
     pub mod publish_consume;
 }
@@ -37,6 +40,12 @@ fn main() -> std::process::ExitCode {
             starter: confirms::checks::<starters::confirms::MyPublisher>(),
             reference: confirms::checks::<Confirmed>(),
             decoys: decoys::confirms::all(),
+        },
+        Lesson {
+            name: "dead_letters",
+            starter: dead_letters::checks::<starters::dead_letters::MyWard>(),
+            reference: dead_letters::checks::<RabbitWard>(),
+            decoys: decoys::dead_letters::all(),
         },
         Lesson {
             name: "idempotent_consumer",

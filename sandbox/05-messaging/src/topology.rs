@@ -69,7 +69,12 @@ impl Topology {
 impl Queue {
     async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
         // Where the dead go has to be there before the first of them.
-        let dead = table([("x-queue-type", text("quorum"))]);
+        let dead = table([
+            ("x-queue-type", text("quorum")),
+            // Whoever looks at dead letters takes them and gives them back. From RabbitMQ 4.0 on a
+            // queue that says nothing has a limit of 20, and after so many looks drops them.
+            ("x-delivery-limit", AMQPValue::LongUInt(u32::MAX)),
+        ]);
         let durable = QueueDeclareOptions::durable;
         channel.queue_declare(self.dead().as_str().into(), durable(), dead).await?;
         let properties = table([

@@ -38,6 +38,20 @@ fn confirms() {
 
 #[test]
 #[ignore = "builds and runs an example"]
+fn dead_letters() {
+    let page = Printed::by(EXAMPLES, "dead_letters");
+    assert_eq!(page.cells("mails sent")[0], "0");
+    assert_eq!(page.cells("mails sent")[2..], ["194", "200"]);
+    assert_eq!(page.cells("lost"), ["0", "5", "0", "0"]);
+    assert_eq!(page.cells("dead letters")[..4], ["0", "0", "6", "0"]);
+    assert!(page.number("deliveries wasted", 2) <= 18.0, "three of each of six");
+    assert!(page.number("deliveries wasted", 0) > 100.0, "poison spins");
+    assert!(page.number("crashes", 1) > 3.0, "it is delivered again and again");
+    assert_eq!(page.cells("of them innocent"), ["0", "9"]);
+}
+
+#[test]
+#[ignore = "builds and runs an example"]
 fn idempotent_consumer() {
     let page = Printed::by(EXAMPLES, "idempotent_consumer");
     assert_eq!(page.cells("delivered"), ["350", "350", "350", "350"]);
