@@ -2,7 +2,7 @@
 //!
 //! | request | answer |
 //! | --- | --- |
-//! | `POST /orders` | checks the customer's cart out: 201 and the [`Order`], confirmed |
+//! | `POST /orders` | checks the customer's cart out: 201 and the [`Order`], confirmed; or 202 and the [`Order`], under way |
 //! | `GET /orders?customer` | the customer's [`Order`]s, the latest first |
 //! | `GET /orders/{id}?customer` | the [`Order`], if it is theirs |
 //! | `GET /books` | [`Books`] |

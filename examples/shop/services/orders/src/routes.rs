@@ -2,12 +2,14 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use shop_contracts::Kind;
 use shop_contracts::id::{CustomerId, OrderId};
-use shop_contracts::orders::{Books, Order, Place};
+use shop_contracts::orders::{self, Books, Order, Place};
 use shop_service::{Answer, Body, Failure, Path, Query, operate};
 
 use crate::checkout::Checkout;
@@ -16,7 +18,7 @@ use crate::store::Store;
 pub(crate) fn routes(store: Store, checkout: Checkout) -> Router {
     let database = store.0.clone();
     let reading = Router::new()
-        .route("/orders", get(orders))
+        .route("/orders", get(of_customer))
         .route("/orders/{id}", get(order))
         .route("/books", get(books))
         .with_state(store);
@@ -27,9 +29,13 @@ pub(crate) fn routes(store: Store, checkout: Checkout) -> Router {
 async fn place(
     State(checkout): State<Checkout>,
     Body(wish): Body<Place>,
-) -> Result<(StatusCode, Json<Order>), Failure> {
+) -> Result<Response, Failure> {
     let order = checkout.place(wish).await?;
-    Ok((StatusCode::CREATED, Json(order)))
+    let status = match order.state {
+        orders::State::Confirmed => StatusCode::CREATED,
+        _ => StatusCode::ACCEPTED,
+    };
+    Ok((status, [(LOCATION, format!("/orders/{}", order.id))], Json(order)).into_response())
 }
 
 /// Whose orders.
@@ -39,7 +45,7 @@ struct Of {
     customer: CustomerId,
 }
 
-async fn orders(State(store): State<Store>, Query(of): Query<Of>) -> Answer<Vec<Order>> {
+async fn of_customer(State(store): State<Store>, Query(of): Query<Of>) -> Answer<Vec<Order>> {
     let orders = store.orders(of.customer).await?;
     Ok(Json(orders.into_iter().map(|kept| kept.order).collect()))
 }
