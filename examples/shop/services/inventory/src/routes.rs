@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::routing::{get, post, put};
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use shop_contracts::id::{OrderId, ProductId};
 use shop_contracts::inventory::{self, Books, Delivery, Reservation, Stock, Wanted};

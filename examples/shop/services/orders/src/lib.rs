@@ -211,7 +211,7 @@ impl Orders {
 
     /// Its whole HTTP API; the table stands in `shop_contracts::orders`.
     pub fn router(&self) -> Router {
-        routes::routes(self.store.clone(), self.checkout.clone())
+        routes::routes(self.store.clone(), self.checkout.clone(), self.outbox.clone())
     }
 
     /// What it leans on.

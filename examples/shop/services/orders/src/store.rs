@@ -1,9 +1,10 @@
 //! The rows.
 
+use sagas::Entry;
 use shop_contracts::Money;
 use shop_contracts::carts::Line;
 use shop_contracts::id::{CustomerId, OrderId};
-use shop_contracts::orders::{Books, Order, State, Took};
+use shop_contracts::orders::{Books, Happened, Order, State, Took};
 use shop_storage::sqlx::any::AnyRow;
 use shop_storage::sqlx::{self, Any, Row, Transaction};
 use shop_storage::{Database, Error};
@@ -183,6 +184,59 @@ impl Store {
             .execute(&mut *change)
             .await?;
         Ok(change.commit().await?)
+    }
+
+    /// The order that was placed last.
+    pub(crate) async fn latest(&self) -> Result<Option<OrderId>, Error> {
+        let latest = "SELECT id FROM orders ORDER BY placed_at DESC, id DESC LIMIT 1";
+        let id: Option<String> = sqlx::query_scalar(latest).fetch_optional(self.0.reader()).await?;
+        Ok(id.map(|id| id.parse().map_err(garbled)).transpose()?)
+    }
+
+    /// How an order's saga stands, if it has one, and what has happened in it: the journal's entries
+    /// and the attempts.
+    pub(crate) async fn happened(
+        &self,
+        order: OrderId,
+    ) -> Result<(Option<String>, Vec<Happened>), Error> {
+        let id = order.to_string();
+        let stands: Option<(String,)> = sqlx::query_as(
+            "SELECT COALESCE(outcome, 'under way') FROM saga WHERE name = 'checkout' AND id = $1",
+        )
+        .bind(&id)
+        .fetch_optional(self.0.reader())
+        .await?;
+        let attempts: Vec<(String, String, i64, i64, i64, String)> = sqlx::query_as(
+            "SELECT step, what, number, began_at, ended_at, said FROM attempt \
+             WHERE order_id = $1 ORDER BY began_at",
+        )
+        .bind(&id)
+        .fetch_all(self.0.reader())
+        .await?;
+        let entries: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT entry, at FROM saga_entry WHERE name = 'checkout' AND id = $1 \
+             ORDER BY position",
+        )
+        .bind(&id)
+        .fetch_all(self.0.reader())
+        .await?;
+        let mut happened = Vec::new();
+        for (of, what, number, at, ended, said) in attempts {
+            let what = if number > 1 { format!("{what} {number}") } else { what };
+            happened.push(Happened { at, took: Some(ended - at), what, of, said });
+        }
+        for (entry, at) in entries {
+            let (of, said) = match serde_json::from_str(&entry).map_err(garbled)? {
+                Entry::Done { step } => (step, "done".to_owned()),
+                Entry::Refused { step, reason } => (step, format!("refused: {reason}")),
+                Entry::Unknown { step, reason } => (step, format!("unknown: {reason}")),
+                Entry::Undone { step } => (step, "undone".to_owned()),
+                Entry::Parked { step, reason } => (step, format!("parked: {reason}")),
+                Entry::Resumed => (String::new(), "resumed".to_owned()),
+            };
+            happened.push(Happened { at, took: None, what: "journal".to_owned(), of, said });
+        }
+        Ok((stands.map(|(stands,)| stands), happened))
     }
 
     pub(crate) async fn order(&self, order: OrderId) -> Result<Option<Kept>, Error> {
