@@ -59,8 +59,9 @@ impl Place {
     /// There is no room for one.
     pub fn passing() -> Result<Place> {
         let folder = tempfile::tempdir().context("cannot make a folder for the databases")?;
-        let told = vec!["SQLite in a temporary folder".into(), "moka, in memory".into()];
-        let place = Place { told, ..Place::embedded(folder.path()) };
+        let told_bus = "SQLite in a temporary folder".to_owned();
+        let told = vec![told_bus.clone(), "moka, in memory".to_owned()];
+        let place = Place { told, told_bus, ..Place::embedded(folder.path()) };
         Ok(Place { held: Held::Folder(folder), ..place })
     }
 

@@ -214,7 +214,8 @@ pub async fn main(patterns: Patterns) -> ExitCode {
     let usual = match &cli.command {
         // What goes wrong there is what is looked at, by the hundred.
         Command::Compare { what: Compare::Breaker(_) | Compare::Retry(_) } => "off",
-        _ => "warn,sqlx=error",
+        // What lapin says of a lost connection, the bus says again, and to whom it matters.
+        _ => "warn,sqlx=error,lapin=off",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));

@@ -197,7 +197,7 @@ fn print(outcome: &Outcome) {
         [vec![what.to_owned()], times.to_vec(), vec![sooner]].concat()
     };
     page::grid(
-        &["", "monolith", "shop", "at once", ""],
+        &["", "monolith", "shop", "at once", "sooner"],
         &[
             row("one buyer: response", |side| side.one.response_ms),
             row("one buyer: confirmed", |side| side.one.confirmed_ms),

@@ -14,10 +14,10 @@ use crate::peers::{Gate, Step, Trouble};
 use crate::world::{LONG, World, address};
 
 fn asynchronous() -> Flags {
-    switched(json!({"pattern.async": {"defaultVariant": "on"}}))
+    switched(&json!({"pattern.async": {"defaultVariant": "on"}}))
 }
 
-fn switched(flags: serde_json::Value) -> Flags {
+fn switched(flags: &serde_json::Value) -> Flags {
     Flags::from_json(json!({ "flags": flags }).to_string()).expect("known")
 }
 
@@ -251,7 +251,7 @@ async fn two_instances_on_one_database_do_each_thing_once() {
 
 #[tokio::test]
 async fn without_the_key_each_click_is_an_order() {
-    let flags = switched(json!({
+    let flags = switched(&json!({
         "pattern.async": {"defaultVariant": "on"}, "pattern.idempotency": {"defaultVariant": "off"},
     }));
     let world = World::new().await.switched(flags).await;
