@@ -1,8 +1,13 @@
 //! One service, opened with what it needs and nothing else.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
 use axum::routing::get;
 use axum::{Json, Router};
+use shop_bus::Bus;
 use shop_cache::Cache;
 use shop_calls::Calls;
 use shop_carts::Carts;
@@ -23,7 +28,7 @@ use crate::place::Place;
 use crate::whole::Setup;
 
 /// What services are opened with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Part<'a> {
     /// Where the data lie.
     pub place: &'a Place,
@@ -33,24 +38,30 @@ pub struct Part<'a> {
     pub cache: &'a Cache,
     /// Where the services are.
     pub peers: &'a Peers,
+    /// Over which they tell each other.
+    pub bus: &'a Arc<dyn Bus>,
 }
 
+type Tending = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// How long a saga rests whose driver is dead.
+const TTL: Duration = Duration::from_secs(10);
+
 /// A service that is open and not served yet.
-#[derive(Debug)]
 pub struct Opened {
     /// Its HTTP API.
     router: Router,
     /// What it leans on.
     needs: Vec<Dependency>,
-    /// The orders service itself, where it is that one.
-    orders: Option<Orders>,
+    /// What it does beside answering.
+    tending: Option<Tending>,
 }
 
 impl Opened {
-    /// Brings to its end what an earlier run left under way, and what is left later, until the task
-    /// is aborted. To be called before the service is served.
-    pub fn tend(&self) -> Option<JoinHandle<()>> {
-        self.orders.as_ref().map(|orders| tokio::spawn(orders.tend()))
+    /// Brings to its end what an earlier run left under way, and what is left later, and tells others
+    /// and hears from them; until the task is aborted. To be called before the service is served.
+    pub fn tend(&mut self) -> Option<JoinHandle<()>> {
+        self.tending.take().map(tokio::spawn)
     }
 
     /// With what all services answer: how they are, and their switches.
@@ -79,7 +90,7 @@ impl Opened {
 macro_rules! opened {
     ($service:expr) => {{
         let service = $service;
-        Opened { router: service.router(), needs: service.needs(), orders: None }
+        Opened { router: service.router(), needs: service.needs(), tending: None }
     }};
 }
 
@@ -109,13 +120,18 @@ impl Part<'_> {
     /// # Errors
     /// There is no such service, or its database cannot be opened.
     pub async fn open(&self, name: &str) -> Result<Opened> {
-        let Part { place, setup, cache, peers } = *self;
+        let Part { place, setup, cache, peers, bus } = *self;
         let known = Peers::NAMES.into_iter().find(|known| *known == name);
         let calls = Calls::new(known.unwrap_or_default(), setup.flags.clone(), setup.calls);
         let peers = &calls.through(peers);
         let (storage, flags) = (place.storage.as_str(), setup.flags.clone());
+        // Before anybody says anything: what no queue wants is gone.
+        if matches!(name, "orders" | "notifications") {
+            let declared = bus.subscribe(shop_notifications::subscription()).await;
+            declared.context("the bus takes no queue; next: --data FOLDER, or --bus URL")?;
+        }
         let opened = async {
-            Ok::<_, shop_storage::Error>(Some(match name {
+            Ok::<_, anyhow::Error>(Some(match name {
                 "catalog" => opened!(Catalog::open(storage, cache.clone(), flags).await?),
                 "users" => opened!(Users::open(storage, setup.tokens.clone()).await?),
                 "carts" => opened!(Carts::open(storage, peers.catalog.clone()).await?),
@@ -128,13 +144,19 @@ impl Part<'_> {
                 }
                 "notifications" => {
                     let (users, mail) = (peers.users.clone(), setup.mail.clone());
-                    opened!(Notifications::open(storage, users, mail, flags).await?)
+                    let service = Notifications::open(storage, users, mail, flags).await?;
+                    let service = service.telling(Arc::clone(bus));
+                    let tending: Option<Tending> = Some(Box::pin(service.tend()));
+                    Opened { tending, ..opened!(service) }
                 }
                 "orders" => {
                     let Peers { carts, inventory, payments, notifications, .. } = peers.clone();
                     let orders =
                         Orders::open(storage, carts, inventory, payments, notifications).await?;
-                    Opened { orders: Some(orders.clone()), ..opened!(orders) }
+                    let orders = orders.switched(flags).telling(Arc::clone(bus));
+                    let orders = orders.leases(place.redis(), TTL)?;
+                    let tending: Option<Tending> = Some(Box::pin(orders.tend()));
+                    Opened { tending, ..opened!(orders) }
                 }
                 _ => return Ok(None),
             }))

@@ -1,12 +1,15 @@
 //! Where the data lie: in a folder and in memory, or in servers.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{fs, io};
 
 use anyhow::{Context, Result};
+use shop_bus::{Bus, Embedded, Rabbitmq};
 use shop_service::token::Tokens;
 use shop_storage::without_password;
 use testbed::postgres::Postgres;
+use testbed::rabbitmq::Rabbit;
 use testbed::redis::Redis;
 
 /// Where a shop keeps its data. Dropped, the servers that were started for it are gone.
@@ -16,16 +19,24 @@ pub struct Place {
     pub storage: String,
     /// The cache port's place: `memory:` or `redis://…`.
     pub cache: String,
-    /// One line for each of them, for people.
+    /// The bus port's place: `sqlite://FOLDER` or `amqp://…`.
+    pub bus: String,
+    /// One line for storage and cache each, for people.
     pub told: Vec<String>,
+    /// And one for the bus.
+    pub told_bus: String,
     held: Held,
+    broker: Option<Rabbit>,
 }
 
 #[derive(Debug)]
 enum Held {
     Nothing,
     Folder(#[expect(dead_code, reason = "removed when it is dropped")] tempfile::TempDir),
-    Servers(#[expect(dead_code, reason = "stopped when they are dropped")] Box<(Postgres, Redis)>),
+    Servers(
+        #[expect(dead_code, reason = "stopped when they are dropped")]
+        Box<(Postgres, Redis, tempfile::TempDir)>,
+    ),
 }
 
 impl Place {
@@ -34,8 +45,11 @@ impl Place {
         Place {
             storage: format!("sqlite://{}", folder.display()),
             cache: "memory:".into(),
+            bus: format!("sqlite://{}", folder.display()),
             told: vec![format!("SQLite in {}", folder.display()), "moka, in memory".into()],
+            told_bus: format!("SQLite in {}", folder.display()),
             held: Held::Nothing,
+            broker: None,
         }
     }
 
@@ -45,8 +59,9 @@ impl Place {
     /// There is no room for one.
     pub fn passing() -> Result<Place> {
         let folder = tempfile::tempdir().context("cannot make a folder for the databases")?;
-        let told = vec!["SQLite in a temporary folder".into(), "moka, in memory".into()];
-        let place = Place { told, ..Place::embedded(folder.path()) };
+        let told_bus = "SQLite in a temporary folder".to_owned();
+        let told = vec![told_bus.clone(), "moka, in memory".to_owned()];
+        let place = Place { told, told_bus, ..Place::embedded(folder.path()) };
         Ok(Place { held: Held::Folder(folder), ..place })
     }
 
@@ -58,12 +73,16 @@ impl Place {
     pub async fn real() -> Result<Place> {
         let postgres = testbed::postgres::private().await?;
         let redis = testbed::redis::private().await?;
+        let folder = tempfile::tempdir().context("cannot make a folder for the bus")?;
         let told = vec![postgres.origin().to_string(), redis.origin().to_string()];
         Ok(Place {
             storage: postgres.url().to_owned(),
             cache: redis.url().to_owned(),
+            bus: format!("sqlite://{}", folder.path().display()),
             told,
-            held: Held::Servers(Box::new((postgres, redis))),
+            told_bus: "SQLite in a temporary folder".to_owned(),
+            held: Held::Servers(Box::new((postgres, redis, folder))),
+            broker: None,
         })
     }
 
@@ -91,6 +110,41 @@ impl Place {
             self.cache = url;
         }
         self
+    }
+
+    /// The same with another bus, where one is named.
+    pub fn with_bus(mut self, url: Option<String>) -> Place {
+        if let Some(url) = url {
+            self.told_bus = without_password(&url);
+            self.bus = url;
+        }
+        self
+    }
+
+    /// The same with a RabbitMQ, by the test bed's chain: a virtual host of its own, which goes with
+    /// this.
+    ///
+    /// # Errors
+    /// There is none; the message names the command that gets one.
+    pub async fn with_broker(mut self) -> Result<Place> {
+        let broker = testbed::rabbitmq::private().await?;
+        self.told_bus = broker.origin().to_string();
+        self.bus = broker.url().to_owned();
+        self.broker = Some(broker);
+        Ok(self)
+    }
+
+    /// The bus, for the program called `name`.
+    ///
+    /// # Errors
+    /// Nobody answers there, or there is no room.
+    pub async fn open_bus(&self, name: &str) -> Result<Arc<dyn Bus>> {
+        let context = || format!("{} is no bus; next: --data FOLDER, or --bus URL", self.told_bus);
+        if let Some(folder) = self.bus.strip_prefix("sqlite://") {
+            let bus = Embedded::open(Path::new(folder)).await.with_context(context)?;
+            return Ok(Arc::new(bus));
+        }
+        Ok(Arc::new(Rabbitmq::open(&self.bus, name).await.with_context(context)?))
     }
 
     /// The Redis that the cache is in, for what else needs one.

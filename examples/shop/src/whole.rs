@@ -3,9 +3,11 @@
 //! (`shop run`) they talk over the network.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use shop_bus::Bus;
 use shop_cache::Cache;
 use shop_contracts::Peers;
 use shop_flags::Flags;
@@ -69,15 +71,16 @@ impl Default for Setup {
 }
 
 /// A shop that is open.
-#[derive(Debug)]
 pub struct Shop {
     /// What it was opened with.
     pub setup: Setup,
     /// Its services, behind the gateway. For those who look behind it: seeds, books, comparisons.
     pub peers: Peers,
+    /// Over which its services tell each other.
+    pub bus: Arc<dyn Bus>,
     gateway: Running,
     services: Vec<Running>,
-    tending: Option<JoinHandle<()>>,
+    tending: Vec<JoinHandle<()>>,
     close: Stop,
     stop: Stop,
 }
@@ -103,16 +106,17 @@ impl Shop {
             found.map(|(_, address)| address.clone()).unwrap_or_default()
         });
         let cache = Cache::open(&place.cache, setup.cache)?;
-        let parts = Part { place, setup: &setup, cache: &cache, peers: &peers };
+        let bus = place.open_bus("shop").await?;
+        let parts = Part { place, setup: &setup, cache: &cache, peers: &peers, bus: &bus };
         let stop = Stop::by(Closing { lame_duck: Duration::ZERO, drain: AFTER });
         let close = Stop::by(setup.closing);
         let mut opened = Vec::new();
         for (name, listener) in listeners {
             opened.push((name, listener, parts.open(name).await?));
         }
-        let (mut services, mut tending) = (Vec::new(), None);
-        for (name, listener, service) in opened {
-            tending = tending.or(service.tend());
+        let (mut services, mut tending) = (Vec::new(), Vec::new());
+        for (name, listener, mut service) in opened {
+            tending.extend(service.tend());
             let service = service.complete(&setup.flags);
             if let Some(peer) = peers.all().into_iter().find(|peer| peer.name() == name) {
                 peer.is_here(here(service.router()));
@@ -121,7 +125,7 @@ impl Shop {
         }
         let gateway = part::gateway(place, &setup, &peers)?;
         let gateway = serve("gateway", door, gateway, &close)?;
-        Ok(Shop { setup, peers, gateway, services, tending, close, stop })
+        Ok(Shop { setup, peers, bus, gateway, services, tending, close, stop })
     }
 
     /// The door.
@@ -143,9 +147,7 @@ impl Shop {
             service.drain();
         }
         self.close.now();
-        if let Some(tending) = &self.tending {
-            tending.abort();
-        }
+        self.tending.iter().for_each(JoinHandle::abort);
         let mut drained = self.gateway.stopped().await;
         // Somebody may have asked a service past the gateway. They have the same time, together.
         let Closing { lame_duck, drain } = self.setup.closing;

@@ -334,6 +334,16 @@ impl Recovery for Driver<PgJournal, RedisLease> {
     }
 
     async fn take_over<C: Context>(&self, saga: &Saga<C>) -> Result<TakenOver, Error> {
+        Driver::take_over(self, saga).await
+    }
+}
+
+impl<J: Journal, L: Lease> Driver<J, L> {
+    /// As [`Recovery::take_over`], with any journal and any leases.
+    ///
+    /// # Errors
+    /// As [`Recovery::take_over`].
+    pub async fn take_over<C: Context>(&self, saga: &Saga<C>) -> Result<TakenOver, Error> {
         let mut taken = TakenOver::default();
         let mut after = String::new();
         loop {
@@ -361,9 +371,7 @@ impl Recovery for Driver<PgJournal, RedisLease> {
             // ANCHOR_END: take_over
         }
     }
-}
 
-impl<J: Journal, L: Lease> Driver<J, L> {
     async fn one_of_many<C: Context>(
         &self,
         saga: &Saga<C>,

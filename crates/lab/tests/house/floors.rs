@@ -51,14 +51,15 @@ fn floor(manifest: &str) -> Floor {
 fn storey(manifest: &str) -> Floor {
     let Some(part) = manifest.split("/examples/shop/").nth(1) else {
         // The monolith is made of the shop's materials, and the shop compares itself with it.
-        return Floor::Shop(4);
+        return Floor::Shop(5);
     };
     match part.split('/').next() {
         Some("contracts" | "flags" | "outside") => Floor::Shop(0),
         Some("ports") if part.contains("/bus/") => Floor::Shop(2),
+        Some("ports") if part.contains("/outbox/") => Floor::Shop(3),
         Some("ports" | "calls") => Floor::Shop(1),
         Some("service") => Floor::Shop(2),
-        Some("services") => Floor::Shop(3),
+        Some("services") => Floor::Shop(4),
         Some("mine") => Floor::Mine,
         _ => Floor::Examples,
     }
@@ -73,7 +74,7 @@ fn may_depend(on_floor: Floor, kind: &str, below: Floor) -> bool {
         // A test of a topic starts a server and reads what its examples print; its library does not.
         (Floor::Sandbox(_), Floor::Testbed | Floor::Page) => kind == "dev",
         // The monolith is a program as well as a part: `--real` asks for a server.
-        (Floor::Shop(4), Floor::Testbed) => true,
+        (Floor::Shop(5), Floor::Testbed) => true,
         // The shop runs on servers; only its tests, and the program that asks for them, start one.
         (Floor::Shop(_), Floor::Testbed) => kind == "dev",
         (upper, lower) => lower < upper,

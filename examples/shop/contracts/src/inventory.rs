@@ -7,6 +7,7 @@
 //! | `GET /stock/{product}` | its [`Stock`] |
 //! | `POST /stock` | takes in deliveries |
 //! | `PUT /reservations/{order}` | all lines held, or `out-of-stock` and none of them |
+//! | `GET /reservations/{order}` | the [`Reservation`], whatever has become of it |
 //! | `POST /reservations/{order}/commit` | what was held is sold |
 //! | `DELETE /reservations/{order}` | what was held is for sale again; 204 |
 //! | `GET /books` | [`Books`] |
@@ -111,6 +112,10 @@ impl Client {
 
     pub async fn reserve(&self, order: OrderId, wanted: &Wanted) -> Result<Reservation, Problem> {
         self.0.call(Method::PUT, &format!("/reservations/{order}"), Some(wanted)).await
+    }
+
+    pub async fn reservation(&self, order: OrderId) -> Result<Reservation, Problem> {
+        self.0.get(&format!("/reservations/{order}")).await
     }
 
     pub async fn commit(&self, order: OrderId) -> Result<Reservation, Problem> {

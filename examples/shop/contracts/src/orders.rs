@@ -2,9 +2,11 @@
 //!
 //! | request | answer |
 //! | --- | --- |
-//! | `POST /orders` | checks the customer's cart out: 201 and the [`Order`], confirmed |
+//! | `POST /orders` | checks the customer's cart out: 201 and the [`Order`], confirmed; or 202 and the [`Order`], under way |
 //! | `GET /orders?customer` | the customer's [`Order`]s, the latest first |
 //! | `GET /orders/{id}?customer` | the [`Order`], if it is theirs |
+//! | `GET /orders/{id}/progress?customer` | its states, as server-sent events, until it ends |
+//! | `GET /traces/{id}`, `GET /traces/latest` | its [`Trace`], for who runs the shop |
 //! | `GET /books` | [`Books`] |
 
 use http::Method;
@@ -36,6 +38,34 @@ pub enum State {
     Cancelling,
     /// It did not work out, and nothing is left of it.
     Cancelled,
+}
+
+impl State {
+    /// All of them, by the names that they have in JSON.
+    const NAMES: [(State, &'static str); 7] = [
+        (State::Pending, "pending"),
+        (State::StockReserved, "stock_reserved"),
+        (State::Paid, "paid"),
+        (State::Confirmed, "confirmed"),
+        (State::Rejected, "rejected"),
+        (State::Cancelling, "cancelling"),
+        (State::Cancelled, "cancelled"),
+    ];
+
+    /// Its name in JSON.
+    pub fn name(self) -> &'static str {
+        State::NAMES.iter().find(|line| line.0 == self).map_or("", |line| line.1)
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<State> {
+        State::NAMES.iter().find(|line| line.1 == name).map(|line| line.0)
+    }
+
+    /// Whether nothing follows it.
+    pub fn is_end(self) -> bool {
+        matches!(self, State::Confirmed | State::Rejected | State::Cancelled)
+    }
 }
 
 /// An order.
@@ -92,6 +122,32 @@ pub struct Place {
     pub key: IdempotencyKey,
 }
 
+/// What has happened for an order, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    /// The order.
+    pub order: Order,
+    /// Whether it is a saga's: then how that stands, or `under way`.
+    pub saga: Option<String>,
+    /// One after the other.
+    pub happened: Vec<Happened>,
+}
+
+/// One thing that has happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Happened {
+    /// When it began: microseconds since 1970, UTC.
+    pub at: i64,
+    /// How long it took, in microseconds, where it took any time.
+    pub took: Option<i64>,
+    /// `do`, `ask`, `undo`: an attempt of a step; `journal`: an entry; `event`: what others were told.
+    pub what: String,
+    /// Of which step, or of which type.
+    pub of: String,
+    /// What came of it.
+    pub said: String,
+}
+
 /// Sums over all orders, for those who check that they add up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Books {
@@ -123,6 +179,11 @@ impl Client {
 
     pub async fn order(&self, customer: CustomerId, id: OrderId) -> Result<Order, Problem> {
         self.0.get(&format!("/orders/{id}?customer={customer}")).await
+    }
+
+    /// Of the order `which`, or of the `latest`.
+    pub async fn trace(&self, which: &str) -> Result<Trace, Problem> {
+        self.0.get(&format!("/traces/{which}")).await
     }
 
     pub async fn books(&self) -> Result<Books, Problem> {

@@ -87,12 +87,29 @@ switches! {
         "How long a request may take: a time limit of its own at each hop, or one deadline that travels with it.";
     "pattern.bulkhead" => PatternBulkhead { "off" Off, "on" On } = On,
         "Whether each service that is asked has so many places at its caller, and can take no more.";
+    "pattern.async" => PatternAsync { "off" Off, "on" On } = Off,
+        "When a checkout is answered: when the order is confirmed, or at once, while a saga brings it to its end.";
+    "pattern.outbox" => PatternOutbox { "off" Off, "on" On } = On,
+        "How a service tells what it has done: straight after the commit, or in the transaction itself, for a relay to publish.";
+    "pattern.inbox" => PatternInbox { "off" Off, "on" On } = On,
+        "Whether a service that hears the same event twice notices.";
+    "pattern.idempotency" => PatternIdempotency { "off" Off, "on" On } = On,
+        "Whether the same Idempotency-Key is the same order, or each request is a new one.";
     "fault.payment" => FaultPayment { "off" Off, "slow" Slow, "decline" Decline, "error" Error, "hang" Hang, "flaky" Flaky } = Off,
         "What is wrong with the payment provider: it takes longer, says no, is out of order, charges and never answers, or is out of order for 30 of 100 calls.";
     "fault.email" => FaultEmail { "off" Off, "slow" Slow, "error" Error, "hang" Hang, "flaky" Flaky } = Off,
         "What is wrong with the mail server: it takes longer, is out of order, delivers and never answers, or is out of order for 30 of 100 letters.";
     "fault.catalog_db" => FaultCatalogDb { "off" Off, "slow" Slow } = Off,
         "What is wrong with the catalogue's database: each read of a product takes 200 ms longer.";
+    "fault.orders.crash" => FaultOrdersCrash {
+        "off" Off,
+        "before_reserve" BeforeReserve, "lost_reserve" LostReserve, "after_reserve" AfterReserve,
+        "before_charge" BeforeCharge, "lost_charge" LostCharge, "after_charge" AfterCharge,
+        "before_confirm" BeforeConfirm, "lost_confirm" LostConfirm, "after_confirm" AfterConfirm,
+        "before_release" BeforeRelease, "lost_release" LostRelease, "after_release" AfterRelease,
+        "before_refund" BeforeRefund, "lost_refund" LostRefund, "after_refund" AfterRefund
+    } = Off,
+        "Where the process of the orders service ends itself, in a checkout that is a saga: before a step, after its effect and before its answer, or after its entry in the journal.";
     "fault.cache" => FaultCache { "off" Off, "down" Down } = Off,
         "What is wrong with the cache: it does not answer.";
 }

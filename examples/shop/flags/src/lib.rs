@@ -46,7 +46,8 @@ pub use flags::Flags;
 pub use fractional::Fractional;
 pub use invalid::Invalid;
 pub use known::{
-    FaultCache, FaultCatalogDb, FaultEmail, FaultPayment, PatternBreaker, PatternBulkhead,
-    PatternCache, PatternLimiter, PatternLock, PatternRetry, PatternTimeout, Switch,
+    FaultCache, FaultCatalogDb, FaultEmail, FaultOrdersCrash, FaultPayment, PatternAsync,
+    PatternBreaker, PatternBulkhead, PatternCache, PatternIdempotency, PatternInbox,
+    PatternLimiter, PatternLock, PatternOutbox, PatternRetry, PatternTimeout, Switch,
 };
 pub use schedule::Schedule;

@@ -6,6 +6,7 @@
 //! - [`token`], [`password`]: who is asking.
 //! - [`turns`]: one at a time for each order.
 //! - [`health`]: how a service is, and what it leans on.
+//! - [`progress`]: how an order comes along, as server-sent events.
 //! - [`operate`]: the routes that all services have.
 
 pub mod failure;
@@ -13,6 +14,7 @@ pub mod health;
 pub mod input;
 pub mod operate;
 pub mod password;
+pub mod progress;
 pub mod serve;
 pub mod token;
 pub mod turns;

@@ -13,6 +13,7 @@ use shop_service::Closing;
 use shop_service::health::Drained;
 
 mod load;
+mod orders;
 mod run;
 mod seed;
 mod up;
@@ -35,6 +36,8 @@ enum Command {
     Seed(Seed),
     /// Send customers into a shop that is up, and check its books afterwards
     Load(Load),
+    /// Look at single orders of a shop that is up
+    Orders(orders::Orders),
     /// Do the same work without a pattern and with it
     Compare {
         #[command(subcommand)]
@@ -45,8 +48,8 @@ enum Command {
 /// Where the data lie.
 #[derive(Args, Clone)]
 struct Stores {
-    /// PostgreSQL and Redis in place of what is embedded: those of DATABASE_URL and REDIS_URL,
-    /// or private ones that are started for this run
+    /// PostgreSQL, Redis and RabbitMQ in place of what is embedded: those of DATABASE_URL,
+    /// REDIS_URL and AMQP_URL, or private ones that are started for this run
     #[arg(long)]
     real: bool,
     /// Where the databases lie: sqlite://FOLDER or postgres://HOST/DATABASE
@@ -55,6 +58,9 @@ struct Stores {
     /// Where the cache lies: memory: or redis://HOST
     #[arg(long, value_name = "URL", conflicts_with = "real")]
     cache: Option<String>,
+    /// Where the bus lies: amqp://HOST, or sqlite://FOLDER
+    #[arg(long, value_name = "URL", conflicts_with = "real")]
+    bus: Option<String>,
     /// The folder for what is embedded [default: .lab/shop]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
@@ -118,6 +124,9 @@ struct Load {
 
 #[derive(Subcommand)]
 enum Compare {
+    /// How long a customer waits for an answer and for the order: the monolith, the shop, and the shop
+    /// that answers at once
+    Async(Run),
     /// The payment provider hangs, with nothing around the calls between services and with breakers,
     /// budgets, deadlines and bulkheads
     Breaker(compare::breaker::Hang),
@@ -205,7 +214,8 @@ pub async fn main(patterns: Patterns) -> ExitCode {
     let usual = match &cli.command {
         // What goes wrong there is what is looked at, by the hundred.
         Command::Compare { what: Compare::Breaker(_) | Compare::Retry(_) } => "off",
-        _ => "warn,sqlx=error",
+        // What lapin says of a lost connection, the bus says again, and to whom it matters.
+        _ => "warn,sqlx=error,lapin=off",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
@@ -220,8 +230,12 @@ pub async fn main(patterns: Patterns) -> ExitCode {
         Command::Run(run) => run.run(patterns).await,
         Command::Seed(seed) => seed::seed(&seed).await,
         Command::Load(load) => load::load(&load).await,
+        Command::Orders(orders) => orders.run().await,
         Command::Compare { what: Compare::Breaker(hang) } => compare::breaker::compare(&hang).await,
         Command::Compare { what: Compare::Retry(run) } => compare::retry::compare(&run).await,
+        Command::Compare { what: Compare::Async(run) } => {
+            compare::asynchronous::compare(&run).await
+        }
         Command::Compare { what: Compare::Cache(run) } => compare::cache::compare(&run).await,
         Command::Compare { what: Compare::Lock(runs) } => {
             compare::lock::compare(&runs, patterns).await

@@ -55,8 +55,10 @@ impl Run {
             part::gateway(&place, &setup, &peers)?
         } else {
             let cache = Cache::open(&place.cache, setup.cache)?;
-            let part = Part { place: &place, setup: &setup, cache: &cache, peers: &peers };
-            let opened = part.open(name).await?;
+            let bus = place.open_bus(name).await?;
+            let part =
+                Part { place: &place, setup: &setup, cache: &cache, peers: &peers, bus: &bus };
+            let mut opened = part.open(name).await?;
             opened.tend();
             opened.complete(&setup.flags)
         };

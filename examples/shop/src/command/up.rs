@@ -70,8 +70,12 @@ pub(crate) fn asked_to_stop() -> Result<impl Future<Output = ()>> {
 impl Stores {
     /// Where the data lie.
     pub(crate) async fn open(&self) -> Result<Place> {
-        let place = if self.real { Place::real().await? } else { Place::embedded(&self.folder()) };
-        Ok(place.with_storage(self.storage.clone()).with_cache(self.cache.clone()))
+        let place = match self.real {
+            true => Place::real().await?.with_broker().await?,
+            false => Place::embedded(&self.folder()),
+        };
+        let place = place.with_storage(self.storage.clone()).with_cache(self.cache.clone());
+        Ok(place.with_bus(self.bus.clone()))
     }
 
     /// How a shop there is set up. The secret of the tokens is a file in the folder.
@@ -131,6 +135,7 @@ fn tell(shop: &Shop, place: &Place, took: Duration) {
     for (what, told) in ["data", "cache"].iter().zip(&place.told) {
         page::note(format_args!("{what:<8}{told}"));
     }
+    page::note(format_args!("{:<8}{}", "bus", place.told_bus));
     if !place.lasts() {
         page::note("        started for this run; gone with it");
     }

@@ -13,6 +13,7 @@ use shop_flags::{
 use crate::books::Invariant;
 use crate::whole::Setup;
 
+pub mod asynchronous;
 pub mod breaker;
 mod buyers;
 pub mod cache;

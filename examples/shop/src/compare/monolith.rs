@@ -28,7 +28,7 @@ use crate::whole::Shop;
 const BUYERS: usize = 10;
 
 /// Products on sale.
-const PRODUCTS: usize = 50;
+pub(super) const PRODUCTS: usize = 50;
 
 /// What payment and mail take together: less than this, and something was left out.
 const LEAST: Duration = Duration::from_secs(3);
@@ -78,16 +78,14 @@ pub async fn compare(run: &Run) -> Result<()> {
     let shop = Shop::open(&new, super::setup()).await?;
     goods::take_in(&shop.peers, run.seed, PRODUCTS).await?;
     // They share nothing, and both wait more than they work.
-    let (before_url, url) = (before.running.url(), shop.url());
+    let (before_url, url) = (before.url(), shop.url());
     let (monolith, now) = tokio::try_join!(
         buy(&before_url, Door::Monolith, run.seed),
         buy(&url, Door::Shop, run.seed),
     )?;
     let mut invariants = books::audit(&shop.peers).await?;
     invariants.push(before.audit().await?);
-    before.monolith.close().await;
-    before.stop.now();
-    before.running.stopped().await;
+    before.close().await;
     shop.close().await;
     let (seed, place) = (run.seed, old.told.clone());
     let outcome = Outcome { seed, place, monolith, shop: now, invariants };
@@ -100,7 +98,7 @@ pub async fn compare(run: &Run) -> Result<()> {
 }
 
 /// The monolith, open.
-struct Before {
+pub(super) struct Before {
     monolith: Monolith,
     provider: payment::Provider,
     running: Running,
@@ -108,7 +106,7 @@ struct Before {
 }
 
 impl Before {
-    async fn open(place: &Place, seed: u64) -> Result<Before> {
+    pub(super) async fn open(place: &Place, seed: u64) -> Result<Before> {
         let provider = payment::Provider::default();
         let tokens = Tokens::new(&Tokens::secret());
         let mail = mail::Server::default();
@@ -117,6 +115,16 @@ impl Before {
         let stop = Stop::default();
         let running = serve_locally("monolith", monolith.router(), &stop).await?;
         Ok(Before { monolith, provider, running, stop })
+    }
+
+    pub(super) fn url(&self) -> String {
+        self.running.url()
+    }
+
+    pub(super) async fn close(self) {
+        self.monolith.close().await;
+        self.stop.now();
+        self.running.stopped().await;
     }
 
     async fn audit(&self) -> Result<Invariant> {

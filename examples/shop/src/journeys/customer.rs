@@ -8,8 +8,9 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use shop_contracts::carts::Cart;
 use shop_contracts::catalog::{Category, Product};
-use shop_contracts::id::ProductId;
+use shop_contracts::id::{OrderId, ProductId};
 use shop_contracts::orders::Order;
 use shop_contracts::page::Page;
 use shop_contracts::users::{Customer as Account, Token};
@@ -162,6 +163,23 @@ impl Customer {
     pub async fn buy(&self, key: &str) -> Result<Order, Problem> {
         let body = json!({"card": "tok_ok"});
         self.ask(Method::POST, "/api/orders/checkout", &body, Some(key)).await
+    }
+
+    /// One order of theirs.
+    ///
+    /// # Errors
+    /// The shop's refusal.
+    pub async fn order(&self, id: OrderId) -> Result<Order, Problem> {
+        self.ask(Method::GET, &format!("/api/orders/{id}"), &Value::Null, None).await
+    }
+
+    /// Whether nothing is in the cart.
+    ///
+    /// # Errors
+    /// The shop's refusal.
+    pub async fn cart_is_empty(&self) -> Result<bool, Problem> {
+        let cart: Cart = self.ask(Method::GET, "/api/cart", &Value::Null, None).await?;
+        Ok(cart.lines.is_empty())
     }
 
     async fn ask<T: DeserializeOwned>(

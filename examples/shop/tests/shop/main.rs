@@ -1,5 +1,6 @@
 //! The whole shop, as a customer meets it, on what is embedded and on real servers.
 
+mod asynchronous;
 mod bad_input;
 mod buying;
 mod limits;
@@ -33,6 +34,9 @@ places! {
         a_declined_card_buys_nothing
         the_last_pieces_are_sold_once
         a_day_of_trouble_adds_up;
+    asynchronous:
+        a_checkout_is_answered_at_once_and_tells_how_it_comes_along
+        a_declined_card_is_undone_and_its_trace_says_so;
     bad_input:
         what_cannot_be_read_is_refused
         values_that_are_not_allowed_are_refused
@@ -56,4 +60,11 @@ places! {
         a_provider_that_is_down_is_left_alone_and_found_again
         a_flaky_provider_is_asked_again_within_the_budget
         who_has_no_time_left_gets_nothing_and_owes_nothing;
+}
+
+/// The same over RabbitMQ. Once: the suite of the bus port says that it is like the other side.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkout_is_told_over_rabbitmq() {
+    let open = Open::brokered().await;
+    asynchronous::a_checkout_is_answered_at_once_and_tells_how_it_comes_along(open).await;
 }

@@ -37,6 +37,11 @@ impl Open {
         Open::at(Place::real().await.expect("PostgreSQL and Redis")).await
     }
 
+    pub(crate) async fn brokered() -> Open {
+        let place = Place::passing().expect("a folder");
+        Open::at(place.with_broker().await.expect("RabbitMQ")).await
+    }
+
     async fn at(place: Place) -> Open {
         // Payment and mail without their latency: what is tested here does not depend on it.
         let setup = Setup {

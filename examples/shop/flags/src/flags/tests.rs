@@ -129,9 +129,14 @@ fn the_document_shows_definition_and_effect() {
             "pattern.retry": "budget",
             "pattern.timeout": "deadline",
             "pattern.bulkhead": "on",
+            "pattern.async": "off",
+            "pattern.outbox": "on",
+            "pattern.inbox": "on",
+            "pattern.idempotency": "on",
             "fault.payment": {"error": 30, "off": 70},
             "fault.email": "off",
             "fault.catalog_db": "off",
+            "fault.orders.crash": "off",
             "fault.cache": "off",
         })
     );
@@ -171,7 +176,8 @@ fn a_refusal_says_where_and_what_is_allowed() {
         (
             json!({"flags": {"fault.paymnt": {}}}),
             "/flags/fault.paymnt: there is no flag `fault.paymnt`; did you mean `fault.payment`? allowed: \
-             `pattern.cache`, `pattern.lock`, `pattern.limiter`, `pattern.breaker`, `pattern.retry`, `pattern.timeout`, `pattern.bulkhead`, `fault.payment`, `fault.email`, `fault.catalog_db`, `fault.cache`",
+             `pattern.cache`, `pattern.lock`, `pattern.limiter`, `pattern.breaker`, `pattern.retry`, `pattern.timeout`, `pattern.bulkhead`, `pattern.async`, \
+             `pattern.outbox`, `pattern.inbox`, `pattern.idempotency`, `fault.payment`, `fault.email`, `fault.catalog_db`, `fault.orders.crash`, `fault.cache`",
         ),
         (
             flag(json!("hang")),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::routing::{get, post, put};
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use shop_contracts::id::{OrderId, ProductId};
 use shop_contracts::inventory::{self, Books, Delivery, Reservation, Stock, Wanted};
@@ -22,7 +22,7 @@ pub(crate) fn routes(inventory: Inventory) -> Router {
     Router::new()
         .route("/stock", deliveries)
         .route("/stock/{product}", get(stock))
-        .route("/reservations/{order}", put(reserve).delete(release))
+        .route("/reservations/{order}", get(reservation).put(reserve).delete(release))
         .route("/reservations/{order}/commit", post(commit))
         .route("/books", get(books))
         .with_state(inventory)
@@ -68,6 +68,15 @@ async fn reserve(
             return Err(Failure::new(Kind::Unavailable, detail));
         }
     };
+    Ok(Json(Reservation { order, state }))
+}
+
+async fn reservation(
+    State(inventory): State<Inventory>,
+    Path(order): Path<OrderId>,
+) -> Answer<Reservation> {
+    let unknown = || Failure::new(Kind::NotFound, format!("nothing is held for order {order}"));
+    let state = inventory.reservation(order).await?.ok_or_else(unknown)?;
     Ok(Json(Reservation { order, state }))
 }
 

@@ -98,6 +98,16 @@ impl Inventory {
         Ok(found.is_some())
     }
 
+    /// How far the reservation of this name is, if there is one.
+    pub(crate) async fn reservation(&self, order: OrderId) -> Result<Option<State>, Error> {
+        let found: Option<String> =
+            sqlx::query_scalar("SELECT state FROM reservations WHERE order_id = $1")
+                .bind(order.to_string())
+                .fetch_optional(self.database.reader())
+                .await?;
+        Ok(found.map(|word| read(&word)).transpose()?)
+    }
+
     /// What is available, for the holder of the lease with this token. Whoever holds an earlier one
     /// cannot write from now on. `None` if a later one was here, or if there is no such product.
     pub(crate) async fn look_fenced(

@@ -41,32 +41,42 @@
 //!
 //! The request is answered `unavailable`, and may be asked again: at worst it is `pending`.
 
+mod hear;
 mod routes;
 mod store;
 mod tell;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use shop_bus::Bus;
 use shop_contracts::users;
 use shop_flags::Flags;
+use shop_outbox::{INBOX, Inbox, OUTBOX, Outbox};
 use shop_outside::mail::Server;
 use shop_service::health::{self, Dependency};
 use shop_service::turns::Turns;
 use shop_storage::{Database, Migration, Options};
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    description: "notifications",
-    sql: include_str!("../migrations/0001_notifications.sql"),
-}];
+pub use hear::subscription;
+
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        description: "notifications",
+        sql: include_str!("../migrations/0001_notifications.sql"),
+    },
+    Migration { version: 2, description: "inbox", sql: INBOX },
+    Migration { version: 3, description: "outbox", sql: OUTBOX },
+];
 
 /// How long the mail server is waited for. It usually takes two seconds, and four where
 /// `fault.email` is `slow`; callers wait ten.
 pub const PATIENCE: Duration = Duration::from_secs(8);
 
 /// The notifications service. Clones are the same one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Notifications {
     database: Database,
     users: users::Client,
@@ -74,6 +84,9 @@ pub struct Notifications {
     flags: Flags,
     patience: Duration,
     turns: Turns,
+    bus: Option<Arc<dyn Bus>>,
+    inbox: Inbox,
+    outbox: Outbox,
 }
 
 impl Notifications {
@@ -90,7 +103,18 @@ impl Notifications {
     ) -> Result<Notifications, shop_storage::Error> {
         let database = Database::open(storage, "notifications", MIGRATIONS, Options::default());
         let (database, turns) = (database.await?, Turns::default());
-        Ok(Notifications { database, users, mail, flags, patience: PATIENCE, turns })
+        let inbox = Inbox::new("notifications", flags.clone());
+        let outbox = Outbox::without_bus(database.clone());
+        let (patience, bus) = (PATIENCE, None);
+        Ok(Notifications { database, users, mail, flags, patience, turns, bus, inbox, outbox })
+    }
+
+    /// The same, hearing of confirmed orders over `bus`, and saying there whom it told.
+    pub fn telling(mut self, bus: Arc<dyn Bus>) -> Notifications {
+        let (database, flags) = (self.database.clone(), self.flags.clone());
+        self.outbox = Outbox::new(database, Arc::clone(&bus), flags);
+        self.bus = Some(bus);
+        self
     }
 
     /// The same, with another patience than [`PATIENCE`].
@@ -107,5 +131,11 @@ impl Notifications {
     /// What it leans on.
     pub fn needs(&self) -> Vec<Dependency> {
         vec![health::database(&self.database)]
+    }
+}
+
+impl std::fmt::Debug for Notifications {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Notifications").field("database", &self.database).finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use shop_contracts::Money;
 use shop_contracts::id::OrderId;
 use shop_contracts::money::Currency;
 use shop_contracts::notifications::{Confirmation, State};
-use shop_storage::sqlx;
+use shop_storage::sqlx::{self, AnyConnection};
 use shop_storage::{Error, now};
 
 use crate::Notifications;
@@ -36,6 +36,17 @@ impl Notifications {
         confirmation: &Confirmation,
     ) -> Result<bool, Error> {
         let mut change = self.database.begin().await?;
+        let claimed = Notifications::claim_in(&mut change, order, confirmation).await?;
+        change.commit().await?;
+        Ok(claimed)
+    }
+
+    /// The same, as a part of `change`.
+    pub(crate) async fn claim_in(
+        change: &mut AnyConnection,
+        order: OrderId,
+        confirmation: &Confirmation,
+    ) -> Result<bool, Error> {
         let claimed = sqlx::query(
             "INSERT INTO notifications (order_id, customer, total, currency, state, changed_at)
              VALUES ($1, $2, $3, $4, 'pending', $5)
@@ -48,15 +59,24 @@ impl Notifications {
         .bind(confirmation.total.amount)
         .bind(code(confirmation.total.currency))
         .bind(now())
-        .execute(&mut *change)
+        .execute(change)
         .await?;
-        change.commit().await?;
         Ok(claimed.rows_affected() == 1)
     }
 
     /// Writes down the outcome of a mail that was claimed.
     pub(crate) async fn record(&self, order: OrderId, state: State) -> Result<(), Error> {
         let mut change = self.database.begin().await?;
+        Notifications::record_in(&mut change, order, state).await?;
+        Ok(change.commit().await?)
+    }
+
+    /// The same, as a part of `change`.
+    pub(crate) async fn record_in(
+        change: &mut AnyConnection,
+        order: OrderId,
+        state: State,
+    ) -> Result<(), Error> {
         sqlx::query(
             "UPDATE notifications SET state = $2, changed_at = $3
              WHERE order_id = $1 AND state = 'pending'",
@@ -64,9 +84,8 @@ impl Notifications {
         .bind(order.to_string())
         .bind(word(state))
         .bind(now())
-        .execute(&mut *change)
+        .execute(change)
         .await?;
-        change.commit().await?;
         Ok(())
     }
 }

@@ -61,7 +61,7 @@ impl Notifications {
         }
     }
 
-    async fn send(&self, mail: Mail) -> State {
+    pub(crate) async fn send(&self, mail: Mail) -> State {
         let key = mail.key;
         let weather = match self.flags.get_for(key) {
             FaultEmail::Off => Weather::Fine,
@@ -84,7 +84,7 @@ impl Notifications {
     }
 }
 
-fn letter(order: OrderId, customer: &Customer, total: Money) -> Mail {
+pub(crate) fn letter(order: OrderId, customer: &Customer, total: Money) -> Mail {
     Mail {
         key: order.0,
         to: customer.email.to_string(),

@@ -38,6 +38,19 @@ impl Refusal {
         TABLE.iter().find(|line| line.1 == name).map(|line| line.0)
     }
 
+    /// Said with its reason in one text, as a journal keeps it.
+    pub(crate) fn because(self, why: &str) -> String {
+        format!("{}: {why}", self.name())
+    }
+
+    /// What was said in such a text. What is none, such as "no answer within 15 s", is through no
+    /// fault of the customer's.
+    pub(crate) fn read(said: &str) -> (Refusal, String) {
+        let parts = said.split_once(": ");
+        let read = parts.and_then(|(name, why)| Some((Refusal::named(name)?, why.to_owned())));
+        read.unwrap_or_else(|| (Refusal::Unavailable, said.to_owned()))
+    }
+
     fn kind(self) -> Kind {
         TABLE.iter().find(|line| line.0 == self).expect("each refusal has its line").2
     }
@@ -60,5 +73,20 @@ pub(crate) fn answer(kept: Kept) -> Option<Result<Order, Problem>> {
             Some(Err(Problem::new(kind, told).about(address(order.id))))
         }
         State::Pending | State::StockReserved | State::Paid => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_in_one_text_is_read_again() {
+        for (refusal, ..) in TABLE {
+            let said = refusal.because("card 1: declined");
+            assert_eq!(Refusal::read(&said), (refusal, "card 1: declined".to_owned()));
+        }
+        let other = "it panicked: at the disco";
+        assert_eq!(Refusal::read(other), (Refusal::Unavailable, other.to_owned()));
     }
 }

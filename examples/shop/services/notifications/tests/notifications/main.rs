@@ -1,5 +1,6 @@
 //! The notifications service, asked over a real connection by the client that its callers use.
 
+mod heard;
 mod users;
 mod world;
 

@@ -1,16 +1,19 @@
 //! A notifications service that answers on a port of its own, and what it needs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use shop_bus::Bus;
 use shop_contracts::id::{CustomerId, OrderId};
 use shop_contracts::notifications::{Client, Confirmation, State};
 use shop_contracts::{Money, Peer, users};
 use shop_flags::Flags;
-use shop_notifications::Notifications;
+use shop_notifications::{Notifications, subscription};
 use shop_outside::mail::Server;
 use shop_service::{Stop, serve_locally};
 use testbed::place::Place;
+use tokio::task::JoinHandle;
 
 use crate::users::Users;
 
@@ -56,6 +59,16 @@ impl World {
         let service = opened.expect("a database").patience(self.patience);
         let peer = start("notifications", service.router(), &self.stop).await;
         Client(peer.patience(Duration::from_secs(60)))
+    }
+
+    /// One more process, which hears from `bus`.
+    pub(crate) async fn hearing(&self, bus: &Arc<dyn Bus>) -> JoinHandle<()> {
+        let users = users::Client(start("users", self.users.router(), &self.stop).await);
+        let (mail, flags) = (self.mail.clone(), self.flags.clone());
+        let opened = Notifications::open(self.place.url(), users, mail, flags).await;
+        let service = opened.expect("a database").patience(self.patience);
+        bus.subscribe(subscription()).await.expect("a queue");
+        tokio::spawn(service.telling(Arc::clone(bus)).tend())
     }
 
     /// Asks until the notification about `order` is in this state.

@@ -2,9 +2,12 @@
 //!
 //! What is here holds for every checkout: the same wish leads to one order, and the order is
 //! written down before anybody is asked to do something for it. How it is then brought to its end
-//! is the business of [`synchronous`], and can become another's.
+//! is the business of [`synchronous`], or, with `pattern.async` on, of [`asynchronous`].
 
+mod asynchronous;
+mod facts;
 mod recovery;
+mod steps;
 mod synchronous;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,14 +17,18 @@ use shop_calls::Context;
 use shop_contracts::id::OrderId;
 use shop_contracts::money::Price;
 use shop_contracts::orders::{Order, Place, State, Took};
-use shop_contracts::{Kind, Money, Problem, carts, inventory, notifications, payments};
+use shop_contracts::{Kind, Money, Problem, Quantity, carts, inventory, notifications, payments};
+use shop_flags::{Flags, PatternAsync, PatternIdempotency};
+use shop_outbox::Outbox;
 use shop_service::Failure;
 use shop_storage::{Error, now};
 use tokio::time::{Instant, sleep};
 
+use crate::How;
 use crate::refusal::{address, answer};
-use crate::store::Store;
+use crate::store::{Kept, Store};
 
+use asynchronous::Asynchronous;
 pub use recovery::Recovered;
 use synchronous::Synchronous;
 
@@ -53,27 +60,45 @@ pub(crate) struct Services {
     pub(crate) notifications: notifications::Client,
 }
 
+impl Services {
+    /// Takes out of the cart what was bought, and no more: the customer may have gone on filling
+    /// it. So it is read again, and of each product that was bought only as many go as were bought.
+    /// A change of the same product between that look and our change is still lost; to close this
+    /// gap, the carts service would have to subtract.
+    pub(crate) async fn empty_cart(&self, order: &Order) -> Result<(), Problem> {
+        let now = self.carts.cart(order.customer).await?;
+        for line in now.lines {
+            let bought = order.lines.iter().find(|bought| bought.product == line.product);
+            let Some(bought) = bought else { continue };
+            let more = line.quantity.get().saturating_sub(bought.quantity.get());
+            match Quantity::try_from(more) {
+                Ok(more) => self.carts.put(order.customer, line.product, more).await?,
+                Err(_) => self.carts.remove(order.customer, line.product).await?,
+            };
+        }
+        Ok(())
+    }
+}
+
 /// Turns wishes into orders.
 #[derive(Clone, Debug)]
 pub(crate) struct Checkout {
     store: Store,
     carts: carts::Client,
     way: Synchronous,
+    sagas: Asynchronous,
+    flags: Flags,
     pub(crate) pace: Pace,
     /// Orders whose checkout is over, and which may not have come to their end.
     left: Arc<Mutex<Vec<OrderId>>>,
 }
 
 impl Checkout {
-    pub(crate) fn new(store: Store, services: Services, pace: Pace) -> Checkout {
-        let carts = services.carts.clone();
+    pub(crate) fn new(store: Store, services: Services, outbox: Outbox, how: &How) -> Checkout {
+        let (carts, pace, flags) = (services.carts.clone(), how.pace, how.flags.clone());
+        let sagas = Asynchronous::new(store.clone(), services.clone(), outbox, how);
         let way = Synchronous { store: store.clone(), services, pauses: pace.pauses };
-        Checkout { store, carts, way, pace, left: Arc::default() }
-    }
-
-    pub(crate) fn pace(mut self, pace: Pace) -> Checkout {
-        self.way.pauses = pace.pauses;
-        Checkout { pace, ..self }
+        Checkout { store, carts, way, sagas, flags, pace, left: Arc::default() }
     }
 
     /// Checks the customer's cart out, once for each key.
@@ -82,7 +107,10 @@ impl Checkout {
     /// words. While that is under way it waits, for at most [`Pace::wait`]; then it is `conflict`,
     /// with the order's address. The key stands for the order, also where the second wish names
     /// another card: a customer whose card was declined orders again under a new key. A refusal
-    /// that led to no order, such as an empty cart, is not remembered.
+    /// that led to no order, such as an empty cart, is not remembered. With `pattern.idempotency` off
+    /// no key is remembered, and each request is an order.
+    ///
+    /// With `pattern.async` on nobody waits: the answer is the order as it stands.
     ///
     /// It runs in a task of its own. When a customer hangs up, or the deadline comes, axum drops the
     /// handler; dropping the handle of a task lets the task go on. The deadline goes along, for those
@@ -97,14 +125,15 @@ impl Checkout {
     }
 
     async fn to_its_end(&self, wish: Place, context: &Context) -> Result<Order, Failure> {
-        if self.store.wish(wish.customer, &wish.key).await?.is_some() {
-            return self.outcome(&wish, context).await;
+        let key = self.key(&wish);
+        if let Some(kept) = self.store.wish(wish.customer, &key).await? {
+            return self.outcome(&wish, &key, kept, context).await;
         }
         let cart = context.clone().scope(self.carts.cart(wish.customer)).await?;
         if cart.lines.is_empty() {
             // Perhaps it is empty because the order was placed since we looked.
-            return match self.store.wish(wish.customer, &wish.key).await? {
-                Some(_) => self.outcome(&wish, context).await,
+            return match self.store.wish(wish.customer, &key).await? {
+                Some(kept) => self.outcome(&wish, &key, kept, context).await,
                 None => Err(Failure::new(Kind::EmptyCart, "put something into the cart first")),
             };
         }
@@ -119,8 +148,18 @@ impl Checkout {
             placed_at: now(),
             took: Took::default(),
         };
-        if !self.store.insert(&order, &wish.key).await? {
-            return self.outcome(&wish, context).await;
+        let is_asynchronous = self.flags.get::<PatternAsync>() == PatternAsync::On;
+        let placed = match is_asynchronous {
+            true => self.sagas.place(&order, &key, wish.card.clone()).await?,
+            false => self.store.insert(&order, &key).await?,
+        };
+        if !placed {
+            let kept = self.store.wish(wish.customer, &key).await?;
+            let kept = kept.ok_or_else(|| Failure(Problem::internal()))?;
+            return self.outcome(&wish, &key, kept, context).await;
+        }
+        if is_asynchronous {
+            return Ok(order);
         }
         let end = self.way.carry_out(&order, price, wish.card, context).await;
         if end.is_err() {
@@ -130,23 +169,48 @@ impl Checkout {
         end.map_err(|Failure(problem)| Failure(problem.about(address(order.id))))
     }
 
+    /// As what a wish is remembered.
+    fn key(&self, wish: &Place) -> String {
+        match self.flags.get::<PatternIdempotency>() {
+            PatternIdempotency::On => wish.key.as_str().to_owned(),
+            // One that nobody can say again.
+            PatternIdempotency::Off => format!("{} {}", wish.key.as_str(), OrderId::new()),
+        }
+    }
+
     /// What became of the order to which this wish has led.
-    async fn outcome(&self, wish: &Place, context: &Context) -> Result<Order, Failure> {
+    async fn outcome(
+        &self,
+        wish: &Place,
+        key: &str,
+        mut kept: Kept,
+        context: &Context,
+    ) -> Result<Order, Failure> {
         let until = Instant::now() + self.pace.wait;
         let until = context.deadline.map_or(until, |deadline| until.min(deadline.instant()));
         loop {
-            let kept = self.store.wish(wish.customer, &wish.key).await?;
-            let kept = kept.ok_or_else(|| Failure(Problem::internal()))?;
-            let order = kept.order.id;
+            let order = kept.order.clone();
             if let Some(answer) = answer(kept) {
                 return Ok(answer?);
             }
+            if self.flags.get::<PatternAsync>() == PatternAsync::On {
+                return Ok(order);
+            }
             if Instant::now() >= until {
                 let detail = "the order for this key is still under way: look at it";
-                return Err(Failure(Problem::new(Kind::Conflict, detail).about(address(order))));
+                return Err(Failure(Problem::new(Kind::Conflict, detail).about(address(order.id))));
             }
             // Looking is cheap, and finds the order whichever instance is at it.
             sleep(Duration::from_millis(50)).await;
+            let looked = self.store.wish(wish.customer, key).await?;
+            kept = looked.ok_or_else(|| Failure(Problem::internal()))?;
+        }
+    }
+
+    /// Goes on with the sagas that nobody drives.
+    pub(crate) async fn tend_sagas(&self) {
+        if let Err(error) = self.sagas.tend().await {
+            tracing::error!(%error, "the sagas cannot be looked after");
         }
     }
 
@@ -196,7 +260,6 @@ fn price(lines: &[carts::Line]) -> Result<Price, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shop_contracts::Quantity;
     use shop_contracts::id::ProductId;
 
     #[test]

@@ -26,7 +26,7 @@ use shop_contracts::notifications::{self, Confirmation};
 use shop_contracts::orders::{Order, State, Took};
 use shop_contracts::payments::{self, Charge};
 use shop_contracts::text::Card;
-use shop_contracts::{Kind, Problem, Quantity, carts};
+use shop_contracts::{Kind, Problem, carts};
 use shop_service::Failure;
 use shop_storage::{Error, now};
 use tokio::time::{Instant, sleep};
@@ -167,7 +167,7 @@ impl Synchronous {
     pub(super) async fn afterwards(&self, order: &Order) {
         // The cart first: until it is empty, it can be bought once more under another key, and
         // telling takes its time.
-        if let Err(problem) = self.empty_cart(order).await {
+        if let Err(problem) = self.services.empty_cart(order).await {
             tracing::warn!(order = %order.id, %problem, "what was bought is still in the cart");
         }
         let started = Instant::now();
@@ -180,25 +180,6 @@ impl Synchronous {
             }
             told => tracing::warn!(order = %order.id, ?told, "the customer was not told"),
         }
-    }
-
-    /// Takes out of the cart what was bought, and no more: the customer may have gone on filling
-    /// it. So it is read again, and of each product that was bought only as many go as were bought.
-    /// A change of the same product between that look and our change is still lost; to close this
-    /// gap, the carts service would have to subtract.
-    async fn empty_cart(&self, order: &Order) -> Result<(), Problem> {
-        let carts = &self.services.carts;
-        let now = carts.cart(order.customer).await?;
-        for line in now.lines {
-            let bought = order.lines.iter().find(|bought| bought.product == line.product);
-            let Some(bought) = bought else { continue };
-            let more = line.quantity.get().saturating_sub(bought.quantity.get());
-            match Quantity::try_from(more) {
-                Ok(more) => carts.put(order.customer, line.product, more).await?,
-                Err(_) => carts.remove(order.customer, line.product).await?,
-            };
-        }
-        Ok(())
     }
 
     /// Gives an order up, and undoes what was done for it. What its customer is told.
@@ -310,7 +291,7 @@ impl From<(Refusal, String)> for Learned {
 }
 
 /// Whether the same may have another answer in a moment.
-fn may_pass(problem: &Problem) -> bool {
+pub(super) fn may_pass(problem: &Problem) -> bool {
     [Kind::TimedOut, Kind::Unavailable, Kind::Internal].into_iter().any(|kind| problem.is(kind))
 }
 
@@ -338,7 +319,7 @@ fn elsewhere() -> Problem {
     Problem::new(Kind::Conflict, "somebody else is bringing this order to its end: look at it")
 }
 
-fn said(problem: &Problem) -> String {
+pub(super) fn said(problem: &Problem) -> String {
     problem.detail.clone().unwrap_or_else(|| problem.title.clone())
 }
 

@@ -6,5 +6,6 @@ mod hang_up;
 mod lost;
 mod peers;
 mod recovery;
+mod saga;
 mod same_wish;
 mod world;

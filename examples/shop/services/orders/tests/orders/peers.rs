@@ -24,6 +24,7 @@ use tokio::sync::Barrier;
 pub(crate) enum Step {
     Cart,
     Reserve,
+    AskReservation,
     Charge,
     AskPayment,
     Refund,
@@ -132,7 +133,7 @@ impl Peers {
         Router::new()
             .route("/carts/{customer}", get(cart))
             .route("/carts/{customer}/items/{product}", put(put_back).delete(remove))
-            .route("/reservations/{order}", put(reserve).delete(release))
+            .route("/reservations/{order}", get(reservation).put(reserve).delete(release))
             .route("/reservations/{order}/commit", post(commit))
             .route("/payments/{order}", put(charge).get(payment))
             .route("/payments/{order}/refund", post(refund))
@@ -245,6 +246,15 @@ async fn reserve(
         Ok(Json(Reservation { order, state: inventory::State::Held }))
     };
     peers.play(Step::Reserve, act).await
+}
+
+async fn reservation(State(peers): State<Peers>, Path(order): Path<OrderId>) -> Response {
+    let act = |played: &mut Played| {
+        let held = played.reservations.get(&order);
+        let (state, _) = held.ok_or_else(|| Problem::new(Kind::NotFound, "nothing is held"))?;
+        Ok(Json(Reservation { order, state: *state }))
+    };
+    peers.play(Step::AskReservation, act).await
 }
 
 async fn commit(State(peers): State<Peers>, Path(order): Path<OrderId>) -> Response {

@@ -8,15 +8,21 @@ use shop_contracts::id::{CustomerId, ProductId};
 use shop_contracts::orders::{self, Order, Place as Wish, State};
 use shop_contracts::{Money, Peer, Problem, Quantity};
 use shop_contracts::{carts, inventory, notifications, payments};
+use shop_flags::Flags;
 use shop_orders::{Orders, Pace};
 use shop_service::{Stop, serve_locally};
 use testbed::place::Place;
+use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
 
 use crate::peers::Peers;
 
 /// Longer than anything takes on a busy machine.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+/// How long a saga rests whose driver is dead. Longer than a busy machine stands still, and a driver
+/// that is alive loses its lease by it.
+const TTL: Duration = Duration::from_secs(2);
 
 /// How often orders are looked after.
 const SOON: Duration = Duration::from_millis(20);
@@ -32,9 +38,24 @@ pub(crate) struct World {
     pub(crate) wait: Duration,
     /// What stands around its calls, if anything does.
     pub(crate) calls: Option<Calls>,
+    pub(crate) flags: Flags,
     place: Place,
     played: String,
     stop: Stop,
+}
+
+/// An instance in a runtime of its own.
+pub(crate) struct Instance {
+    pub(crate) client: orders::Client,
+    runtime: Runtime,
+    _stop: Stop,
+}
+
+impl Instance {
+    /// Nothing of it goes on, and nothing is given back: what a killed process leaves behind.
+    pub(crate) fn kill(self) {
+        self.runtime.shutdown_background();
+    }
 }
 
 impl World {
@@ -57,6 +78,7 @@ impl World {
             patience,
             wait,
             calls: None,
+            flags: Flags::default(),
             place,
             played: played.url(),
             stop,
@@ -81,7 +103,45 @@ impl World {
             notifications::Client(peer("notifications")),
         );
         let pauses = [10, 20, 30].map(Duration::from_millis);
-        orders.await.expect("a database").pace(Pace { pauses, wait: self.wait, tend: SOON })
+        let orders = orders.await.expect("a database").switched(self.flags.clone());
+        let orders = orders.pace(Pace { pauses, wait: self.wait, tend: SOON });
+        orders.leases(None, TTL).expect("no address")
+    }
+
+    /// The same, switched.
+    pub(crate) async fn switched(mut self, flags: Flags) -> World {
+        self.flags = flags;
+        self.client = self.serve(self.orders().await).await;
+        self
+    }
+
+    /// One more instance that answers, and that can be killed.
+    pub(crate) async fn instance(&self) -> Instance {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let (played, place) = (self.played.clone(), self.place.url().to_owned());
+        let (flags, patience) = (self.flags.clone(), self.patience);
+        let serving = runtime.spawn(async move {
+            let peer = |name| Peer::new(name, &*played).patience(patience);
+            let orders = Orders::open(
+                &place,
+                carts::Client(peer("carts")),
+                inventory::Client(peer("inventory")),
+                payments::Client(peer("payments")),
+                notifications::Client(peer("notifications")),
+            );
+            let orders = orders.await.expect("a database").switched(flags);
+            let orders = orders.leases(None, TTL).expect("no address");
+            let stop = Stop::default();
+            let running = serve_locally("orders", orders.router(), &stop).await.expect("a port");
+            (running.url(), stop)
+        });
+        let (url, stop) = serving.await.expect("it serves");
+        let client = orders::Client(Peer::new("orders", url).patience(LONG));
+        Instance { client, runtime, _stop: stop }
     }
 
     /// The same, with `calls` around what it asks, and looking after what it leaves.
