@@ -329,8 +329,8 @@ async fn collateral(rabbit: &Rabbit) -> anyhow::Result<()> {
             row("sent back, all but the fatal one", |crashed| crashed.sent_back),
         ],
     );
-    page::note("Nobody has said why: the reason is the broker's `delivery_limit`. So look before");
-    page::note("you send back, and give a small prefetch to work that may crash.");
+    page::note("Nobody has said why: the reason is the broker's `delivery_limit`. So look");
+    page::note("before you send back, and give a small prefetch to work that may crash.");
     Ok(())
 }
 

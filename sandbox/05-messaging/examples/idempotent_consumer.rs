@@ -408,7 +408,7 @@ async fn price(postgres: &Postgres) -> anyhow::Result<()> {
         "",
     );
     page::row("times PostgreSQL is waited for", &trips[0], &trips[1..], "");
-    page::note("One more, to write the message down. That is the price for never asking again.");
+    page::note("One more, to write the message down: the price for never asking again.");
     Ok(())
 }
 

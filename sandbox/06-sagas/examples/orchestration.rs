@@ -69,7 +69,7 @@ async fn run() -> anyhow::Result<()> {
 
     page::part(1, "Two hundred checkouts, and some go wrong");
     page::note("Reserve a unit, charge the customer, confirm. The units, accounts and orders");
-    page::note("are in a real PostgreSQL. One in three checkouts meets a card that is declined,");
+    page::note("are in a real PostgreSQL. One in three meets a card that is declined,");
     page::note("an address that is unknown, a request or an answer that is cut on its way.");
     page::note("The same for both, drawn from one seed.");
     let by_hand = shop.goes_through("by_hand", &fates).await?;
