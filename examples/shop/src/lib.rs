@@ -11,6 +11,7 @@
 //! - [`command`]: all of this as a command.
 //! - [`compare`]: the same work with a pattern and without.
 
+pub mod apart;
 pub mod books;
 pub mod command;
 pub mod compare;

@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::routing::get;
@@ -17,7 +16,7 @@ use shop_flags::Flags;
 use shop_gateway::Gateway;
 use shop_inventory::Inventory;
 use shop_notifications::Notifications;
-use shop_orders::Orders;
+use shop_orders::{Orders, Pace};
 use shop_payments::Payments;
 use shop_service::health::{self, Dependency};
 use shop_service::{Healthy, operate};
@@ -43,9 +42,6 @@ pub struct Part<'a> {
 }
 
 type Tending = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// How long a saga rests whose driver is dead.
-const TTL: Duration = Duration::from_secs(10);
 
 /// A service that is open and not served yet.
 pub struct Opened {
@@ -94,6 +90,15 @@ macro_rules! opened {
     }};
 }
 
+/// One that has something to do beside answering.
+macro_rules! tended {
+    ($service:expr) => {{
+        let service = $service;
+        let tending: Option<Tending> = Some(Box::pin(service.tend()));
+        Opened { tending, ..opened!(service) }
+    }};
+}
+
 /// The gateway, and what it leans on: it keeps nothing, so without any of them it still answers.
 ///
 /// # Errors
@@ -137,26 +142,26 @@ impl Part<'_> {
                 "carts" => opened!(Carts::open(storage, peers.catalog.clone()).await?),
                 "inventory" => {
                     let guarded = setup.stock.clone();
-                    opened!(Inventory::open(storage, place.redis(), flags, guarded).await?)
+                    let service = Inventory::open(storage, place.redis(), flags, guarded).await?;
+                    tended!(service.telling(Arc::clone(bus)))
                 }
                 "payments" => {
-                    opened!(Payments::open(storage, setup.provider.clone(), flags).await?)
+                    let service = Payments::open(storage, setup.provider.clone(), flags).await?;
+                    tended!(service.telling(Arc::clone(bus)))
                 }
                 "notifications" => {
                     let (users, mail) = (peers.users.clone(), setup.mail.clone());
                     let service = Notifications::open(storage, users, mail, flags).await?;
-                    let service = service.telling(Arc::clone(bus));
-                    let tending: Option<Tending> = Some(Box::pin(service.tend()));
-                    Opened { tending, ..opened!(service) }
+                    tended!(service.telling(Arc::clone(bus)))
                 }
                 "orders" => {
                     let Peers { carts, inventory, payments, notifications, .. } = peers.clone();
                     let orders =
                         Orders::open(storage, carts, inventory, payments, notifications).await?;
                     let orders = orders.switched(flags).telling(Arc::clone(bus));
-                    let orders = orders.leases(place.redis(), TTL)?;
-                    let tending: Option<Tending> = Some(Box::pin(orders.tend()));
-                    Opened { tending, ..opened!(orders) }
+                    // Twice in a lease it is looked whether somebody has left one.
+                    let pace = Pace { tend: setup.lease / 2, ..Pace::default() };
+                    tended!(orders.pace(pace).leases(place.redis(), setup.lease)?)
                 }
                 _ => return Ok(None),
             }))

@@ -48,6 +48,11 @@ pub struct Setup {
     pub places: usize,
     /// How a service treats those whom it asks.
     pub calls: shop_calls::Options,
+    /// How long an order's saga rests when whoever drove it is dead.
+    pub lease: Duration,
+    /// Services that run in a process of their own, and where: they are asked there, and not opened
+    /// here.
+    pub apart: Vec<(&'static str, String)>,
     /// How the shop closes.
     pub closing: Closing,
 }
@@ -65,6 +70,8 @@ impl Default for Setup {
             limiting: Limiting::default(),
             places: Gateway::PLACES,
             calls: shop_calls::Options::default(),
+            lease: Duration::from_secs(10),
+            apart: Vec::new(),
             closing: Closing::default(),
         }
     }
@@ -94,10 +101,12 @@ impl Shop {
         let door = bind(setup.port, 0).await?;
         let mut listeners = Vec::new();
         for (offset, name) in (1..).zip(Peers::NAMES) {
-            listeners.push((name, bind(setup.port, offset).await?));
+            if setup.apart.iter().all(|(apart, _)| *apart != name) {
+                listeners.push((name, bind(setup.port, offset).await?));
+            }
         }
         // Every port is ours before the first service starts, so each knows all the others.
-        let mut addresses = Vec::new();
+        let mut addresses = setup.apart.clone();
         for (name, listener) in &listeners {
             addresses.push((*name, format!("http://{}", listener.local_addr()?)));
         }

@@ -62,7 +62,9 @@ use steps::Steps;
 /// it answers. "Yes": `Done`. "No", no answer, no inquiry: the action is attempted again. Whatever it
 /// says from then on but that it is done, the step's entry is `Unknown`, for what was given up may
 /// still be on its way, also where it is refused later. Of a pivot that is unclear it is `Parked`:
-/// whether there is a way back is just what nobody knows.
+/// whether there is a way back is just what nobody knows. Where the step's
+/// [refusal is final](crate::saga::Step::refusal_is_final), it ends that: `Refused`, as if nothing had
+/// been unclear.
 ///
 /// A compensation is attempted as often as an action, also where it is unclear, and nobody is asked.
 /// Done, its entry is `Undone`; refused, or when the attempts are used up, `Parked`.

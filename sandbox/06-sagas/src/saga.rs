@@ -48,6 +48,9 @@ pub struct Step<C> {
     /// The point of no return: once this is done, there is only forward. Where nobody can say whether
     /// it was, there is neither way, and it is [`Entry::Parked`].
     pub pivot: bool,
+    /// Who refuses this refuses it for good, also what is still on its way: a reservation that is over
+    /// is never sold. Then a refusal says that nothing was done, whatever was unclear before.
+    pub refusal_is_final: bool,
 }
 
 /// What a step calls.
@@ -284,7 +287,9 @@ impl<C> Step<C> {
         D: Future<Output = Result<(), Failure>> + Send + 'static,
     {
         let (compensation, inquiry, patience) = (None, None, Patience::default());
-        Step { name, action: act(action), compensation, inquiry, patience, pivot: false }
+        let action = act(action);
+        let (pivot, refusal_is_final) = (false, false);
+        Step { name, action, compensation, inquiry, patience, pivot, refusal_is_final }
     }
 
     /// And how to undo it.
@@ -317,6 +322,13 @@ impl<C> Step<C> {
     #[must_use]
     pub fn pivot(self) -> Step<C> {
         Step { pivot: true, ..self }
+    }
+
+    /// Who refuses it refuses it for good. To be said of a service that remembers what it has refused,
+    /// or that cannot come to do it any more; said of another, what arrives late is never undone.
+    #[must_use]
+    pub fn final_refusal(self) -> Step<C> {
+        Step { refusal_is_final: true, ..self }
     }
 }
 

@@ -71,8 +71,6 @@ types! {
     OrderPlaced = "order.placed.v1",
     /// All of an order is held in the warehouse.
     StockReserved = "stock.reserved.v1",
-    /// There was not enough of something; nothing is held.
-    StockRejected = "stock.rejected.v1",
     /// The provider has the money.
     PaymentAuthorized = "payment.authorized.v1",
     /// The provider said no.
@@ -161,6 +159,15 @@ impl Event {
     pub fn known(&self) -> Result<Type, UnknownType> {
         self.kind.parse()
     }
+}
+
+/// An event that was said, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Said {
+    /// The event.
+    pub event: Event,
+    /// When it was on the bus, if it is: microseconds since 1970, UTC.
+    pub sent_at: Option<i64>,
 }
 
 /// The event as JSON has it. Extensions that we do not know are passed over: the specification

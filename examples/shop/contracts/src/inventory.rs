@@ -10,12 +10,14 @@
 //! | `GET /reservations/{order}` | the [`Reservation`], whatever has become of it |
 //! | `POST /reservations/{order}/commit` | what was held is sold |
 //! | `DELETE /reservations/{order}` | what was held is for sale again; 204 |
+//! | `GET /events/{order}` | what was said about it: each [`Said`] |
 //! | `GET /books` | [`Books`] |
 
 use http::Method;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::event::Said;
 use crate::id::{OrderId, ProductId};
 use crate::problem::Problem;
 use crate::{Peer, Quantity};
@@ -124,6 +126,11 @@ impl Client {
 
     pub async fn release(&self, order: OrderId) -> Result<(), Problem> {
         self.0.call(Method::DELETE, &format!("/reservations/{order}"), None::<&()>).await
+    }
+
+    /// What the service has said about `order`, for as long as it is kept.
+    pub async fn events(&self, order: OrderId) -> Result<Vec<Said>, Problem> {
+        self.0.get(&format!("/events/{order}")).await
     }
 
     pub async fn books(&self) -> Result<Books, Problem> {

@@ -4,11 +4,13 @@
 //! | --- | --- |
 //! | `PUT /notifications/{order}` | the mail is with the mail server: the [`Notification`] |
 //! | `GET /notifications/{order}` | the [`Notification`], whatever has become of it |
+//! | `GET /events/{order}` | what was said about it: each [`Said`] |
 
 use http::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::Peer;
+use crate::event::Said;
 use crate::id::{CustomerId, OrderId};
 use crate::money::Money;
 use crate::problem::Problem;
@@ -59,5 +61,10 @@ impl Client {
 
     pub async fn notification(&self, order: OrderId) -> Result<Notification, Problem> {
         self.0.get(&format!("/notifications/{order}")).await
+    }
+
+    /// What the service has said about `order`, for as long as it is kept.
+    pub async fn events(&self, order: OrderId) -> Result<Vec<Said>, Problem> {
+        self.0.get(&format!("/events/{order}")).await
     }
 }

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use crate::Peer;
 use crate::carts::Line;
+use crate::event::Said;
 use crate::id::{CustomerId, OrderId};
 use crate::money::Money;
 use crate::problem::Problem;
@@ -146,6 +147,20 @@ pub struct Happened {
     pub of: String,
     /// What came of it.
     pub said: String,
+}
+
+impl From<Said> for Happened {
+    fn from(Said { event, sent_at }: Said) -> Happened {
+        let took = sent_at.map(|sent| sent - event.time);
+        let said = if took.is_some() { "told" } else { "waits in the outbox" };
+        Happened {
+            at: event.time,
+            took,
+            what: "event".to_owned(),
+            of: event.kind,
+            said: said.to_owned(),
+        }
+    }
 }
 
 /// Sums over all orders, for those who check that they add up.

@@ -7,12 +7,14 @@
 //! | `PUT /payments/{order}` | charged: the [`Payment`]; `payment-declined` if the provider says no |
 //! | `GET /payments/{order}` | the [`Payment`], whatever has become of it |
 //! | `POST /payments/{order}/refund` | over: what was charged is given back, and nothing will be charged |
+//! | `GET /events/{order}` | what was said about it: each [`Said`] |
 //! | `GET /books` | [`Books`] |
 
 use http::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::Peer;
+use crate::event::Said;
 use crate::id::{CustomerId, OrderId};
 use crate::money::{Money, Price};
 use crate::problem::Problem;
@@ -91,6 +93,11 @@ impl Client {
 
     pub async fn refund(&self, order: OrderId) -> Result<Payment, Problem> {
         self.0.call(Method::POST, &format!("/payments/{order}/refund"), None::<&()>).await
+    }
+
+    /// What the service has said about `order`, for as long as it is kept.
+    pub async fn events(&self, order: OrderId) -> Result<Vec<Said>, Problem> {
+        self.0.get(&format!("/events/{order}")).await
     }
 
     pub async fn books(&self) -> Result<Books, Problem> {

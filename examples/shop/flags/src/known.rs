@@ -89,6 +89,8 @@ switches! {
         "Whether each service that is asked has so many places at its caller, and can take no more.";
     "pattern.async" => PatternAsync { "off" Off, "on" On } = Off,
         "When a checkout is answered: when the order is confirmed, or at once, while a saga brings it to its end.";
+    "pattern.saga" => PatternSaga { "off" Off, "on" On } = On,
+        "What brings an order to its end that was answered at once: a task in memory that asks each service once and hopes, or a saga with a journal.";
     "pattern.outbox" => PatternOutbox { "off" Off, "on" On } = On,
         "How a service tells what it has done: straight after the commit, or in the transaction itself, for a relay to publish.";
     "pattern.inbox" => PatternInbox { "off" Off, "on" On } = On,
@@ -106,6 +108,7 @@ switches! {
         "before_reserve" BeforeReserve, "lost_reserve" LostReserve, "after_reserve" AfterReserve,
         "before_charge" BeforeCharge, "lost_charge" LostCharge, "after_charge" AfterCharge,
         "before_confirm" BeforeConfirm, "lost_confirm" LostConfirm, "after_confirm" AfterConfirm,
+        "before_empty" BeforeEmpty, "lost_empty" LostEmpty, "after_empty" AfterEmpty,
         "before_release" BeforeRelease, "lost_release" LostRelease, "after_release" AfterRelease,
         "before_refund" BeforeRefund, "lost_refund" LostRefund, "after_refund" AfterRefund
     } = Off,

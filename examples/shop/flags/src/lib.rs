@@ -48,6 +48,6 @@ pub use invalid::Invalid;
 pub use known::{
     FaultCache, FaultCatalogDb, FaultEmail, FaultOrdersCrash, FaultPayment, PatternAsync,
     PatternBreaker, PatternBulkhead, PatternCache, PatternIdempotency, PatternInbox,
-    PatternLimiter, PatternLock, PatternOutbox, PatternRetry, PatternTimeout, Switch,
+    PatternLimiter, PatternLock, PatternOutbox, PatternRetry, PatternSaga, PatternTimeout, Switch,
 };
 pub use schedule::Schedule;

@@ -64,6 +64,12 @@ struct Stores {
     /// The folder for what is embedded [default: .lab/shop]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// A switch to begin with, such as pattern.async=on; may be repeated. `curl …/flags` shows all
+    #[arg(long = "set", value_name = "SWITCH=VARIANT")]
+    switches: Vec<String>,
+    /// How long an order's saga rests when whoever drove it is dead
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = lease)]
+    lease: Duration,
 }
 
 /// How the shop leaves when it is told to stop.
@@ -140,6 +146,9 @@ enum Compare {
     Monolith(Run),
     /// A payment provider that fails three calls of ten, then all, under three ways to ask again
     Retry(Run),
+    /// Orders that are answered at once, while the process that brings them to their end is killed at
+    /// every step: by a task in memory, and by a saga
+    Saga(compare::saga::Seeds),
 }
 
 impl Leave {
@@ -174,6 +183,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let number = text.strip_suffix('s').unwrap_or(text).parse::<f64>().ok();
     let number = number.filter(|seconds| (0.1..=3600.0).contains(seconds));
     number.map(Duration::from_secs_f64).ok_or_else(|| "0.1 to 3600 seconds".into())
+}
+
+/// What drives a saga looks three times in its lease whether it still has it.
+fn lease(text: &str) -> Result<Duration, String> {
+    let number = text.strip_suffix('s').unwrap_or(text).parse::<f64>().ok();
+    let number = number.filter(|seconds| (0.5..=3600.0).contains(seconds));
+    number.map(Duration::from_secs_f64).ok_or_else(|| "0.5 to 3600 seconds".into())
 }
 
 fn pause(text: &str) -> Result<Duration, String> {
@@ -213,7 +229,9 @@ pub async fn main(patterns: Patterns) -> ExitCode {
     // more.
     let usual = match &cli.command {
         // What goes wrong there is what is looked at, by the hundred.
-        Command::Compare { what: Compare::Breaker(_) | Compare::Retry(_) } => "off",
+        Command::Compare { what: Compare::Breaker(_) | Compare::Retry(_) | Compare::Saga(_) } => {
+            "off"
+        }
         // What lapin says of a lost connection, the bus says again, and to whom it matters.
         _ => "warn,sqlx=error,lapin=off",
     };
@@ -233,6 +251,7 @@ pub async fn main(patterns: Patterns) -> ExitCode {
         Command::Orders(orders) => orders.run().await,
         Command::Compare { what: Compare::Breaker(hang) } => compare::breaker::compare(&hang).await,
         Command::Compare { what: Compare::Retry(run) } => compare::retry::compare(&run).await,
+        Command::Compare { what: Compare::Saga(seeds) } => compare::saga::compare(&seeds).await,
         Command::Compare { what: Compare::Async(run) } => {
             compare::asynchronous::compare(&run).await
         }

@@ -34,9 +34,21 @@ const SAID: usize = 28;
 impl Orders {
     pub(crate) async fn run(self) -> Result<()> {
         let What::Trace { order, port, json } = self.what;
-        let trace = peers(port).orders.trace(&order).await.with_context(|| {
+        let peers = peers(port);
+        let mut trace = peers.orders.trace(&order).await.with_context(|| {
             format!("order {order} cannot be traced; next: cargo run -p shop -- up")
         })?;
+        let id = trace.order.id;
+        let (inventory, payments, notifications) = tokio::join!(
+            peers.inventory.events(id),
+            peers.payments.events(id),
+            peers.notifications.events(id),
+        );
+        // A service that is away keeps its part to itself; the rest is told all the same.
+        for said in [inventory, payments, notifications].into_iter().flatten().flatten() {
+            trace.happened.push(said.into());
+        }
+        trace.happened.sort_by_key(|one| one.at);
         if json {
             anstream::println!("{}", serde_json::to_string_pretty(&trace)?);
         } else {
@@ -53,15 +65,10 @@ fn tell(trace: &Trace) {
     if let Some(reason) = &order.reason {
         page::note(reason);
     }
-    let Some(saga) = saga else {
-        page::note("It was placed without a saga, and has no journal: pattern.async is off.");
-        page::next(&[(
-            r#"curl -X PUT localhost:8080/flags -d '{"flags": {"pattern.async": {"defaultVariant": "on"}}}'"#,
-            "for the orders after this",
-        )]);
-        return;
-    };
-    page::note(format_args!("saga: {saga}"));
+    match saga {
+        Some(saga) => page::note(format_args!("saga: {saga}")),
+        None => page::note("It was placed without a saga, and has no journal: only events."),
+    }
     page::gap();
     page::note(format_args!("{:>10} {:>10}  {:<7}  {:<18}  said", "after", "took", "what", "of"));
     for one in happened {
@@ -71,7 +78,12 @@ fn tell(trace: &Trace) {
         let line = format!("{after:>10} {took:>10}  {what:<7}  {of:<18}  {}", cut(said));
         page::note(line.trim_end());
     }
-    if order.state == State::Cancelled {
+    if saga.is_none() {
+        page::next(&[(
+            r#"curl -X PUT localhost:8080/flags -d '{"flags": {"pattern.async": {"defaultVariant": "on"}}}'"#,
+            "for the orders after this",
+        )]);
+    } else if order.state == State::Cancelled {
         let undone = happened.iter().filter(|one| one.said == "undone").map(|one| &*one.of);
         let undone: Vec<_> = undone.collect();
         page::gap();

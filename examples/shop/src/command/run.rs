@@ -28,11 +28,20 @@ pub(crate) struct Run {
     stores: Stores,
     #[command(flatten)]
     leave: Leave,
+    /// End at once when standard input ends: for a program that starts this one
+    #[arg(long, hide = true)]
+    leashed: bool,
 }
 
 impl Run {
     pub(crate) async fn run(self, patterns: Patterns) -> Result<()> {
         let asked = asked_to_stop()?;
+        if self.leashed {
+            std::thread::spawn(|| {
+                let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+                std::process::exit(1);
+            });
+        }
         let name = *["gateway"]
             .iter()
             .chain(&Peers::NAMES)

@@ -10,6 +10,7 @@ use crate::goods::{self, ACCOUNTS};
 use crate::place::{self, Place};
 use crate::whole::{Setup, Shop};
 use anyhow::{Context, Result};
+use serde_json::json;
 use shop_gateway::Limiting;
 use shop_outside::payment;
 use shop_service::token::Tokens;
@@ -82,8 +83,16 @@ impl Stores {
     pub(crate) fn setup(&self, port: u16, patterns: Patterns) -> Result<Setup> {
         let tokens = Tokens::new(&place::secret(&self.folder())?);
         let limiting = Limiting::from_environment()?;
-        let mut setup = Setup { port, tokens, limiting, ..Setup::default() };
+        let lease = self.lease;
+        let mut setup = Setup { port, tokens, limiting, lease, ..Setup::default() };
         setup.stock.leases = patterns.leases;
+        for switch in &self.switches {
+            let (name, variant) = switch.split_once('=').with_context(|| {
+                format!("`{switch}` sets no switch; next: --set pattern.async=on")
+            })?;
+            let document = json!({ "flags": { name: { "defaultVariant": variant } } });
+            setup.flags.merge(document.to_string()).with_context(|| format!("--set {switch}"))?;
+        }
         Ok(setup)
     }
 

@@ -21,6 +21,7 @@ pub mod limiter;
 pub mod lock;
 pub mod monolith;
 pub mod retry;
+pub mod saga;
 
 /// How a comparison is run.
 #[derive(Args, Clone, Copy, Debug)]

@@ -6,11 +6,15 @@ use std::time::Duration;
 use serde_json::json;
 use shop::journeys::{Day, walk};
 use shop_contracts::Kind;
+use shop_contracts::event::Said;
 use shop_contracts::id::ProductId;
 use shop_contracts::inventory::Delivery;
 use tokio::sync::Barrier;
+use tokio::time::{sleep, timeout};
 
 use crate::open::{Open, refused};
+
+const LONG: Duration = Duration::from_secs(60);
 
 pub(crate) async fn a_customer_buys_what_is_in_the_cart(open: Open) {
     let ada = open.customer("ada").await;
@@ -178,5 +182,44 @@ pub(crate) async fn a_day_of_trouble_adds_up(open: Open) {
     }
     // Each order has its own fate. That none of 48 is declined happens once in 27 million days.
     assert!(ended[0] > 0 && ended[1] > 0, "confirmed, declined, failed: {ended:?}");
+    open.adds_up().await;
+}
+
+/// The synchronous checkout says on the bus what has become of it, and is heard by those who are
+/// asked as well: one mail all the same, with an inbox and without.
+pub(crate) async fn what_is_asked_and_heard_is_one_mail(open: Open) {
+    let ada = open.customer("ada").await;
+    for (nth, inbox) in ["on", "off"].into_iter().enumerate() {
+        let switched = json!({"flags": {"pattern.inbox": {"defaultVariant": inbox}}});
+        open.shop.setup.flags.merge(switched.to_string()).expect("known");
+        ada.put(open.products[0], 1).await.expect("in the cart");
+        let order = ada.buy("tok_ok", &format!("wish-{nth}-of-ada")).await.expect("confirmed");
+        let id = order["id"].as_str().expect("an id");
+        let told = async {
+            loop {
+                let trace = open.shop.peers.orders.trace(id).await.expect("a trace");
+                let events = trace.happened.iter().filter(|one| one.what == "event");
+                if events.filter(|one| one.took.is_some()).count() == 2 {
+                    break;
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(LONG, told).await.expect("both are on the bus");
+        // Time for a second mail, were there one.
+        sleep(Duration::from_millis(300)).await;
+        assert_eq!(open.shop.setup.mail.sent().len(), nth + 1, "inbox {inbox}");
+        let order = id.parse().expect("an id");
+        let kinds = |said: Vec<Said>| -> Vec<String> {
+            said.into_iter().map(|said| said.event.kind).collect()
+        };
+        let peers = &open.shop.peers;
+        let held = kinds(peers.inventory.events(order).await.expect("events"));
+        let charged = kinds(peers.payments.events(order).await.expect("events"));
+        assert_eq!(
+            (held, charged),
+            (vec!["stock.reserved.v1".to_owned()], vec!["payment.authorized.v1".to_owned()],)
+        );
+    }
     open.adds_up().await;
 }

@@ -32,6 +32,7 @@ places! {
         the_same_wish_is_one_order
         what_is_sold_out_is_refused_and_nothing_is_charged
         a_declined_card_buys_nothing
+        what_is_asked_and_heard_is_one_mail
         the_last_pieces_are_sold_once
         a_day_of_trouble_adds_up;
     asynchronous:
@@ -67,4 +68,9 @@ places! {
 async fn a_checkout_is_told_over_rabbitmq() {
     let open = Open::brokered().await;
     asynchronous::a_checkout_is_answered_at_once_and_tells_how_it_comes_along(open).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_and_heard_over_rabbitmq_is_one_mail() {
+    buying::what_is_asked_and_heard_is_one_mail(Open::brokered().await).await;
 }

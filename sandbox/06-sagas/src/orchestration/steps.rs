@@ -73,7 +73,10 @@ impl<'a, C: Send + Sync + 'static> Steps<'a, C> {
                 }
             }
             match failure {
-                Failure::Refused(reason) => break reason,
+                Failure::Refused(reason) => {
+                    unclear &= !step.refusal_is_final;
+                    break reason;
+                }
                 Failure::NotDone(reason) | Failure::Unclear(reason)
                     if attempt >= step.patience.attempts =>
                 {

@@ -98,8 +98,12 @@ impl Bus for Embedded {
         Box::pin(async move {
             let body =
                 serde_json::to_string(event).map_err(|error| Error::Defect(Box::new(error)))?;
+            let queues = queue::wanting(&self.shared.database, &event.kind).await?;
+            if queues.is_empty() {
+                return Ok(());
+            }
             let mut change = self.shared.database.begin().await?;
-            queue::route(&mut change, &event.kind, &body).await?;
+            queue::put(&mut change, &queues, &body).await?;
             change.commit().await?;
             self.shared.arrivals.notify_waiters();
             Ok(())
@@ -159,6 +163,7 @@ mod tests {
     async fn a_publish_wakes_those_who_wait_and_leaves_it_not_to_the_keeper() {
         let folder = tempfile::tempdir().unwrap();
         let bus = Embedded::open(folder.path()).await.unwrap();
+        bus.subscribe(Subscription::new("audit", &["#"])).await.unwrap();
         let order = OrderId::new();
         let event = Event::new("/orders", Type::OrderPlaced, order, order, json!({}));
         for _ in 0..10 {

@@ -21,13 +21,14 @@
 
 mod consumer;
 mod dead;
+mod round;
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use messaging::broker::Options;
-use messaging::lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use messaging::lapin::{Channel, Confirmation};
+use messaging::confirms::{self, Confirmed, NotConfirmed, Publisher};
 use messaging::{Broker, Message, Queue, Topology};
 use shop_contracts::event::{EXCHANGE, Event, MEDIA_TYPE};
 use tokio::sync::mpsc::{self, UnboundedSender};
@@ -40,17 +41,18 @@ use consumer::Subscribed;
 type Goodbye = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The bus on a broker. Clones are handles to the same.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Rabbitmq {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     publishing: Broker,
     consuming: Broker,
-    /// The channel with confirms, while it is good.
-    publisher: tokio::sync::Mutex<Option<Channel>>,
+    /// On the first of these.
+    publisher: Confirmed,
+    /// Whether the exchange is there, as far as is known.
+    declared: tokio::sync::Mutex<bool>,
     /// Who looks at dead letters has them in hand: one at a time.
     looker: tokio::sync::Mutex<()>,
     /// What dropped consumers and deliveries have to say to the broker, one after the other.
@@ -79,14 +81,16 @@ impl Rabbitmq {
                 goodbye.await;
             }
         });
+        let publisher = Confirmed::on(publishing.clone(), confirms::Options::default());
         let shared = Shared {
             publishing,
             consuming,
-            publisher: tokio::sync::Mutex::default(),
+            publisher,
+            declared: tokio::sync::Mutex::default(),
             looker: tokio::sync::Mutex::default(),
             leaving,
         };
-        shared.publisher().await?;
+        shared.declare().await?;
         Ok(Rabbitmq { shared: Arc::new(shared) })
     }
 }
@@ -99,8 +103,12 @@ impl Bus for Rabbitmq {
             message.correlation = Some(event.correlation.to_string());
             message.content_type = Some(MEDIA_TYPE.to_owned());
             self.shared.goodbyes().await;
-            // One that no queue wants is confirmed as well, and gone: as the port has it.
-            self.shared.publish(EXCHANGE, &message).await
+            self.shared.declare().await?;
+            match self.shared.send(EXCHANGE, &message).await {
+                // One that no queue wants is gone: as the port has it.
+                Err(NotConfirmed::Unroutable { .. }) => Ok(()),
+                sent => Ok(sent?),
+            }
         })
     }
 
@@ -131,39 +139,25 @@ impl Bus for Rabbitmq {
 
 impl Shared {
     /// Publishes, and waits for the confirm.
-    async fn publish(&self, exchange: &str, message: &Message) -> Result<(), Error> {
-        let channel = self.publisher().await?;
-        let sent = async {
-            let confirm = channel.basic_publish(
-                exchange.into(),
-                message.key.as_str().into(),
-                BasicPublishOptions::default(),
-                &message.body,
-                message.properties(),
-            );
-            confirm.await?.await
-        };
-        match self.publishing.answer(sent).await? {
-            Confirmation::Ack(_) => Ok(()),
-            Confirmation::Nack(_) => Err(Error::Unavailable("the broker refused the event".into())),
-            Confirmation::NotRequested => Err(Error::Defect("the channel has no confirms".into())),
+    async fn send(&self, exchange: &str, message: &Message) -> Result<(), NotConfirmed> {
+        let sent = self.publisher.publish(exchange, message).await;
+        if matches!(sent, Err(NotConfirmed::Unknown(_))) {
+            // Whatever it was that was lost, the exchange may be lost with it.
+            *self.declared.lock().await = false;
         }
+        sent
     }
 
-    /// The channel with confirms.
-    async fn publisher(&self) -> Result<Channel, Error> {
-        let mut publisher = self.publisher.lock().await;
-        if let Some(channel) = publisher.as_ref().filter(|channel| channel.status().connected()) {
-            return Ok(channel.clone());
-        }
-        let channel = self.publishing.channel().await?;
-        let prepared = async {
+    /// Declares the exchange, unless it is known to be there.
+    async fn declare(&self) -> Result<(), Error> {
+        let mut declared = self.declared.lock().await;
+        if !*declared {
+            let channel = self.publishing.channel().await?;
             let topology = Topology { exchange: EXCHANGE.to_owned(), queues: Vec::new() };
-            topology.declare(&channel).await?;
-            channel.confirm_select(ConfirmSelectOptions::default()).await
-        };
-        self.publishing.answer(prepared).await?;
-        Ok(publisher.insert(channel).clone())
+            self.publishing.answer(topology.declare(&channel)).await?;
+            *declared = true;
+        }
+        Ok(())
     }
 
     /// Leaves it to the task that can wait.
@@ -179,6 +173,23 @@ impl Shared {
             let _ = said.send(());
         });
         let _ = all.await;
+    }
+}
+
+impl fmt::Debug for Rabbitmq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rabbitmq").field("at", &self.shared.publishing).finish_non_exhaustive()
+    }
+}
+
+impl From<NotConfirmed> for Error {
+    fn from(why: NotConfirmed) -> Error {
+        match why {
+            NotConfirmed::Unknown(error) => error.into(),
+            NotConfirmed::Refused | NotConfirmed::Unroutable { .. } => {
+                Error::Unavailable(Box::new(why))
+            }
+        }
     }
 }
 

@@ -12,18 +12,18 @@
 //!
 //! # In which order
 //!
-//! The relay publishes one after the other, each when the one before is confirmed, and marks it then.
-//! It asks for what is not marked, and not for what comes "after the last one": a transaction that
-//! began earlier may be committed later. Of two events about one order, that comes first whose
-//! transaction came first, since both hold the order's row; their times say so as far as the clocks
-//! of the machines on which the service runs agree.
+//! The relay publishes one after the other, each when the one before is confirmed, and marks those of
+//! one look together. It asks for what is not marked, and not for what comes "after the last one": a
+//! transaction that began earlier may be committed later. Of two events about one order, that comes
+//! first whose transaction came first, since both hold the order's row; their times say so as far as
+//! the clocks of the machines on which the service runs agree.
 //!
 //! # When something stalls or dies
 //!
 //! A bus that is away: the rows wait, and the relay asks again, more and more seldom. A relay that
-//! dies between the confirm and the mark: the next one publishes the same event again, with its id.
-//! Where the service runs in several processes, each has a relay, and an event may come once from
-//! each.
+//! dies between the confirms and the mark: the next one publishes the same events again, with their
+//! ids. Where the service runs in several processes, each has a relay, and an event may come once
+//! from each.
 
 mod inbox;
 mod relay;
@@ -32,7 +32,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use shop_bus::Bus;
-use shop_contracts::event::Event;
+use shop_contracts::event::{Event, Said};
 use shop_flags::{Flags, PatternOutbox};
 use shop_storage::sqlx::{self, Any, Transaction};
 use shop_storage::{Database, Error, now};
@@ -71,15 +71,6 @@ enum Left {
     Nudge(Arc<Notify>),
     /// It is in no table: now or never.
     Publish(Arc<dyn Bus>, Box<Event>),
-}
-
-/// An event that was said, and when.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Said {
-    /// The event.
-    pub event: Event,
-    /// When it was on the bus, if it is: microseconds since 1970.
-    pub sent_at: Option<i64>,
 }
 
 impl Outbox {

@@ -59,13 +59,22 @@ impl Outbox {
     async fn forward(&self, bus: &Arc<dyn Bus>) -> Result<usize, String> {
         let told = |error: Error| error.to_string();
         let waiting = self.waiting().await.map_err(told)?;
+        let (mut sent, mut stopped) = (Vec::new(), None);
         for (id, text) in &waiting {
-            let event = serde_json::from_str(text).map_err(|error| told(garbled(error)))?;
-            // In doubt it goes out again, with its id. Nothing behind it does before it.
-            bus.publish(&event).await.map_err(|error| error.to_string())?;
-            self.mark(id).await.map_err(told)?;
+            let event = serde_json::from_str(text).map_err(garbled).map_err(|e| e.to_string());
+            let published = match event {
+                Ok(event) => bus.publish(&event).await.map_err(|error| error.to_string()),
+                Err(why) => Err(why),
+            };
+            if let Err(why) = published {
+                // In doubt it goes out again, with its id. Nothing behind it does before it.
+                stopped = Some(why);
+                break;
+            }
+            sent.push(id.as_str());
         }
-        Ok(waiting.len())
+        self.mark(&sent).await.map_err(told)?;
+        stopped.map_or(Ok(sent.len()), Err)
     }
 
     async fn waiting(&self) -> Result<Vec<(String, String)>, Error> {
@@ -75,13 +84,20 @@ impl Outbox {
         Ok(waiting.fetch_all(self.database.reader()).await?)
     }
 
-    async fn mark(&self, id: &str) -> Result<(), Error> {
+    /// Marks all of them at once: one after the other they would take as many turns from those who
+    /// write what the service is there for.
+    async fn mark(&self, sent: &[&str]) -> Result<(), Error> {
+        if sent.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<_> = (2..).take(sent.len()).map(|at| format!("${at}")).collect();
+        let mark = format!(
+            "UPDATE outbox SET sent_at = $1 WHERE id IN ({}) AND sent_at IS NULL",
+            ids.join(", ")
+        );
+        let mark = sent.iter().fold(sqlx::query(&mark).bind(now()), |mark, id| mark.bind(*id));
         let mut change = self.database.begin().await?;
-        sqlx::query("UPDATE outbox SET sent_at = $2 WHERE id = $1 AND sent_at IS NULL")
-            .bind(id)
-            .bind(now())
-            .execute(&mut *change)
-            .await?;
+        mark.execute(&mut *change).await?;
         Ok(change.commit().await?)
     }
 

@@ -103,7 +103,7 @@ impl fmt::Debug for Think {
 /// The switch, and what its variants need.
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
-    flags: Flags,
+    pub(crate) flags: Flags,
     options: Options,
     redis: Option<OnRedis>,
 }

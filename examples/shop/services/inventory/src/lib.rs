@@ -34,6 +34,12 @@
 //! an order that is long over, for ever. So a release writes down that the order is over, and the
 //! reservation finds that.
 //!
+//! # What it says
+//!
+//! That stock is held, and that what was held is for sale again: `says` has the events. Each is
+//! written in the transaction of the change that it tells of. That there was too little has changed
+//! nothing; it is the answer of who asked, and at a sale nearly everybody gets it.
+//!
 //! # When the database stalls or dies
 //!
 //! The request is answered `unavailable` and has changed nothing, or, where the database died
@@ -42,12 +48,17 @@
 mod guard;
 pub mod leases;
 mod routes;
+mod says;
 mod store;
+
+use std::sync::Arc;
 
 use axum::Router;
 use guard::Guard;
 pub use guard::{Options, Think};
+use shop_bus::Bus;
 use shop_flags::Flags;
+use shop_outbox::{OUTBOX, Outbox};
 use shop_service::health::{self, Dependency};
 use shop_storage::{Database, Migration};
 
@@ -62,6 +73,7 @@ const MIGRATIONS: &[Migration] = &[
         description: "fence",
         sql: include_str!("../migrations/0002_fence.sql"),
     },
+    Migration { version: 3, description: "outbox", sql: OUTBOX },
 ];
 
 /// The inventory service. Clones are the same one.
@@ -69,6 +81,7 @@ const MIGRATIONS: &[Migration] = &[
 pub struct Inventory {
     database: Database,
     guard: Guard,
+    outbox: Outbox,
 }
 
 impl Inventory {
@@ -85,7 +98,19 @@ impl Inventory {
     ) -> Result<Inventory, shop_storage::Error> {
         let held = shop_storage::Options::default();
         let database = Database::open(storage, "inventory", MIGRATIONS, held).await?;
-        Ok(Inventory { database, guard: Guard::open(flags, redis, options) })
+        let outbox = Outbox::without_bus(database.clone());
+        Ok(Inventory { database, guard: Guard::open(flags, redis, options), outbox })
+    }
+
+    /// The same, telling others over `bus` what is held and what is not.
+    pub fn telling(mut self, bus: Arc<dyn Bus>) -> Inventory {
+        self.outbox = Outbox::new(self.database.clone(), bus, self.guard.flags.clone());
+        self
+    }
+
+    /// Carries what it says to the bus, until it is dropped. Without a bus it ends.
+    pub fn tend(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.outbox.relay()
     }
 
     /// Its HTTP API.

@@ -6,6 +6,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use shop_contracts::event::Said;
 use shop_contracts::id::{OrderId, ProductId};
 use shop_contracts::inventory::{self, Books, Delivery, Reservation, Stock, Wanted};
 use shop_contracts::{Kind, Problem, Quantity};
@@ -24,6 +25,7 @@ pub(crate) fn routes(inventory: Inventory) -> Router {
         .route("/stock/{product}", get(stock))
         .route("/reservations/{order}", get(reservation).put(reserve).delete(release))
         .route("/reservations/{order}/commit", post(commit))
+        .route("/events/{order}", get(events))
         .route("/books", get(books))
         .with_state(inventory)
 }
@@ -102,6 +104,13 @@ async fn release(
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(Failure::new(Kind::Conflict, format!("what was held for order {order} is sold")))
+}
+
+async fn events(
+    State(inventory): State<Inventory>,
+    Path(order): Path<OrderId>,
+) -> Answer<Vec<Said>> {
+    Ok(Json(inventory.outbox.said(&order.to_string()).await?))
 }
 
 async fn books(State(inventory): State<Inventory>) -> Answer<Books> {

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use shop_contracts::Quantity;
+use shop_contracts::event::Type;
 use shop_contracts::id::{OrderId, ProductId};
 use shop_contracts::inventory::{Books, Delivery, State, Stock};
 use shop_storage::sqlx::{self, AnyConnection};
 use shop_storage::{Error, now};
 
 use crate::Inventory;
+use crate::says::of_lines;
 
 /// Rows of one statement. A statement a row is a round trip a row, and thousands of those take
 /// longer than callers wait.
@@ -173,7 +175,10 @@ impl Inventory {
                 .execute(&mut *change)
                 .await?;
         }
+        let event = of_lines(Type::StockReserved, order, lines)?;
+        let after = self.outbox.add(&mut change, event).await?;
         change.commit().await?;
+        after.committed().await;
         Ok(Reserved::As(State::Held))
     }
 
@@ -225,7 +230,10 @@ impl Inventory {
             .execute(&mut *change)
             .await?;
         }
+        let event = of_lines(Type::StockReleased, order, &lines)?;
+        let after = self.outbox.add(&mut change, event).await?;
         change.commit().await?;
+        after.committed().await;
         Ok(Some(lines))
     }
 

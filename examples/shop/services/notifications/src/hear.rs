@@ -3,9 +3,11 @@
 //! An event may come twice. Its id is remembered in the transaction in which the mail is claimed, and
 //! whoever has committed that sends. What a crash between the two means stands above: the mail of an
 //! order may stay away, and is never sent twice. With `pattern.inbox` off nothing is remembered, and
-//! whatever comes is sent.
+//! whatever comes is sent, unless a request has claimed the mail: the synchronous checkout tells by
+//! both ways, and that is no copy.
 //!
-//! That the customer was told goes into the outbox, in the transaction that writes down that it was.
+//! That the customer was told goes into the outbox, in the transaction that writes down that it was,
+//! by whichever way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use shop_service::Failure;
 use tokio::time::sleep;
 
 use crate::Notifications;
+use crate::store::By;
 use crate::tell::letter;
 
 /// A message is given up after so many deliveries, and lies with the dead letters. A service that is
@@ -94,15 +97,19 @@ impl Notifications {
         let order = event.correlation;
         let confirmation: Confirmation =
             serde_json::from_value(event.data.clone()).map_err(Unheard::Unreadable)?;
+        // Who asks for the same mail meanwhile waits here, and then finds what came of it.
+        let _turn = self.turns.take(order).await;
         let customer = self.users.customer(confirmation.customer).await?;
         let mut change = self.database.begin().await?;
         if !self.inbox.is_new(&mut change, event).await? {
             return Ok(());
         }
-        let ours = Notifications::claim_in(&mut change, order, &confirmation).await?;
+        let ours = Notifications::claim_in(&mut change, order, &confirmation, By::Event).await?;
+        let asked = !ours && Notifications::was_asked_in(&mut change, order).await?;
         change.commit().await?;
-        // Another was faster, by another way: the order has its mail.
-        if !ours && self.flags.get::<PatternInbox>() == PatternInbox::On {
+        // Another was faster: the order has its mail. Without an inbox, only one who was asked can be
+        // told from an earlier copy of this event.
+        if asked || (!ours && self.flags.get::<PatternInbox>() == PatternInbox::On) {
             return Ok(());
         }
         let mut state = State::Failed;
@@ -120,7 +127,11 @@ impl Notifications {
     }
 
     /// Writes down the outcome, and says it.
-    async fn recorded(&self, order: OrderId, state: State) -> Result<(), shop_storage::Error> {
+    pub(crate) async fn recorded(
+        &self,
+        order: OrderId,
+        state: State,
+    ) -> Result<(), shop_storage::Error> {
         let mut change = self.database.begin().await?;
         Notifications::record_in(&mut change, order, state).await?;
         let after = match state {

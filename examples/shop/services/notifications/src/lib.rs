@@ -12,7 +12,8 @@
 //!
 //! **First the row, then the mail.** The row `pending` is committed before the mail server is asked,
 //! and whoever wrote it is the one who sends. Nobody else does, in this process or in another one
-//! that shares the database. Who asks while the mail is being sent waits for the outcome; in another
+//! that shares the database. It does not matter by which way one comes: a request, or an event on
+//! the bus; the synchronous checkout takes both. Who asks while the mail is being sent waits for the outcome; in another
 //! process they are told `pending`.
 //!
 //! **Whom to tell is asked before that.** Where the users service is away, its problem is passed on,
@@ -69,6 +70,11 @@ const MIGRATIONS: &[Migration] = &[
     },
     Migration { version: 2, description: "inbox", sql: INBOX },
     Migration { version: 3, description: "outbox", sql: OUTBOX },
+    Migration {
+        version: 4,
+        description: "asked",
+        sql: include_str!("../migrations/0004_asked.sql"),
+    },
 ];
 
 /// How long the mail server is waited for. It usually takes two seconds, and four where

@@ -1,8 +1,9 @@
 //! From requests to the work.
 
 use axum::extract::State;
-use axum::routing::put;
+use axum::routing::{get, put};
 use axum::{Json, Router};
+use shop_contracts::event::Said;
 use shop_contracts::id::OrderId;
 use shop_contracts::notifications::{Confirmation, Notification};
 use shop_contracts::{Kind, Problem};
@@ -13,6 +14,7 @@ use crate::Notifications;
 pub(crate) fn routes(notifications: Notifications) -> Router {
     Router::new()
         .route("/notifications/{order}", put(confirm).get(notification))
+        .route("/events/{order}", get(events))
         .with_state(notifications)
 }
 
@@ -39,4 +41,11 @@ async fn notification(
     let unknown = || Failure::new(Kind::NotFound, format!("nobody was told of order {order}"));
     let (_, state) = found.ok_or_else(unknown)?;
     Ok(Json(Notification { order, state }))
+}
+
+async fn events(
+    State(notifications): State<Notifications>,
+    Path(order): Path<OrderId>,
+) -> Answer<Vec<Said>> {
+    Ok(Json(notifications.outbox.said(&order.to_string()).await?))
 }

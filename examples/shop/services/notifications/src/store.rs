@@ -11,6 +11,13 @@ use shop_storage::{Error, now};
 
 use crate::Notifications;
 
+/// By which way a mail is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Request,
+    Event,
+}
+
 impl Notifications {
     /// What an order's mail says, and what has become of it.
     pub(crate) async fn find(
@@ -36,7 +43,8 @@ impl Notifications {
         confirmation: &Confirmation,
     ) -> Result<bool, Error> {
         let mut change = self.database.begin().await?;
-        let claimed = Notifications::claim_in(&mut change, order, confirmation).await?;
+        let claimed =
+            Notifications::claim_in(&mut change, order, confirmation, By::Request).await?;
         change.commit().await?;
         Ok(claimed)
     }
@@ -46,12 +54,14 @@ impl Notifications {
         change: &mut AnyConnection,
         order: OrderId,
         confirmation: &Confirmation,
+        by: By,
     ) -> Result<bool, Error> {
         let claimed = sqlx::query(
-            "INSERT INTO notifications (order_id, customer, total, currency, state, changed_at)
-             VALUES ($1, $2, $3, $4, 'pending', $5)
-             ON CONFLICT (order_id) DO UPDATE
-             SET state = 'pending', changed_at = excluded.changed_at
+            "INSERT INTO notifications
+             (order_id, customer, total, currency, state, changed_at, asked)
+             VALUES ($1, $2, $3, $4, 'pending', $5, $6)
+             ON CONFLICT (order_id) DO UPDATE SET state = 'pending',
+             changed_at = excluded.changed_at, asked = excluded.asked
              WHERE notifications.state = 'failed'",
         )
         .bind(order.to_string())
@@ -59,19 +69,26 @@ impl Notifications {
         .bind(confirmation.total.amount)
         .bind(code(confirmation.total.currency))
         .bind(now())
+        .bind(i64::from(by == By::Request))
         .execute(change)
         .await?;
         Ok(claimed.rows_affected() == 1)
     }
 
-    /// Writes down the outcome of a mail that was claimed.
-    pub(crate) async fn record(&self, order: OrderId, state: State) -> Result<(), Error> {
-        let mut change = self.database.begin().await?;
-        Notifications::record_in(&mut change, order, state).await?;
-        Ok(change.commit().await?)
+    /// Whether it was a request by which this order's mail was claimed.
+    pub(crate) async fn was_asked_in(
+        change: &mut AnyConnection,
+        order: OrderId,
+    ) -> Result<bool, Error> {
+        let asked: Option<i64> =
+            sqlx::query_scalar("SELECT asked FROM notifications WHERE order_id = $1")
+                .bind(order.to_string())
+                .fetch_optional(change)
+                .await?;
+        Ok(asked == Some(1))
     }
 
-    /// The same, as a part of `change`.
+    /// Writes down the outcome of a mail that was claimed.
     pub(crate) async fn record_in(
         change: &mut AnyConnection,
         order: OrderId,

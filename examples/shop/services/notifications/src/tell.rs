@@ -42,7 +42,7 @@ impl Notifications {
         }
         let state = self.send(letter(order, &customer, confirmation.total)).await;
         if state != State::Pending {
-            self.record(order, state).await?;
+            self.recorded(order, state).await?;
         }
         Ok(state)
     }

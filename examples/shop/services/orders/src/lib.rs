@@ -166,7 +166,8 @@ impl Orders {
     /// instance, before it serves. A second instance that starts would cancel what the first is
     /// working on; the conditional updates keep each order's row whole, but the customer would
     /// be refused for nothing. And it does not look at orders that are confirmed: a crash just
-    /// after may leave a customer without a mail. With `pattern.async` on, none of this is so.
+    /// after may leave in the cart what was bought. (The mail does not depend on that: notifications
+    /// hears of the order.) With `pattern.async` on, none of this is so.
     ///
     /// # Errors
     /// The database does not say which orders there are.

@@ -94,12 +94,7 @@ async fn traced(
     };
     let order = store.order(id).await?.ok_or_else(unknown)?.order;
     let (saga, mut happened) = store.happened(id).await?;
-    for said in outbox.said(&id.to_string()).await? {
-        let (at, of) = (said.event.time, said.event.kind);
-        let took = said.sent_at.map(|sent| sent - at);
-        let said = if took.is_some() { "told" } else { "waits in the outbox" };
-        happened.push(orders::Happened { at, took, what: "event".into(), of, said: said.into() });
-    }
+    happened.extend(outbox.said(&id.to_string()).await?.into_iter().map(orders::Happened::from));
     happened.sort_by_key(|one| one.at);
     Ok(Json(Trace { order, saga, happened }))
 }

@@ -64,16 +64,6 @@ macro_rules! orders {
 
 impl Store {
     /// Whether this is the first order for this wish. If it is not, nothing has happened.
-    pub(crate) async fn insert(&self, order: &Order, wish: &str) -> Result<bool, Error> {
-        let mut change = self.0.begin().await?;
-        let first = Store::insert_in(&mut change, order, wish).await?;
-        if first {
-            change.commit().await?;
-        }
-        Ok(first)
-    }
-
-    /// The same, as a part of `change`.
     pub(crate) async fn insert_in(
         change: &mut Change,
         order: &Order,
@@ -110,23 +100,6 @@ impl Store {
 
     /// From the one state to the other. False where the order is not in the first: somebody else
     /// has moved it, and who finds that must leave it alone.
-    ///
-    /// # Panics
-    /// If the other may not follow the first.
-    pub(crate) async fn advance(
-        &self,
-        order: OrderId,
-        from: State,
-        to: State,
-        learned: Learned,
-    ) -> Result<bool, Error> {
-        let mut change = self.0.begin().await?;
-        let moved = Store::advance_in(&mut change, order, from, to, learned).await?;
-        change.commit().await?;
-        Ok(moved)
-    }
-
-    /// The same, as a part of `change`.
     ///
     /// # Panics
     /// If the other may not follow the first.

@@ -17,6 +17,7 @@
 //! - `payment`: those steps, and what to do with an outcome that is not known.
 //! - `provider`: the provider as this service sees it: with an end to every call.
 //! - `store`: the rows.
+//! - `says`: what others are told, each in the transaction of the row that it tells of.
 //!
 //! # When something stalls or dies
 //!
@@ -28,12 +29,16 @@
 mod payment;
 mod provider;
 mod routes;
+mod says;
 mod store;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use shop_bus::Bus;
 use shop_flags::Flags;
+use shop_outbox::{OUTBOX, Outbox};
 use shop_outside::payment::Provider;
 use shop_service::health::{self, Dependency};
 use shop_service::turns::Turns;
@@ -42,11 +47,15 @@ use shop_storage::{Database, Error, Migration, Options};
 use crate::provider::Counter;
 use crate::store::Store;
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    description: "payments",
-    sql: include_str!("../migrations/0001_payments.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        description: "payments",
+        sql: include_str!("../migrations/0001_payments.sql"),
+    },
+    Migration { version: 2, description: "outbox", sql: OUTBOX },
+    Migration { version: 3, description: "told", sql: include_str!("../migrations/0003_told.sql") },
+];
 
 /// The payments service. Clones are handles to the same.
 #[derive(Clone, Debug)]
@@ -68,11 +77,19 @@ impl Payments {
     /// The database cannot be opened or brought up to date.
     pub async fn open(storage: &str, provider: Provider, flags: Flags) -> Result<Payments, Error> {
         let database = Database::open(storage, "payments", MIGRATIONS, Options::default()).await?;
+        let outbox = Outbox::without_bus(database.clone());
         Ok(Payments {
-            store: Store(database),
+            store: Store { database, outbox },
             provider: Counter { provider, flags, patience: Payments::PATIENCE },
             turns: Turns::default(),
         })
+    }
+
+    /// The same, telling others over `bus` what has become of payments.
+    pub fn telling(mut self, bus: Arc<dyn Bus>) -> Payments {
+        let (database, flags) = (self.store.database.clone(), self.provider.flags.clone());
+        self.store.outbox = Outbox::new(database, bus, flags);
+        self
     }
 
     /// The same, with another patience for the provider.
@@ -86,8 +103,13 @@ impl Payments {
         routes::routes(self.clone())
     }
 
+    /// Carries what it says to the bus, until it is dropped. Without a bus it ends.
+    pub fn tend(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.store.outbox.relay()
+    }
+
     /// What it leans on.
     pub fn needs(&self) -> Vec<Dependency> {
-        vec![health::database(&self.store.0)]
+        vec![health::database(&self.store.database)]
     }
 }

@@ -68,7 +68,7 @@ impl Payments {
         let amount = charge.amount.money().amount;
         match self.provider.charge(order, amount, charge.card.as_str()).await {
             Ok(Ok(receipt)) => self.booked(&entry, receipt).await,
-            Ok(Err(refusal)) => self.refused(order, &refusal).await,
+            Ok(Err(refusal)) => self.refused(&entry, &refusal).await,
             Err(_) => Err(silent()),
         }
     }
@@ -134,7 +134,8 @@ impl Payments {
     }
 
     /// The provider does not have the money.
-    async fn refused(&self, order: OrderId, refusal: &Refusal) -> Result<Payment, Failure> {
+    async fn refused(&self, entry: &Entry, refusal: &Refusal) -> Result<Payment, Failure> {
+        let order = entry.payment.order;
         let (reason, kind) = match refusal {
             Refusal::Declined | Refusal::InsufficientFunds | Refusal::ExpiredCard => {
                 (refusal.to_string(), Kind::PaymentDeclined)
@@ -149,7 +150,10 @@ impl Payments {
                 return Err(Failure(Problem::internal()));
             }
         };
-        self.store.declined(order, &reason).await?;
+        match kind {
+            Kind::PaymentDeclined => self.store.declined(&entry.payment, &reason).await?,
+            _ => self.store.failed(order, &reason).await?,
+        }
         let payment = self.entry(order).await?.payment;
         match payment.state {
             // In another instance, another card was good.
@@ -166,8 +170,8 @@ impl Payments {
             return Err(Failure(Problem::internal()));
         }
         match receipt.refunded {
-            false => self.store.charged(order, &receipt.reference).await?,
-            true => self.store.refunded(order, &receipt.reference).await?,
+            false => self.store.charged(&entry.payment, &receipt.reference).await?,
+            true => self.store.refunded(&entry.payment, &receipt.reference).await?,
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use shop_calls::Context;
 use shop_contracts::Problem;
+use shop_contracts::event::Said;
 use shop_contracts::id::OrderId;
 use shop_contracts::payments::{Books, Charge, Payment};
 use shop_service::{Answer, Body, Failure, Path, operate};
@@ -12,10 +13,11 @@ use shop_service::{Answer, Body, Failure, Path, operate};
 use crate::Payments;
 
 pub(crate) fn routes(payments: Payments) -> Router {
-    let database = payments.store.0.clone();
+    let database = payments.store.database.clone();
     Router::new()
         .route("/payments/{order}", put(charge).get(payment))
         .route("/payments/{order}/refund", post(refund))
+        .route("/events/{order}", get(events))
         .route("/books", get(books))
         .with_state(payments)
         .merge(operate::routes(database))
@@ -36,6 +38,10 @@ async fn payment(State(payments): State<Payments>, Path(order): Path<OrderId>) -
 
 async fn refund(State(payments): State<Payments>, Path(order): Path<OrderId>) -> Answer<Payment> {
     to_its_end(async move { payments.refund(order).await }).await
+}
+
+async fn events(State(payments): State<Payments>, Path(order): Path<OrderId>) -> Answer<Vec<Said>> {
+    Ok(Json(payments.store.outbox.said(&order.to_string()).await?))
 }
 
 async fn books(State(payments): State<Payments>) -> Answer<Books> {

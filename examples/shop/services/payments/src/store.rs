@@ -2,15 +2,25 @@
 //! change it at once one finds that it was too late.
 
 use shop_contracts::Money;
+use shop_contracts::event::{Event, Type};
 use shop_contracts::id::OrderId;
 use shop_contracts::payments::{Books, Charge, Payment, State};
+use shop_outbox::{After, Outbox};
 use shop_storage::sqlx::any::AnyRow;
-use shop_storage::sqlx::{self, FromRow, Row};
+use shop_storage::sqlx::{self, Any, FromRow, Row, Transaction};
 use shop_storage::{Database, Error, now};
+
+use crate::says;
 
 /// The payments that this service knows.
 #[derive(Clone, Debug)]
-pub(crate) struct Store(pub(crate) Database);
+pub(crate) struct Store {
+    pub(crate) database: Database,
+    pub(crate) outbox: Outbox,
+}
+
+/// A transaction.
+type Change = Transaction<'static, Any>;
 
 /// A payment, and what only this service needs to know of it.
 #[derive(Clone, Debug)]
@@ -55,7 +65,7 @@ impl Store {
     pub(crate) async fn find(&self, order: OrderId) -> Result<Option<Entry>, Error> {
         let found = sqlx::query_as("SELECT * FROM payments WHERE order_id = $1")
             .bind(order.to_string())
-            .fetch_optional(self.0.reader())
+            .fetch_optional(self.database.reader())
             .await?;
         Ok(found)
     }
@@ -64,7 +74,7 @@ impl Store {
     pub(crate) async fn insert(&self, order: OrderId, charge: &Charge) -> Result<(), Error> {
         let insert = "INSERT INTO payments (order_id, customer, amount, state, asked_at) \
                       VALUES ($1, $2, $3, 'pending', $4) ON CONFLICT (order_id) DO NOTHING";
-        let mut change = self.0.begin().await?;
+        let mut change = self.database.begin().await?;
         sqlx::query(insert)
             .bind(order.to_string())
             .bind(charge.customer.to_string())
@@ -79,7 +89,7 @@ impl Store {
     pub(crate) async fn reopen(&self, order: OrderId) -> Result<bool, Error> {
         let update = "UPDATE payments SET state = 'pending', reason = NULL, asked_at = $2 \
                       WHERE order_id = $1 AND state = 'declined' AND over_since IS NULL";
-        let mut change = self.0.begin().await?;
+        let mut change = self.database.begin().await?;
         let done =
             sqlx::query(update).bind(order.to_string()).bind(now()).execute(&mut *change).await?;
         change.commit().await?;
@@ -94,43 +104,76 @@ impl Store {
                       over_since = COALESCE(payments.over_since, excluded.over_since), \
                       state = CASE payments.state WHEN 'declined' THEN 'void' \
                               ELSE payments.state END";
-        let mut change = self.0.begin().await?;
+        let mut change = self.database.begin().await?;
         sqlx::query(upsert).bind(order.to_string()).bind(now()).execute(&mut *change).await?;
         Ok(change.commit().await?)
     }
 
     /// The provider booked it. This is so whatever stands here, but for a refund that came later.
-    pub(crate) async fn charged(&self, order: OrderId, reference: &str) -> Result<(), Error> {
+    pub(crate) async fn charged(&self, payment: &Payment, reference: &str) -> Result<(), Error> {
         let update = "UPDATE payments SET state = 'charged', reference = $2, reason = NULL \
                       WHERE order_id = $1 AND state IN ('pending', 'declined', 'void')";
-        self.learn(update, order, reference).await
-    }
-
-    /// The provider said no, for the attempt that is pending.
-    pub(crate) async fn declined(&self, order: OrderId, reason: &str) -> Result<(), Error> {
-        let update = "UPDATE payments SET reason = $2, \
-                      state = CASE WHEN over_since IS NULL THEN 'declined' ELSE 'void' END \
-                      WHERE order_id = $1 AND state = 'pending'";
-        self.learn(update, order, reason).await
+        let event = says::booked(Type::PaymentAuthorized, payment, reference);
+        self.learn(update, payment.order, reference, event).await
     }
 
     /// The provider gave it back, and does so only once.
-    pub(crate) async fn refunded(&self, order: OrderId, reference: &str) -> Result<(), Error> {
-        let update = "UPDATE payments SET state = 'refunded', reference = $2 WHERE order_id = $1";
-        self.learn(update, order, reference).await
+    pub(crate) async fn refunded(&self, payment: &Payment, reference: &str) -> Result<(), Error> {
+        let update = "UPDATE payments SET state = 'refunded', reference = $2 \
+                      WHERE order_id = $1 AND state <> 'refunded'";
+        let event = says::booked(Type::PaymentRefunded, payment, reference);
+        self.learn(update, payment.order, reference, event).await
+    }
+
+    /// The provider said no, for the attempt that is pending.
+    pub(crate) async fn declined(&self, payment: &Payment, reason: &str) -> Result<(), Error> {
+        let told = "UPDATE payments SET told = $2 \
+                    WHERE order_id = $1 AND state = 'declined' AND COALESCE(told, '') <> $2";
+        let mut change = self.database.begin().await?;
+        let mut after = After::default();
+        if no(&mut change, payment.order, reason).await?
+            && set(&mut change, told, payment.order, reason).await?
+        {
+            after = self.outbox.add(&mut change, says::declined(payment, reason)).await?;
+        }
+        change.commit().await?;
+        after.committed().await;
+        Ok(())
+    }
+
+    /// The provider was out of order, for the attempt that is pending: nothing is booked, and nobody
+    /// has said no.
+    pub(crate) async fn failed(&self, order: OrderId, reason: &str) -> Result<(), Error> {
+        let mut change = self.database.begin().await?;
+        no(&mut change, order, reason).await?;
+        Ok(change.commit().await?)
     }
 
     /// The provider has booked nothing, and it is over.
     pub(crate) async fn void(&self, order: OrderId) -> Result<(), Error> {
         let update = "UPDATE payments SET state = 'void', reason = $2 \
                       WHERE order_id = $1 AND state = 'pending' AND over_since IS NOT NULL";
-        self.learn(update, order, "nothing was booked").await
+        let mut change = self.database.begin().await?;
+        set(&mut change, update, order, "nothing was booked").await?;
+        Ok(change.commit().await?)
     }
 
-    async fn learn(&self, update: &str, order: OrderId, what: &str) -> Result<(), Error> {
-        let mut change = self.0.begin().await?;
-        sqlx::query(update).bind(order.to_string()).bind(what).execute(&mut *change).await?;
-        Ok(change.commit().await?)
+    /// Writes down what was learned, and says so where it was news.
+    async fn learn(
+        &self,
+        update: &str,
+        order: OrderId,
+        what: &str,
+        event: Event,
+    ) -> Result<(), Error> {
+        let mut change = self.database.begin().await?;
+        let after = match set(&mut change, update, order, what).await? {
+            true => self.outbox.add(&mut change, event).await?,
+            false => After::default(),
+        };
+        change.commit().await?;
+        after.committed().await;
+        Ok(())
     }
 
     /// Our side of the books, and what the provider's say.
@@ -144,7 +187,7 @@ impl Store {
                     CAST(COALESCE(SUM(CASE state WHEN 'pending' THEN 1 ELSE 0 END), 0) \
                       AS BIGINT) AS pending \
                     FROM payments";
-        let row = sqlx::query(sums).fetch_one(self.0.reader()).await?;
+        let row = sqlx::query(sums).fetch_one(self.database.reader()).await?;
         Ok(Books {
             payments: row.try_get("payments")?,
             charged: row.try_get("charged")?,
@@ -153,4 +196,19 @@ impl Store {
             at_provider,
         })
     }
+}
+
+/// Nothing is booked for the attempt that is pending, if one is.
+async fn no(change: &mut Change, order: OrderId, reason: &str) -> sqlx::Result<bool> {
+    let update = "UPDATE payments SET reason = $2, \
+                  state = CASE WHEN over_since IS NULL THEN 'declined' ELSE 'void' END \
+                  WHERE order_id = $1 AND state = 'pending'";
+    set(change, update, order, reason).await
+}
+
+/// Whether `update` changed the order's row.
+async fn set(change: &mut Change, update: &str, order: OrderId, what: &str) -> sqlx::Result<bool> {
+    let done =
+        sqlx::query(update).bind(order.to_string()).bind(what).execute(&mut **change).await?;
+    Ok(done.rows_affected() == 1)
 }

@@ -54,18 +54,21 @@ pub(super) async fn declare(
     Ok(())
 }
 
-/// Puts a body into every queue that wants its type.
-pub(super) async fn route(change: &mut Change, kind: &str, body: &str) -> Result<(), Error> {
+/// The queues that want a type. Reads alone: what nobody wants is to disturb nobody. A queue keeps its
+/// bindings, so those that are found still hold when something is put into them.
+pub(super) async fn wanting(database: &Database, kind: &str) -> Result<Vec<String>, Error> {
     let bindings: Vec<(String, String)> =
         sqlx::query_as("SELECT queue, pattern FROM bindings ORDER BY queue")
-            .fetch_all(&mut **change)
+            .fetch_all(database.reader())
             .await?;
-    let wanting = bindings.iter().filter(|(_, pattern)| topic::matches(pattern, kind));
-    let mut queues: Vec<&str> = wanting.map(|(queue, _)| queue.as_str()).collect();
+    let wanting = bindings.into_iter().filter(|(_, pattern)| topic::matches(pattern, kind));
+    let mut queues: Vec<_> = wanting.map(|(queue, _)| queue).collect();
     queues.dedup();
-    if queues.is_empty() {
-        return Ok(());
-    }
+    Ok(queues)
+}
+
+/// Puts a body into each of these.
+pub(super) async fn put(change: &mut Change, queues: &[String], body: &str) -> Result<(), Error> {
     let number = count_change(change).await?;
     for queue in queues {
         sqlx::query("INSERT INTO messages (queue, number, body, attempts) VALUES ($1, $2, $3, 0)")

@@ -1,18 +1,12 @@
 //! The dead letters: what the broker writes on them, and the way back.
-//!
-//! AMQP has no "look". What is taken with `basic.get` and given back unanswered is where it was, in
-//! its order; so that is how it is looked at, and two who look at the same time see parts.
 
 use messaging::Message;
-use messaging::lapin::message::{BasicGetMessage, Delivery};
-use messaging::lapin::options::{
-    BasicAckOptions, BasicGetOptions, BasicNackOptions, QueueDeclareOptions,
-};
-use messaging::lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use messaging::lapin::BasicProperties;
+use messaging::lapin::message::Delivery;
 use messaging::lapin::types::{AMQPValue, FieldTable};
-use messaging::lapin::{self, BasicProperties, Channel, ErrorKind};
 
 use super::Shared;
+use super::round::Round;
 use crate::{DeadLetter, Error, Reason};
 
 /// How often a quorum queue has taken a message back. It is the queue's own count, and does not
@@ -29,60 +23,33 @@ pub(super) fn attempts(properties: &BasicProperties) -> u32 {
 impl Shared {
     pub(super) async fn dead_letters(&self, queue: &str) -> Result<Vec<DeadLetter>, Error> {
         let looker = self.looker.lock().await;
-        let channel = self.consuming.channel().await?;
+        let Some(mut round) = Round::begin(&self.consuming, queue).await? else {
+            return Ok(Vec::new());
+        };
         let mut letters = Vec::new();
-        let mut last = None;
-        while let Some(got) = self.get(&channel, queue).await? {
+        while let Some(got) = round.next().await? {
             letters.push(letter(&got));
-            last = Some(got);
         }
-        if let Some(last) = last {
-            let all = BasicNackOptions { multiple: true, requeue: true };
-            self.consuming.answer(last.nack(all)).await?;
-            self.settle(&channel, queue).await?;
-        }
+        round.end().await?;
         drop(looker);
         Ok(letters)
     }
 
     pub(super) async fn redrive(&self, queue: &str) -> Result<u64, Error> {
         let looker = self.looker.lock().await;
-        let channel = self.consuming.channel().await?;
-        let (mut moved, mut left) = (0, 1);
-        // Not those that die again meanwhile.
-        while left > 0 {
-            let Some(got) = self.get(&channel, queue).await? else { break };
-            left = if moved == 0 { u64::from(got.message_count) } else { left - 1 };
+        let Some(mut round) = Round::begin(&self.consuming, queue).await? else { return Ok(0) };
+        let mut moved = 0;
+        while let Some(got) = round.next().await? {
             let mut message = Message::delivered(&got);
             queue.clone_into(&mut message.key);
             // First there, then no longer here: in between it is twice, and never nowhere.
-            self.publish("", &message).await?;
-            self.consuming.answer(got.ack(BasicAckOptions::default())).await?;
+            self.send("", &message).await?;
+            round.took(&got).await?;
             moved += 1;
         }
-        self.settle(&channel, queue).await?;
+        round.end().await?;
         drop(looker);
         Ok(moved)
-    }
-
-    async fn get(&self, channel: &Channel, queue: &str) -> Result<Option<BasicGetMessage>, Error> {
-        let dead = format!("{queue}.dlq");
-        let got = channel.basic_get(dead.as_str().into(), BasicGetOptions::default());
-        match self.consuming.answer(got).await {
-            Err(messaging::Error::Broker(error)) if is_not_found(&error) => Ok(None),
-            got => Ok(got?),
-        }
-    }
-
-    /// Waits until the broker has read what was said before on this channel.
-    async fn settle(&self, channel: &Channel, queue: &str) -> Result<(), Error> {
-        let dead = format!("{queue}.dlq");
-        let look = QueueDeclareOptions { passive: true, ..Default::default() };
-        let asked = channel.queue_declare(dead.as_str().into(), look, FieldTable::default());
-        match self.consuming.answer(asked).await {
-            Err(messaging::Error::Broker(error)) if is_not_found(&error) => Ok(()),
-            asked => Ok(asked.map(drop)?),
-        }
     }
 }
 
@@ -129,12 +96,4 @@ fn text(table: &FieldTable, name: &str) -> Option<String> {
         AMQPValue::LongString(text) => Some(text.to_string()),
         _ => None,
     }
-}
-
-fn is_not_found(error: &lapin::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ProtocolError(said)
-            if *said.kind() == AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)
-    )
 }

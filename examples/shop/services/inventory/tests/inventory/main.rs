@@ -1,6 +1,7 @@
 //! The inventory service, asked over a real connection by the client that its callers use.
 
 mod guards;
+mod says;
 mod together;
 mod world;
 

@@ -1,8 +1,12 @@
 //! A warehouse that answers on a port of its own.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::http::{Method, Response};
-use shop_contracts::id::ProductId;
+use shop_bus::Bus;
+use shop_contracts::event::Event;
+use shop_contracts::id::{OrderId, ProductId};
 use shop_contracts::inventory::{Client, Delivery, Line, Wanted};
 use shop_contracts::{Peer, Problem, Quantity};
 use shop_flags::{Flags, PatternLock};
@@ -10,6 +14,7 @@ use shop_inventory::{Inventory, Options};
 use shop_service::{Running, Stop, serve_locally};
 use testbed::place::Place;
 use testbed::redis::Redis;
+use tokio::task::JoinHandle;
 
 pub(crate) struct World {
     pub(crate) client: Client,
@@ -46,6 +51,27 @@ impl World {
         let (redis, options) = (self.redis.as_ref(), Options::default());
         let (client, running) = start(&self.stop, &self.place, redis, &self.flags, options).await;
         (self.client, self.running) = (client, Some(running));
+    }
+
+    /// One more process of the service, which tells others over `bus`.
+    pub(crate) async fn telling(&self, bus: &Arc<dyn Bus>) -> (Client, JoinHandle<()>) {
+        let opened =
+            Inventory::open(self.place.url(), None, self.flags.clone(), Options::default()).await;
+        let inventory = opened.expect("a database").telling(Arc::clone(bus));
+        let running = serve_locally("inventory", inventory.router(), &self.stop).await;
+        let client = Client(Peer::new("inventory", running.expect("a port").url()));
+        (client, tokio::spawn(inventory.tend()))
+    }
+
+    /// What was said about an order, in its order.
+    pub(crate) async fn said(&self, order: OrderId) -> Vec<Event> {
+        let said = self.client.events(order).await.expect("events");
+        said.into_iter().map(|said| said.event).collect()
+    }
+
+    /// The types of that.
+    pub(crate) async fn kinds(&self, order: OrderId) -> Vec<String> {
+        self.said(order).await.into_iter().map(|event| event.kind).collect()
     }
 
     /// A product with so many in stock.

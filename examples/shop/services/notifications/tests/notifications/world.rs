@@ -71,6 +71,17 @@ impl World {
         tokio::spawn(service.telling(Arc::clone(bus)).tend())
     }
 
+    /// One more process, which hears from `bus` and can be asked.
+    pub(crate) async fn both(&self, bus: &Arc<dyn Bus>) -> (Client, JoinHandle<()>) {
+        let users = users::Client(start("users", self.users.router(), &self.stop).await);
+        let (mail, flags) = (self.mail.clone(), self.flags.clone());
+        let opened = Notifications::open(self.place.url(), users, mail, flags).await;
+        let service = opened.expect("a database").patience(self.patience).telling(Arc::clone(bus));
+        bus.subscribe(subscription()).await.expect("a queue");
+        let peer = start("notifications", service.router(), &self.stop).await;
+        (Client(peer.patience(Duration::from_secs(60))), tokio::spawn(service.tend()))
+    }
+
     /// Asks until the notification about `order` is in this state.
     pub(crate) async fn until(&self, order: OrderId, state: State) {
         let reached = async {

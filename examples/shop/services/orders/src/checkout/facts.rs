@@ -1,5 +1,5 @@
-//! What follows from an entry of a checkout's journal, in the entry's own transaction: the order's
-//! state, and that the others are told.
+//! That others are told of an order, in the transaction of its state. For a checkout that is a saga,
+//! also what follows from an entry of its journal, in the entry's own transaction.
 
 use sagas::{Entry, Outcome};
 use serde_json::json;
@@ -33,6 +33,31 @@ impl Facts {
         });
         let event = Event::new(SOURCE, Type::OrderPlaced, order.id, order.id, data);
         self.outbox.add(change, event).await
+    }
+
+    /// Moves an order, and tells others where that is its end. False where it is not in the first
+    /// state: nobody is told by us.
+    pub(super) async fn advance(
+        &self,
+        store: &Store,
+        order: OrderId,
+        (from, to): (State, State),
+        learned: Learned,
+    ) -> Result<bool, Error> {
+        let mut change = store.0.begin().await?;
+        if !Store::advance_in(&mut change, order, from, to, learned).await? {
+            return Ok(false);
+        }
+        let after = match to {
+            State::Confirmed => self.say(&mut change, order, Type::OrderConfirmed).await?,
+            State::Rejected | State::Cancelled => {
+                self.say(&mut change, order, Type::OrderCancelled).await?
+            }
+            _ => After::default(),
+        };
+        change.commit().await?;
+        after.committed().await;
+        Ok(true)
     }
 
     async fn say(&self, change: &mut Change, order: OrderId, kind: Type) -> Result<After, Error> {

@@ -2,10 +2,12 @@
 //!
 //! What is here holds for every checkout: the same wish leads to one order, and the order is
 //! written down before anybody is asked to do something for it. How it is then brought to its end
-//! is the business of [`synchronous`], or, with `pattern.async` on, of [`asynchronous`].
+//! is the business of [`synchronous`], or, with `pattern.async` on, of [`asynchronous`]; to see what
+//! that is for, `pattern.saga` off leaves it to [`hopeful`].
 
 mod asynchronous;
 mod facts;
+mod hopeful;
 mod recovery;
 mod steps;
 mod synchronous;
@@ -18,7 +20,7 @@ use shop_contracts::id::OrderId;
 use shop_contracts::money::Price;
 use shop_contracts::orders::{Order, Place, State, Took};
 use shop_contracts::{Kind, Money, Problem, Quantity, carts, inventory, notifications, payments};
-use shop_flags::{Flags, PatternAsync, PatternIdempotency};
+use shop_flags::{Flags, PatternAsync, PatternIdempotency, PatternSaga};
 use shop_outbox::Outbox;
 use shop_service::Failure;
 use shop_storage::{Error, now};
@@ -29,6 +31,8 @@ use crate::refusal::{address, answer};
 use crate::store::{Kept, Store};
 
 use asynchronous::Asynchronous;
+use facts::Facts;
+use hopeful::Hopeful;
 pub use recovery::Recovered;
 use synchronous::Synchronous;
 
@@ -87,6 +91,7 @@ pub(crate) struct Checkout {
     carts: carts::Client,
     way: Synchronous,
     sagas: Asynchronous,
+    hopeful: Hopeful,
     flags: Flags,
     pub(crate) pace: Pace,
     /// Orders whose checkout is over, and which may not have come to their end.
@@ -96,9 +101,16 @@ pub(crate) struct Checkout {
 impl Checkout {
     pub(crate) fn new(store: Store, services: Services, outbox: Outbox, how: &How) -> Checkout {
         let (carts, pace, flags) = (services.carts.clone(), how.pace, how.flags.clone());
+        let facts = Facts { outbox: outbox.clone(), flags: flags.clone() };
         let sagas = Asynchronous::new(store.clone(), services.clone(), outbox, how);
-        let way = Synchronous { store: store.clone(), services, pauses: pace.pauses };
-        Checkout { store, carts, way, sagas, flags, pace, left: Arc::default() }
+        let hopeful = Hopeful {
+            store: store.clone(),
+            services: services.clone(),
+            facts: facts.clone(),
+            flags: flags.clone(),
+        };
+        let way = Synchronous { store: store.clone(), facts, services, pauses: pace.pauses };
+        Checkout { store, carts, way, sagas, hopeful, flags, pace, left: Arc::default() }
     }
 
     /// Checks the customer's cart out, once for each key.
@@ -150,8 +162,9 @@ impl Checkout {
         };
         let is_asynchronous = self.flags.get::<PatternAsync>() == PatternAsync::On;
         let placed = match is_asynchronous {
+            true if self.hopes() => self.hopeful.place(&order, &key, wish.card.clone()).await?,
             true => self.sagas.place(&order, &key, wish.card.clone()).await?,
-            false => self.store.insert(&order, &key).await?,
+            false => self.way.place(&order, &key).await?,
         };
         if !placed {
             let kept = self.store.wish(wish.customer, &key).await?;
@@ -214,8 +227,17 @@ impl Checkout {
         }
     }
 
+    /// Whether orders are left to a task in memory. Then nobody comes after it, either.
+    fn hopes(&self) -> bool {
+        self.flags.get::<PatternAsync>() == PatternAsync::On
+            && self.flags.get::<PatternSaga>() == PatternSaga::Off
+    }
+
     /// See [`Orders::recover`](crate::Orders::recover).
     pub(crate) async fn recover(&self, before: i64) -> Result<Recovered, Error> {
+        if self.hopes() {
+            return Ok(Recovered::default());
+        }
         self.way.recover(before).await
     }
 

@@ -85,7 +85,9 @@ pub(super) fn checkout(
             Step::new(CONFIRM, hands.noted(CONFIRM, act, confirm))
                 .ask(hands.noted(CONFIRM, ask, is_confirmed))
                 .patience(patience)
-                .pivot(),
+                .pivot()
+                // The warehouse sells nothing of a reservation that is over, however late it is asked.
+                .final_refusal(),
         )
         .step(Step::new(EMPTY, hands.noted(EMPTY, act, empty)).patience(patience))
 }
@@ -172,6 +174,7 @@ pub(super) fn point(step: &str, what: &str) -> &'static str {
         (CHARGE, "do") => "charge",
         (CHARGE, "undo") => "refund",
         (CONFIRM, "do") => "confirm",
+        (EMPTY, "do") => "empty",
         _ => "",
     }
 }
@@ -190,7 +193,7 @@ pub(super) fn crash(flags: &Flags, order: impl std::fmt::Display, moment: &str, 
     }
 }
 
-async fn reserve(services: Services, purchase: Arc<Purchase>) -> Result<(), Failure> {
+pub(super) async fn reserve(services: Services, purchase: Arc<Purchase>) -> Result<(), Failure> {
     let order = &purchase.order;
     let line = |line: &carts::Line| Line { product: line.product, quantity: line.quantity };
     let wanted = Wanted { lines: order.lines.iter().map(line).collect() };
@@ -220,11 +223,11 @@ async fn is_reserved(services: Services, purchase: Arc<Purchase>) -> Result<bool
     }
 }
 
-async fn release(services: Services, purchase: Arc<Purchase>) -> Result<(), Failure> {
+pub(super) async fn release(services: Services, purchase: Arc<Purchase>) -> Result<(), Failure> {
     services.inventory.release(purchase.order.id).await.map_err(|problem| undone_later(&problem))
 }
 
-async fn charge(services: Services, purchase: Arc<Purchase>) -> Result<(), Failure> {
+pub(super) async fn charge(services: Services, purchase: Arc<Purchase>) -> Result<(), Failure> {
     let Purchase { order, card } = &*purchase;
     let amount = Price::try_from(order.total)
         .map_err(|error| Failure::Refused(Refusal::Unavailable.because(&error.to_string())))?;
@@ -260,7 +263,7 @@ async fn is_charged(services: Services, purchase: Arc<Purchase>) -> Result<bool,
     }
 }
 
-async fn refund(services: Services, purchase: Arc<Purchase>) -> Result<(), Failure> {
+pub(super) async fn refund(services: Services, purchase: Arc<Purchase>) -> Result<(), Failure> {
     match services.payments.refund(purchase.order.id).await {
         Ok(payment)
             if matches!(payment.state, payments::State::Refunded | payments::State::Void) =>
@@ -272,7 +275,7 @@ async fn refund(services: Services, purchase: Arc<Purchase>) -> Result<(), Failu
     }
 }
 
-async fn confirm(services: Services, purchase: Arc<Purchase>) -> Result<(), Failure> {
+pub(super) async fn confirm(services: Services, purchase: Arc<Purchase>) -> Result<(), Failure> {
     match services.inventory.commit(purchase.order.id).await {
         Ok(_) => Ok(()),
         Err(problem) => {
@@ -297,7 +300,7 @@ async fn is_confirmed(services: Services, purchase: Arc<Purchase>) -> Result<boo
     }
 }
 
-async fn empty(services: Services, purchase: Arc<Purchase>) -> Result<(), Failure> {
+pub(super) async fn empty(services: Services, purchase: Arc<Purchase>) -> Result<(), Failure> {
     let emptied = services.empty_cart(&purchase.order).await;
     emptied.map_err(|problem| Failure::NotDone(said(&problem)))
 }

@@ -13,6 +13,9 @@
 //! For the stock the two are undone in the same way. For money we ask first, and what stays
 //! unknown is ended: the payments service refuses a charge that comes after its refund.
 //!
+//! Others hear of it on the bus, as of any order: placed, confirmed, cancelled. Notifications hears as
+//! well, and is asked besides: whoever comes first claims the order's one mail.
+//!
 //! The deadline of the customer's request is given to the two steps that may be given up, and to
 //! nothing else. Once the money is asked for, the order is brought to its end, whoever waits for it.
 
@@ -32,17 +35,32 @@ use shop_storage::{Error, now};
 use tokio::time::{Instant, sleep};
 
 use super::Services;
+use super::facts::Facts;
 use crate::refusal::{Refusal, answer};
 use crate::store::{Kept, Learned, Store};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Synchronous {
     pub(crate) store: Store,
+    pub(crate) facts: Facts,
     pub(crate) services: Services,
     pub(crate) pauses: [Duration; 3],
 }
 
 impl Synchronous {
+    /// Writes a new order down, and says that it was placed. False where there is one for this wish;
+    /// then nothing has happened.
+    pub(crate) async fn place(&self, order: &Order, wish: &str) -> Result<bool, Error> {
+        let mut change = self.store.0.begin().await?;
+        if !Store::insert_in(&mut change, order, wish).await? {
+            return Ok(false);
+        }
+        let after = self.facts.placed(&mut change, order).await?;
+        change.commit().await?;
+        after.committed().await;
+        Ok(true)
+    }
+
     /// Brings an order that was just placed to its end.
     pub(crate) async fn carry_out(
         &self,
@@ -249,7 +267,8 @@ impl Synchronous {
         let mut pauses = self.pauses.into_iter();
         let mut again = false;
         loop {
-            let error = match self.store.advance(order, from, to, learned.clone()).await {
+            let moved = self.facts.advance(&self.store, order, (from, to), learned.clone());
+            let error = match moved.await {
                 Ok(true) => return Ok(()),
                 // It may have been ourselves, and only its answer was lost.
                 Ok(false) if again && self.kept(order).await?.order.state == to => return Ok(()),

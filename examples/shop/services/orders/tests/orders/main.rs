@@ -8,4 +8,5 @@ mod peers;
 mod recovery;
 mod saga;
 mod same_wish;
+mod says;
 mod world;
