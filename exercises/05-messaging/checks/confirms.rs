@@ -8,17 +8,20 @@ mod saying;
 mod scene;
 mod window;
 
-use callers::{dropped_callers, one_channel, together};
-use coming_back::{refused, unroutable_alone, which_came_back};
+use callers::{dropped_callers, left_while_connecting, one_channel, together};
+use coming_back::{alike, refused, unroutable_alone, which_came_back};
 use grading::{Evidence, Finding, SOON, World};
-use losing::{killed_between, killed_in_flight, lost_on_the_way, missing_exchange, starts_alone};
+use losing::{
+    confirmed_stays, killed_between, killed_in_flight, lost_on_the_way, missing_exchange,
+    starts_alone,
+};
 use messaging::Message;
 use messaging::confirms::{NotConfirmed, Options, Publisher};
 use restart::broker_restarts;
 use saying::{any_size, nothing_to_say, waits_for_the_confirm, whole_and_persistent};
 use scene::{A_WHILE, Client, Scene, landed, meets, word};
 use std::time::Duration;
-use window::{never_confirmed, order_kept, pipelines, stalled, window_kept};
+use window::{never_confirmed, order_kept, pipelines, slow_broker, stalled, window_kept};
 
 const PAGE: &str = "docs/lessons/confirms.md";
 
@@ -36,17 +39,21 @@ grading::checks! { S: Publisher; read(PAGE), limit(LONG);
     nothing_to_say: "a batch of none is done at once",
     unroutable_alone: "what no queue wants is noticed",
     which_came_back: "in a batch it is known which came back, also if one confirm is for many",
+    alike: "messages that differ in one thing are told apart when one of them comes back",
     refused: "what the broker refuses is noticed, and the next is not taken for it",
     pipelines: "a batch is sent without waiting for one confirm before the next",
     order_kept: "a batch lies in the queue in its order",
     window_kept: "there are never more on their way than the window has room for",
     never_confirmed: "a confirm that never comes is an error in time, and the window is whole again",
+    slow_broker: "a batch may take longer than each of its confirms may",
     stalled: "a network that hangs is an error in time, however many wait",
     together: "callers do not wait for each other's confirms",
-    one_channel: "all callers share a channel, and each gets its own answer",
+    one_channel: "callers share a channel, and each gets its own answer",
     dropped_callers: "callers that leave take nothing along, and leave no hole in the window",
+    left_while_connecting: "a caller that leaves while it connects is in nobody's way",
     lost_on_the_way: "what was cut off is unknown, and publishing it again works",
     killed_in_flight: "a connection that is killed leaves all on their way unknown, and none said ok",
+    confirmed_stays: "what was confirmed before the connection was killed is known",
     killed_between: "a connection that was killed between two calls is made again",
     missing_exchange: "an exchange that is not there is told as that, and then all works again",
     starts_alone: "a publisher starts also while the broker is away",

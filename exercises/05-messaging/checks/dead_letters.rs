@@ -1,6 +1,8 @@
 //! What a ward must withstand whose queue has poison in it.
 
+mod client;
 mod dying;
+mod ending;
 mod going_on;
 mod looking;
 mod redriving;
@@ -8,7 +10,9 @@ mod scene;
 mod verdicts;
 mod works;
 
+use client::Client;
 use dying::{cut_anywhere, dead_queue_is_gone, doomed, killed};
+use ending::{ends_what_it_began, left_while_redriving, otherwise};
 use going_on::{pause_holds_nobody, pauses, poison_first};
 use grading::{Child, Evidence, Finding, History, SOON, World};
 use looking::{broker_hangs, looked_at, of_the_broker};
@@ -17,7 +21,7 @@ use messaging::dead_letters::{
 };
 use messaging::{Error, Message, Queue, Topology};
 use redriving::{chosen, cut_while_redriven, dies_again, queue_is_gone, sent_back, together};
-use scene::{Client, Scene, landed};
+use scene::{Scene, landed};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use verdicts::{
@@ -53,6 +57,8 @@ grading::checks! { S: Ward; read(PAGE), limit(LONG);
     poison_first: "poison at the head of the queue lets the others through in the end",
     pause_holds_nobody: "what waits in its pause holds up neither the others nor the end",
     pauses: "what failed does not come again before its pause is over",
+    ends_what_it_began: "as many at once as the prefetch says, and who is told to end ends those",
+    otherwise: "a queue that is there and otherwise is an error, and no reason to try for ever",
     killed: "a message that kills its consumers is dead after as many"
         .process(doomed::<S>),
     cut_anywhere: "whatever is cut on the way to the dead letters, no message is lost",
@@ -63,6 +69,7 @@ grading::checks! { S: Ward; read(PAGE), limit(LONG);
     sent_back: "what is sent back comes as it was published, to this queue alone, in its order",
     chosen: "who is not wanted stays, where it was",
     cut_while_redriven: "whatever is cut while letters are sent back, none is lost, nor there thrice",
+    left_while_redriving: "a caller who leaves while letters are sent back has none in hand",
     together: "two who send back at once, and a letter that comes meanwhile: each is there once",
     dies_again: "what is sent back and fails again is dead again, and its attempts count anew",
     queue_is_gone: "letters for a queue that is gone are not thrown away",

@@ -12,7 +12,7 @@ mod together;
 
 use again::{each_consumer, id_counts, no_id, once_and_again};
 use broker::redelivered;
-use database::{killed_sessions, postgres_stalls};
+use database::{killed_sessions, postgres_is_gone, postgres_stalls};
 use failing::{failed_effect, hidden_error};
 use grading::{Evidence, Finding, SOON, World};
 use messaging::Message;
@@ -22,7 +22,7 @@ use scene::{Middle, Scene, landed, meets};
 use std::time::Duration;
 use steps::{dropped_caller, lost_words};
 use sweeping::old_rows_go;
-use together::{at_the_same_time, others_go_on, waits_for_the_outcome};
+use together::{at_the_same_time, connections_kept, others_go_on, waits_for_the_outcome};
 
 const PAGE: &str = "docs/lessons/idempotent_consumer.md";
 
@@ -50,6 +50,7 @@ grading::checks! { S: Inbox; read(PAGE), limit(LONG);
     at_the_same_time: "a message that comes to two at the same time has one effect",
     waits_for_the_outcome: "nothing is called seen before it is committed",
     others_go_on: "a message that hangs holds up no other",
+    connections_kept: "as many are worked on at once as there may be connections, and no more",
     failed_effect: "an effect that fails leaves nothing, and the next delivery does it",
     hidden_error: "an effect that hides an error is not acknowledged",
     lost_words: "whatever is lost on the way, there is one effect, and no false word",
@@ -60,6 +61,7 @@ grading::checks! { S: Inbox; read(PAGE), limit(LONG);
         .process(slow_effect::<S>),
     killed_sessions: "after its sessions were killed all works again, and nothing is forgotten",
     postgres_stalls: "a PostgreSQL that hangs is an error in time, and then all works again",
+    postgres_is_gone: "a PostgreSQL that is gone is an error in time, and then all works again",
     redelivered: "whatever a real broker delivers again, each message has one effect"
         .limit(A_BROKER),
     old_rows_go: "what is older than is to be kept goes, a few at a time, and nothing else",

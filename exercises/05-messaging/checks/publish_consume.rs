@@ -15,7 +15,7 @@ use delivering::{
 use grading::{Child, Evidence, Finding, History, SOON, World};
 use messaging::publish_consume::{Courier, Delivered, Drained, Failed, Options};
 use messaging::{Error, Message, Queue, Topology};
-use pacing::{drains, one_that_hangs, prefetch_is_kept};
+use pacing::{drains, dropped, one_that_hangs, prefetch_is_kept};
 use publishing::{broker_hangs, ok_is_there, publisher_comes_back};
 use returning::{comes_back, pauses, queue_is_gone, sleeper, stopped_consumer};
 use scene::{Client, Running, Scene, landed};
@@ -52,6 +52,7 @@ grading::checks! { S: Courier; read(PAGE), limit(LONG);
     prefetch_is_kept: "as many messages as the prefetch says are worked off at once, and no more",
     one_that_hangs: "work that hangs costs one place, and the others go on",
     drains: "who is told to end ends what is under way, and gives back what is not begun",
+    dropped: "a consumer that is dropped breaks off all work, and its messages go back",
     comes_back: "a consumer comes back after a lost connection, and after a broker that was away",
     queue_is_gone: "a consumer whose queue was deleted declares it again, and goes on",
     stopped_consumer: "heartbeats end a consumer that stands still, and it comes back when it wakes"

@@ -1,13 +1,18 @@
 //! Wrong answers to confirms, as people write them in good faith. The head of each says what is wrong
 //! and which check finds out.
 
+mod around;
 mod batches;
 mod callers;
 mod channels;
 mod usual;
 mod words;
 
-use batches::{EachWaitsAlone, FirstErrorEndsIt, OneByOne, SpawnsEach, WaitForConfirms};
+use around::{KnowsItById, RemembersTheUnwanted, TheFirstConnects, WaitsAtTheLock};
+use batches::{
+    AllOrNothing, EachWaitsAlone, FirstErrorEndsIt, OneByOne, OneDeadline, SpawnsEach,
+    WaitForConfirms,
+};
 use callers::{
     ForgetsWhenLost, LocksAcross, NoTimeout, NoWindow, PermitOfTheCaller, WindowForEach,
 };
@@ -36,6 +41,8 @@ pub fn all() -> Vec<Decoy> {
         SaysSlow: missing_exchange,
         OneByOne: pipelines,
         FirstErrorEndsIt: refused,
+        AllOrNothing: confirmed_stays,
+        OneDeadline: slow_broker,
         SpawnsEach: order_kept,
         EachWaitsAlone: stalled,
         NoTimeout: never_confirmed,
@@ -52,6 +59,10 @@ pub fn all() -> Vec<Decoy> {
     ];
     all.extend(grading::decoys![check;
         WaitForConfirms: refused,
+        KnowsItById: alike,
+        RemembersTheUnwanted: unroutable_alone,
+        TheFirstConnects: left_while_connecting,
+        WaitsAtTheLock: stalled,
         RepeatsByItself: lost_on_the_way,
     ]);
     all

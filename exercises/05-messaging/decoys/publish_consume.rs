@@ -17,7 +17,7 @@ use delivering::{
     AttemptIsAFlag, BindsEverything, BodyIsText, LeavesTheBindings, OwnQueueForEach,
     TransientMessages, TransientQueue, WaitsForTheConsumer,
 };
-use ending::{BreaksOff, KeepsWhatItHas, TakesTheRest, WorksOn};
+use ending::{BreaksOff, KeepsWhatItHas, OutlivesItsConsumer, TakesTheRest, WorksOn};
 use grading::Decoy;
 use messaging_exercises::publish_consume::check;
 use pacing::{BatchByBatch, NoPrefetch, OneByOne, PanicIsTheEnd, PrefetchTooLate};
@@ -54,6 +54,7 @@ pub fn all() -> Vec<Decoy> {
         KeepsWhatItHas: drains,
         TakesTheRest: drains,
         WorksOn: drains,
+        OutlivesItsConsumer: dropped,
         EndsWithItsConnection: comes_back,
         CancelIsTheEnd: queue_is_gone,
         OnceDeclared: queue_is_gone,

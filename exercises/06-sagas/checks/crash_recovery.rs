@@ -1,5 +1,7 @@
 //! What sagas must withstand whose drivers die, and wake.
 
+mod again;
+mod claims;
 mod driver;
 mod journal;
 mod killed;
@@ -8,6 +10,8 @@ mod servers;
 mod services;
 mod together;
 
+use again::{dropped_caller, only_the_first, started_again};
+use claims::{claim_waits, late_claim, lease_by_name};
 use driver::{Orders, Stop, driver};
 use grading::{Child, Evidence, Finding, History, Process, SOON, World};
 use journal::{ended_long_ago, entry_before_next, parked, start_to_end, two_names, unreadable};
@@ -20,7 +24,7 @@ use sagas::crash_recovery::{Error, Options, Recovery, TakenOver};
 use sagas::journal::{SCHEMA, Tables};
 use sagas::{Entry, Failure, Outcome, Saga};
 use serde::{Deserialize, Serialize};
-use servers::{killed_sessions, lost_replies, postgres_stalls, redis_away};
+use servers::{killed_sessions, lost_replies, postgres_away, postgres_stalls, redis_away};
 use services::{Hook, Moment, NAME, Order, Services, UNDOING, checkout, hook};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,7 +45,9 @@ const LONG_LEASE: Options =
 const SHORT_LEASE: Options =
     Options { ttl: Duration::from_millis(1_500), timeout: Duration::from_millis(800) };
 /// How soon a saga has to end that can be taken over.
-const A_WHILE: Duration = Duration::from_secs(8);
+const A_WHILE: Duration = Duration::from_secs(5);
+/// How often one that is ready to drive has to fail before it is taken for one that cannot.
+const IN_VAIN: usize = 60;
 /// For many sagas, one after the other, on a busy machine.
 const LONG: Duration = Duration::from_secs(40);
 /// More statements than anybody needs for a saga.
@@ -61,19 +67,26 @@ grading::checks! { S: Recovery; read(PAGE), limit(LONG);
         .process(driver::<S>),
     asked_first: "a step that may have been begun is asked for before it is attempted"
         .process(driver::<S>),
+    only_the_first: "one step may have been begun by another, and the steps behind it were not",
+    started_again: "called again, a saga goes on from where it was, with what it was begun with",
+    dropped_caller: "a caller that is dropped keeps nobody else out",
     one_driver: "who drives a saga is left alone, at whatever step",
+    lease_by_name: "the lease on `saga:NAME:ID` says who drives, whoever holds it",
     listed_twice: "a saga that another has driven since it was listed is not driven again",
-    long_step: "a step that takes longer than the lease keeps it",
+    long_step: "a step that takes longer than the lease extends it",
     lease_lost: "who loses the lease stops at once, in the middle of a step",
     stopped_driver: "a driver that was stopped past its lease wakes, and changes nothing"
         .process(driver::<S>),
     late_refusal: "what a late driver writes is refused, also before its successor has written",
+    late_claim: "who asks for a saga when its lease is over takes it from nobody",
+    claim_waits: "who takes over reads the entry for whose commit it has waited",
     lost_replies: "an answer of the journal that is lost does no harm",
     killed_sessions: "after its sessions were killed, a saga goes on",
     postgres_stalls: "a PostgreSQL that hangs is an error in time, and the saga goes on elsewhere",
+    postgres_away: "where nobody can say what has not ended, taking over is an error",
     redis_away: "without Redis nobody drives, and when it is back the saga goes on",
     parked: "what is parked waits for a person, and then goes on",
-    ended_long_ago: "a thousand sagas that have ended are not looked at",
+    ended_long_ago: "hundreds of sagas that have ended are not looked at",
     unreadable: "a saga that cannot go on holds up no other",
 }
 
@@ -220,8 +233,15 @@ impl Scene {
         sagas: &[(String, Order)],
     ) -> Result<(), Finding> {
         let began = Instant::now();
+        // Nobody else drives them, so to wait is of no use.
+        let mut in_vain = 0;
         loop {
             let answer = driver.take_over().await?;
+            in_vain += match &answer {
+                Ok(TakenOver { elsewhere: 0, failed: 0, .. }) => IN_VAIN / 2,
+                Ok(TakenOver { elsewhere: 0, .. }) => 1,
+                _ => 0,
+            };
             let mut left = None;
             for (id, _) in sagas {
                 let stands = self.stands(id).await?;
@@ -230,8 +250,8 @@ impl Scene {
                 }
             }
             let Some(left) = left else { return Ok(()) };
-            if began.elapsed() > A_WHILE {
-                let what = format!("each saga at its end within {A_WHILE:?}: nobody drives it");
+            if began.elapsed() > A_WHILE || in_vain >= IN_VAIN {
+                let what = "each saga taken over and at its end: nobody drives it";
                 let step = self.history().last(driver.lane, "= ");
                 return Err(Evidence::new(what, left).at(step).into());
             }
@@ -254,6 +274,20 @@ impl<S: Recovery> Driver<S> {
     async fn start(&self, id: &str, order: &Order) -> Result<Outcome, Error> {
         let starting = self.recovery.start(&self.saga, id, order.clone());
         self.history.call(self.lane, format!("start {id}"), starting).await
+    }
+
+    /// Right after another call for the same saga, or when another driver has just ended: the lease
+    /// may still be on its way back.
+    async fn start_again(&self, id: &str, order: &Order) -> Result<Outcome, Error> {
+        let began = Instant::now();
+        loop {
+            match self.start(id, order).await {
+                Err(Error::Driven) if began.elapsed() < SOON => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     fn spawn_start(
@@ -286,7 +320,7 @@ impl<S: Recovery> Driver<S> {
 
     /// Has to come to this end.
     async fn drives(&self, id: &str, order: &Order) -> Result<(), Finding> {
-        match self.start(id, order).await {
+        match self.start_again(id, order).await {
             Ok(outcome) if outcome == order.end() => Ok(()),
             answer => Err(self.broken(format!("{:?}", order.end()), &shown(&answer))),
         }

@@ -9,7 +9,9 @@ mod wire;
 
 use answers::{failed_work, not_now, once_and_again, other_request, two_callers, two_keys};
 use crowds::{anywhere, hundred, neighbours, other_request_meanwhile};
-use deaths::{dropped_caller, holder, killed_process, panicked_work, stopped_process, worker};
+use deaths::{
+    dropped_caller, holder, killed_process, panicked_work, slow_work, stopped_process, worker,
+};
 use ends::{expired, only_the_fingerprint, passed_on, swept};
 use grading::{Child, Evidence, Finding, SOON, World};
 use sagas::idempotency_keys::{Answer, Error, Keys, Options};
@@ -44,8 +46,9 @@ grading::checks! { K: Keys; read(PAGE), limit(LONG * 2);
     hundred: "of a hundred at once one works, and all get its answer",
     anywhere: "whoever comes at whatever step of the first, there is one effect and one answer",
     other_request_meanwhile: "another request under the key of one that is under way has no effect",
-    neighbours: "those who wait for one key leave room for another",
+    neighbours: "those who wait for one key leave room for another key, and another caller",
     panicked_work: "work that panics is undone, and its key is free at once",
+    slow_work: "work that takes too long is an error in time, and undone",
     dropped_caller: "a caller who leaves at whatever step leaves no half behind, and the key free",
     killed_process: "a process that is killed before its commit did nothing, and after it everything"
         .process(worker::<K>),

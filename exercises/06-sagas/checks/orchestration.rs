@@ -4,6 +4,7 @@ mod beside;
 mod database;
 mod going;
 mod scene;
+mod services;
 mod unclear;
 mod undoing;
 mod writing;
@@ -21,7 +22,8 @@ use unclear::{
     panics_are_unclear, silence_ends, unclear_stays_unclear, unknown_is_undone,
 };
 use undoing::{
-    only_forward, pivot_can_be_refused, unclear_pivot, undo_is_parked, undo_is_tried_again,
+    final_refusal, only_forward, pivot_can_be_refused, unclear_pivot, undo_is_parked,
+    undo_is_tried_again,
 };
 use writing::{
     left_in_the_middle, log_fails, only_the_first_after_a_resumption, resumed_is_unclear,
@@ -53,6 +55,7 @@ grading::checks! { S: Orchestrator; read(PAGE);
     only_forward: "behind the pivot nothing is undone; what cannot be done is parked",
     pivot_can_be_refused: "a pivot that was certainly not done leaves the way back open",
     unclear_pivot: "a pivot of which nobody knows goes neither way",
+    final_refusal: "a refusal that is final ends what was unclear, and nothing else does",
     written_before_the_next: "an entry is in the log before the next step begins",
     log_fails: "what could not be written down is where it ends",
     left_in_the_middle: "dropped, it stops; its entries say where, and somebody goes on from there",

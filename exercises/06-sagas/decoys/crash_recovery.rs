@@ -37,21 +37,35 @@ pub fn all() -> Vec<Decoy> {
         OnlyDoneCounts: killed_undoing,
         TakesOverOnce: killed_again,
         NeverAsks: asked_first,
+        BegunWhereThereAreEntries: asked_first,
+        BegunForEver: only_the_first,
+        TakesTheNewContext: started_again,
+        LeavesItToOthers: started_again,
+        ExtendsInTheBackground: dropped_caller,
         NoLease: one_driver,
+        LeaseByIdAlone: lease_by_name,
         ListedWithEntries: listed_twice,
         LeaseNotExtended: long_step,
+        LongLease: long_step,
         DeafToLoss: lease_lost,
         BelievesItsLease: stopped_driver,
         ClaimsWithoutToken: late_refusal,
         LooksThenAppends: late_refusal,
         NewLeaseNewToken: late_refusal,
+        DrawsItsOwnToken: late_claim,
+        RaisesAndReadsAtOnce: claim_waits,
         ErrorIsAFailure: lost_replies,
         WaitsForEver: postgres_stalls,
+        NothingIfAway: postgres_away,
         GoesOnWithoutRedis: redis_away,
+        AwayIsElsewhere: redis_away,
         TriesParkedAgain: parked,
+        CountsParkedAsEnded: parked,
         LooksAtAll: ended_long_ago,
         FirstErrorEndsAll: unreadable,
         GivesUpWhatItCannotRead: unreadable,
+        SkipsWhatItCannotRead: unreadable,
+        AHundredAtATime: unreadable,
     ]
 }
 
@@ -85,6 +99,10 @@ pub struct Place<'a> {
 pub trait Way: Send + Sync + Sized + 'static {
     fn timeout(options: Options) -> Duration {
         options.timeout
+    }
+
+    fn ttl(options: Options) -> Duration {
+        options.ttl
     }
 
     fn begin(
@@ -292,7 +310,7 @@ impl Plain {
 impl<W: Way> Recovery for Written<W> {
     fn open(postgres: &str, redis: &str, options: Options) -> Result<Self, Error> {
         let tables = Tables::open(postgres, W::timeout(options))?;
-        let Options { ttl, timeout } = options;
+        let (ttl, timeout) = (W::ttl(options), options.timeout);
         let leases = RedisLease::open(redis, lease::Options { ttl, timeout })
             .map_err(|error| Error::Lease(error.into()))?;
         Ok(Written(Plain { tables, leases, options }, PhantomData))

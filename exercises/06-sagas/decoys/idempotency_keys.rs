@@ -2,10 +2,12 @@
 //! is wrong and which check finds out.
 
 mod details;
+mod in_memory;
 mod orders;
 
 use details::*;
 use grading::Decoy;
+use in_memory::*;
 use orders::*;
 use sagas_exercises::idempotency_keys::check;
 
@@ -22,6 +24,7 @@ pub fn all() -> Vec<Decoy> {
         WaitsWithAConnection: neighbours,
         LocksTheRequest: other_request_meanwhile,
         ExpiredForAll: expired,
+        CachesTheAnswer: expired,
         ConnectsOnce: postgres_away,
     ];
     all.extend(grading::decoys![check as Mostly;
@@ -34,10 +37,13 @@ pub fn all() -> Vec<Decoy> {
         KeepsTheBody: only_the_fingerprint,
         BodyAsText: once_and_again,
         AlwaysCreated: once_and_again,
+        HeadersInAMap: once_and_again,
         KeepsFailures: not_now,
         UndoesEveryRefusal: not_now,
         ErrorIsAnAnswer: failed_work,
         DoesNotWait: hundred,
+        LocksTheKeyOfAll: neighbours,
+        TimesItsStatements: slow_work,
         NoTimeout: postgres_hangs,
         NobodyEndsIt: stopped_process,
         CommitCannotFail: lost_replies,

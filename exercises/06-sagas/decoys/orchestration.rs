@@ -7,11 +7,11 @@ mod undoing;
 mod usual;
 
 use going::{
-    CompensatesEverything, CompensatesWhatNeverRan, CountsFromZero, EqualJitter, ForEver,
-    ForwardForEver, GivesUpAtOnce, GoesOnRegardless, LeavesItOut, NeverDoubles, NoJitter,
-    NoLongest, NoPause, NoPivot, OneTooMany, PausesAfterTheLast, PivotClosesTooSoon,
-    StopsAtNothingToUndo, TriesRefusedAgain, UnclearPivotGoesBack, UndoesInOrder,
-    UndoesTheLastOnly, UnknownIsRefused,
+    CompensatesEverything, CompensatesWhatNeverRan, CountsFromZero, EqualJitter, EveryEndIsFinal,
+    ForEver, ForwardForEver, GivesUpAtOnce, GoesOnRegardless, LeavesItOut, NeverDoubles, NoJitter,
+    NoLongest, NoPause, NoPivot, NoRefusalIsFinal, OneTooMany, PausesAfterTheLast,
+    PivotClosesTooSoon, PivotIsForgotten, StopsAtNothingToUndo, TriesRefusedAgain,
+    UnclearPivotGoesBack, UndoesInOrder, UndoesTheLastOnly, UnknownIsRefused,
 };
 use grading::Decoy;
 use sagas_exercises::orchestration::check;
@@ -78,10 +78,13 @@ pub fn all() -> Vec<Decoy> {
         ForgetsTheReason: undo_is_parked,
         UndoesAllAgain: undo_is_parked,
         NoPivot: only_forward,
+        PivotIsForgotten: only_forward,
         ForwardForEver: only_forward,
         LeavesItOut: only_forward,
         PivotClosesTooSoon: pivot_can_be_refused,
         UnclearPivotGoesBack: unclear_pivot,
+        NoRefusalIsFinal: final_refusal,
+        EveryEndIsFinal: final_refusal,
         WritesOneBehind: written_before_the_next,
         WritesAtTheEnd: written_before_the_next,
         IgnoresTheLog: log_fails,

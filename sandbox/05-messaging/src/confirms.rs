@@ -24,6 +24,9 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore, oneshot};
 
 /// The contract: a publisher whose `Ok` means that the message is safe.
+///
+/// It is for many callers at once. They share a channel or a few, which stay open, and may leave at
+/// any moment: also while they connect.
 pub trait Publisher: Send + Sync + Sized + 'static {
     /// A publisher to the broker at `url`. Connects at the first call.
     ///
@@ -44,7 +47,8 @@ pub trait Publisher: Send + Sync + Sized + 'static {
     ) -> impl Future<Output = Result<(), NotConfirmed>> + Send;
 
     /// Publishes all of them in their order, without waiting for one before the next is sent. What
-    /// became of each, in the same order.
+    /// became of each, in the same order: also where the connection is lost in the middle of it, what
+    /// had been confirmed is known.
     fn publish_all(
         &self,
         exchange: &str,
@@ -55,7 +59,8 @@ pub trait Publisher: Send + Sync + Sized + 'static {
 /// How a publisher behaves.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How long to wait for connecting, for room in the window, and for each confirm.
+    /// How long to wait for connecting, for room in the window, and for each confirm. A batch as a
+    /// whole may take longer.
     pub timeout: Duration,
     /// How many messages may be on their way unconfirmed, of all callers together. At least 1.
     pub window: usize,
@@ -109,9 +114,7 @@ impl Publisher for Confirmed {
         let name = "publisher".to_owned();
         let connection =
             broker::Options { name, timeout: options.timeout, ..broker::Options::default() };
-        let broker = Broker::open(url, connection)?;
-        let window = Arc::new(Semaphore::new(options.window.max(1)));
-        Ok(Confirmed { broker, options, window, line: Mutex::default() })
+        Ok(Confirmed::on(Broker::open(url, connection)?, options))
     }
 
     async fn publish(&self, exchange: &str, message: &Message) -> Result<(), NotConfirmed> {
@@ -171,6 +174,15 @@ impl Confirmed {
     }
 }
 // ANCHOR_END: publish
+
+impl Confirmed {
+    /// A publisher on a connection that there is already. Not one on which somebody consumes: see
+    /// [`Broker`].
+    pub fn on(broker: Broker, options: Options) -> Confirmed {
+        let window = Arc::new(Semaphore::new(options.window.max(1)));
+        Confirmed { broker, options, window, line: Mutex::default() }
+    }
+}
 
 /// What became of it. A line that ends without a word has been lost.
 async fn told(answer: Answer) -> Result<(), NotConfirmed> {

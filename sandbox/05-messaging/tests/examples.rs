@@ -7,10 +7,18 @@ use page::printed::Printed;
 
 const EXAMPLES: &str = "messaging-examples";
 
+/// The first who wants a broker waits for it to start, half a minute on a busy machine, and is told
+/// so. That is not the example's own time.
+fn printed(example: &str) -> Printed {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let _broker = runtime.block_on(testbed::rabbitmq::private()).expect("a broker");
+    Printed::by(EXAMPLES, example)
+}
+
 #[test]
 #[ignore = "builds and runs an example"]
 fn publish_consume() {
-    let page = Printed::by(EXAMPLES, "publish_consume");
+    let page = printed("publish_consume");
     assert_eq!(page.cells("orders"), ["300", "300", "300"]);
     for early in [0, 1] {
         assert!(page.number("emails lost", early) > 0.0, "nothing was lost");
@@ -23,7 +31,7 @@ fn publish_consume() {
 #[test]
 #[ignore = "builds and runs an example"]
 fn confirms() {
-    let page = Printed::by(EXAMPLES, "confirms");
+    let page = printed("confirms");
     assert_eq!(page.cells("said ok"), ["2,000", "2,000", "1,960"]);
     let nowhere = page.cells("said ok, and nowhere");
     assert!(page.number("said ok, and nowhere", 0) > 40.0, "what was killed, and the unbound");
@@ -39,7 +47,7 @@ fn confirms() {
 #[test]
 #[ignore = "builds and runs an example"]
 fn dead_letters() {
-    let page = Printed::by(EXAMPLES, "dead_letters");
+    let page = printed("dead_letters");
     assert_eq!(page.cells("mails sent")[0], "0");
     assert_eq!(page.cells("mails sent")[2..], ["194", "200"]);
     assert_eq!(page.cells("lost"), ["0", "5", "0", "0"]);
@@ -53,7 +61,7 @@ fn dead_letters() {
 #[test]
 #[ignore = "builds and runs an example"]
 fn idempotent_consumer() {
-    let page = Printed::by(EXAMPLES, "idempotent_consumer");
+    let page = printed("idempotent_consumer");
     assert_eq!(page.cells("delivered"), ["350", "350", "350", "350"]);
     assert_eq!(page.cells("booked once"), ["250", "250", "300", "300"]);
     assert_eq!(page.cells("booked twice and more"), ["50", "50", "0", "0"]);

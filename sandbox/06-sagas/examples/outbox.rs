@@ -26,7 +26,7 @@ use testbed::proxy::Proxy;
 use testbed::rabbitmq::Rabbit;
 use tokio::sync::Notify;
 
-const ORDERS: u32 = 500;
+const ORDERS: u32 = 200;
 const ROUNDS: u32 = 20;
 /// How long the import runs that has nothing to do with it.
 const IMPORT: Duration = Duration::from_millis(300);

@@ -7,6 +7,14 @@ use page::printed::Printed;
 
 const EXAMPLES: &str = "sagas-examples";
 
+/// The first who wants a broker waits for it to start, half a minute on a busy machine, and is told
+/// so. That is not the example's own time.
+fn printed(example: &str) -> Printed {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let _broker = runtime.block_on(testbed::rabbitmq::private()).expect("a broker");
+    Printed::by(EXAMPLES, example)
+}
+
 #[test]
 #[ignore = "builds and runs an example"]
 fn orchestration() {
@@ -24,7 +32,7 @@ fn orchestration() {
 #[test]
 #[ignore = "builds and runs an example"]
 fn outbox() {
-    let page = Printed::by(EXAMPLES, "outbox");
+    let page = printed("outbox");
     let unheard = "orders that nobody heard of";
     assert!(page.number(unheard, 0) > 0.0, "whoever commits first");
     assert_eq!(page.cells(unheard)[1..], ["0", "0"]);

@@ -25,7 +25,18 @@ pub(super) async fn unroutable_alone<S: Publisher>(world: World) -> Result<(), F
         }
         client.arrives(&scene.message(10 + nth)).await?;
     }
-    scene.holds(&scene.queue, 4).await
+    scene.holds(&scene.queue, 4).await?;
+    // What nobody wanted a moment ago is wanted now, and then is not again.
+    let key = "nobody.wants.0";
+    scene.bind(&scene.queue, key, true, &[]).await?;
+    scene.world.history().note("client", format!("(a queue is bound for {key})"));
+    client.arrives(&scene.keyed(20, key)).await?;
+    scene.unbind(&scene.queue, key).await?;
+    scene.world.history().note("client", "(and is not any more)");
+    match client.publish(&scene.keyed(21, key)).await? {
+        Err(NotConfirmed::Unroutable { .. }) => scene.holds(&scene.queue, 5).await,
+        other => Err(client.not("unroutable: no queue wants it any more", word(&other))),
+    }
 }
 
 const ROUNDS: usize = 12;
@@ -86,6 +97,52 @@ pub(super) async fn which_came_back<S: Publisher>(world: World) -> Result<(), Fi
         scene.take(&fast).await?;
     }
     landed(of_many.load(Ordering::SeqCst), "no confirm was for many messages")
+}
+
+/// One in two comes back. All have the same id and the same body. They differ in their keys, in one
+/// batch and in two; and at last in nothing but the exchange.
+pub(super) async fn alike<S: Publisher>(world: World) -> Result<(), Finding> {
+    const PAIRS: usize = 12;
+    let scene = Scene::set(world).await?;
+    let client = scene.client::<S>(PATIENT).await?;
+    let deserted = scene.deserted().await?;
+    client.arrives(&scene.message(0)).await?;
+    let keyed = |key: &str| Message { body: b"the same".to_vec(), ..scene.keyed(1, key) };
+    let (wanted, unwanted) = (keyed("order.placed"), keyed("nobody.wants"));
+    let of_one = |message: &Message| vec![message.clone(); PAIRS];
+    let both = (0..PAIRS).flat_map(|_| [wanted.clone(), unwanted.clone()]).collect();
+    let shop = &scene.exchange;
+    let rounds = [
+        vec![(shop, both, vec!["ok", "unroutable"])],
+        vec![(shop, of_one(&wanted), vec!["ok"]), (shop, of_one(&unwanted), vec!["unroutable"])],
+        vec![(shop, of_one(&wanted), vec!["ok"]), (&deserted, of_one(&wanted), vec!["unroutable"])],
+    ];
+    let in_each = 2 * PAIRS;
+    for batches in rounds {
+        scene.world.history().turn_page();
+        client.proxy.clear_rules();
+        client.proxy.reset_count();
+        // All are on their way before the publisher hears of the first.
+        let gate = client.proxy.hold_from_server(|_| true);
+        let (mut calling, mut expected) = (Vec::new(), Vec::new());
+        for (exchange, messages, words) in batches {
+            expected.push((exchange, messages.len(), words));
+            calling.push(client.start_to(exchange, messages));
+        }
+        let seen = client.comes_to_wire(in_each, &calling).await;
+        client.let_go(&gate);
+        if seen < in_each {
+            return Err(client.not(format!("{in_each} on the wire"), seen.to_string()));
+        }
+        for (calling, (exchange, count, words)) in calling.into_iter().zip(expected) {
+            let outcomes = calling.await??;
+            if outcomes.iter().zip(words.iter().cycle()).any(|(outcome, is)| word(outcome) != *is) {
+                let expected = format!("{count} to `{exchange}`, in turn {}", words.join(", "));
+                return Err(client.not(expected, tally(&outcomes)));
+            }
+        }
+    }
+    scene.holds(&scene.queue, 1 + 3 * PAIRS).await
 }
 
 pub(super) async fn refused<S: Publisher>(world: World) -> Result<(), Finding> {

@@ -67,6 +67,33 @@ pub(super) async fn killed_in_flight<S: Publisher>(world: World) -> Result<(), F
     Ok(())
 }
 
+pub(super) async fn confirmed_stays<S: Publisher>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    // Room for one: the second goes out when the first is confirmed.
+    let client = scene.client::<S>(Options { window: 1, ..PATIENT }).await?;
+    for _ in 0..2 {
+        scene.world.history().turn_page();
+        client.arrives_soon(&scene.message(0)).await?;
+        client.proxy.reset_count();
+        let third = scene.keyed(3, "order.third");
+        let gate = client.proxy.hold(|request| request.field("routing-key") == Some("order.third"));
+        let back = scene.keyed(2, "nobody.wants");
+        let calling = client.start(vec![scene.message(1), back, third, scene.message(4)]);
+        let came = meets(&gate, &calling).await?;
+        client.proxy.kill_connections();
+        scene.world.history().note("client", "(its connection is killed)");
+        client.let_go(&gate);
+        let outcomes = calling.await??;
+        landed(usize::from(came), "the third was not on the wire")?;
+        let saw: Vec<&str> = outcomes.iter().map(word).collect();
+        if saw[..3] != ["ok", "unroutable", "unknown"] {
+            let expected = "ok, unroutable, unknown: the first two were confirmed before";
+            return Err(client.not(expected, saw[..3].join(", ")));
+        }
+    }
+    Ok(())
+}
+
 pub(super) async fn killed_between<S: Publisher>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
     let client = scene.client::<S>(PATIENT).await?;

@@ -20,6 +20,10 @@ use tokio::task::JoinHandle;
 
 /// Longer than any right answer takes.
 pub(super) const A_WHILE: Duration = Duration::from_secs(15);
+/// How long, and how often at most, a publisher is asked again whether it works again. On a busy
+/// machine a right one may need all of the first; a wrong one that fails at once is at its last try
+/// in a fraction of it.
+const AGAIN: (Duration, u32) = (Duration::from_secs(20), 200);
 
 pub(super) type Outcome = Result<(), NotConfirmed>;
 
@@ -78,6 +82,13 @@ impl Scene {
             .map_err(said)
     }
 
+    /// From here on the queue does not want what matches `pattern`.
+    pub(super) async fn unbind(&self, queue: &str, pattern: &str) -> Result<(), Finding> {
+        let (exchange, none) = (self.exchange.as_str().into(), FieldTable::default());
+        let (queue, pattern) = (queue.into(), pattern.into());
+        self.channel.queue_unbind(queue, exchange, pattern, none).await.map_err(said)
+    }
+
     pub(super) fn message(&self, nth: usize) -> Message {
         self.keyed(nth, "order.placed")
     }
@@ -112,6 +123,16 @@ impl Scene {
         Ok(ids)
     }
 
+    /// Declares an exchange for which no queue is bound.
+    pub(super) async fn deserted(&self) -> Result<String, Finding> {
+        let name = format!("{}.deserted", self.exchange);
+        let (options, none) = (ExchangeDeclareOptions::default(), FieldTable::default());
+        let declared =
+            self.channel.exchange_declare(name.as_str().into(), ExchangeKind::Topic, options, none);
+        declared.await.map_err(said)?;
+        Ok(name)
+    }
+
     /// Waits until so many wait in the queue.
     pub(super) async fn holds(&self, queue: &str, count: usize) -> Result<(), Finding> {
         let rabbit = self.world.rabbit().await?;
@@ -143,10 +164,12 @@ impl Scene {
         proxy: Proxy,
         options: Options,
     ) -> Result<Arc<Client<S>>, Finding> {
+        // There are some waits in a call, and none is longer than its timeout.
+        let patience = A_WHILE.min(12 * options.timeout);
         let publisher = S::open(proxy.url(), options)
             .map_err(|error| Evidence::new("open() to work", error.to_string()))?;
         let (exchange, history) = (self.exchange.clone(), self.world.history().clone());
-        Ok(Arc::new(Client { publisher, proxy, exchange, history }))
+        Ok(Arc::new(Client { publisher, proxy, exchange, history, patience }))
     }
 }
 
@@ -156,6 +179,7 @@ pub(super) struct Client<S> {
     pub(super) proxy: Proxy,
     exchange: String,
     history: History,
+    patience: Duration,
 }
 
 impl<S: Publisher> Client<S> {
@@ -171,8 +195,8 @@ impl<S: Publisher> Client<S> {
     ) -> Result<Outcome, Finding> {
         let call = self.history.invoke("client", format!("publish {}", message.id));
         let publish = self.publisher.publish(exchange, message);
-        let Ok(outcome) = tokio::time::timeout(A_WHILE, publish).await else {
-            let step = call.unknown(format!("nothing within {A_WHILE:?}"));
+        let Ok(outcome) = tokio::time::timeout(self.patience, publish).await else {
+            let step = call.unknown(format!("nothing within {:?}", self.patience));
             return Err(Evidence::new("an answer", "none").at(step).into());
         };
         call.end_with(&outcome);
@@ -191,8 +215,8 @@ impl<S: Publisher> Client<S> {
     ) -> Result<Vec<Outcome>, Finding> {
         let call = self.history.invoke("client", format!("publish all {}", messages.len()));
         let publish = self.publisher.publish_all(exchange, messages);
-        let Ok(outcomes) = tokio::time::timeout(A_WHILE, publish).await else {
-            let step = call.unknown(format!("nothing within {A_WHILE:?}"));
+        let Ok(outcomes) = tokio::time::timeout(self.patience, publish).await else {
+            let step = call.unknown(format!("nothing within {:?}", self.patience));
             return Err(Evidence::new("an answer", "none").at(step).into());
         };
         let step = call.ok(tally(&outcomes));
@@ -213,13 +237,14 @@ impl<S: Publisher> Client<S> {
 
     /// Publishes a batch until all of it has arrived.
     pub(super) async fn all_arrive_soon(&self, messages: &[Message]) -> Result<(), Finding> {
-        let began = Instant::now();
+        let (began, mut tries) = (Instant::now(), 0);
         loop {
             let outcomes = self.publish_all(messages).await?;
             if outcomes.iter().all(Result::is_ok) {
                 return Ok(());
             }
-            if began.elapsed() > A_WHILE {
+            tries += 1;
+            if began.elapsed() > AGAIN.0 || tries > AGAIN.1 {
                 let expected =
                     format!("all {} to be confirmed, now that all is well", messages.len());
                 return Err(self.not(expected, tally(&outcomes)));
@@ -230,11 +255,13 @@ impl<S: Publisher> Client<S> {
 
     /// Publishes one until it has arrived. What fails before that has to be unknown.
     pub(super) async fn arrives_soon(&self, message: &Message) -> Result<(), Finding> {
-        let began = Instant::now();
+        let (began, mut tries) = (Instant::now(), 0);
         loop {
             match self.publish(message).await? {
                 Ok(()) => return Ok(()),
-                Err(NotConfirmed::Unknown(_)) if began.elapsed() < A_WHILE => {}
+                Err(NotConfirmed::Unknown(_)) if began.elapsed() < AGAIN.0 && tries < AGAIN.1 => {
+                    tries += 1;
+                }
                 Err(error) => return Err(self.not("ok, after a while", error.to_string())),
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -253,8 +280,16 @@ impl<S: Publisher> Client<S> {
         self: &Arc<Self>,
         messages: Vec<Message>,
     ) -> JoinHandle<Result<Vec<Outcome>, Finding>> {
-        let client = Arc::clone(self);
-        tokio::spawn(async move { client.publish_all(&messages).await })
+        self.start_to(&self.exchange, messages)
+    }
+
+    pub(super) fn start_to(
+        self: &Arc<Self>,
+        exchange: &str,
+        messages: Vec<Message>,
+    ) -> JoinHandle<Result<Vec<Outcome>, Finding>> {
+        let (client, exchange) = (Arc::clone(self), exchange.to_owned());
+        tokio::spawn(async move { client.publish_all_to(&exchange, &messages).await })
     }
 
     /// How many publishes have been seen on the wire.

@@ -2,6 +2,7 @@
 
 use super::scene::tally;
 use super::*;
+use tokio::time::Instant;
 
 const BATCH: usize = 30;
 
@@ -97,9 +98,37 @@ pub(super) async fn never_confirmed<S: Publisher>(world: World) -> Result<(), Fi
     client.all_arrive_soon(&scene.messages(3 * BRISK.window)).await
 }
 
+pub(super) async fn slow_broker<S: Publisher>(world: World) -> Result<(), Finding> {
+    // Each takes less than half of what it may, all together more.
+    let options = Options { timeout: Duration::from_millis(800), window: 1 };
+    const EACH: Duration = Duration::from_millis(300);
+    const BATCH: usize = 4;
+    let scene = Scene::set(world).await?;
+    let client = scene.client::<S>(options.clone()).await?;
+    let mut outcomes = Vec::new();
+    // On a busy machine one of them may be late by itself.
+    for _ in 0..4 {
+        scene.world.history().turn_page();
+        client.proxy.set_delay(Duration::ZERO);
+        client.arrives_soon(&scene.message(0)).await?;
+        client.proxy.set_delay(EACH);
+        let began = Instant::now();
+        outcomes = client.publish_all(&scene.messages(BATCH)).await?;
+        if outcomes.iter().all(Result::is_ok) {
+            return match began.elapsed() > options.timeout {
+                true => Ok(()),
+                false => Err(Finding::inconclusive("the fault did not land: nothing was slow")),
+            };
+        }
+    }
+    let expected = format!("{BATCH} ok: each was confirmed within {:?}", options.timeout);
+    Err(client.not(expected, tally(&outcomes)))
+}
+
 pub(super) async fn stalled<S: Publisher>(world: World) -> Result<(), Finding> {
     // One timeout for each of them would be more than anybody waits.
     const MANY: usize = 80;
+    const IN_TIME: Duration = Duration::from_secs(8);
     let scene = Scene::set(world).await?;
     for connected in [true, false] {
         scene.world.history().turn_page();
@@ -115,9 +144,19 @@ pub(super) async fn stalled<S: Publisher>(world: World) -> Result<(), Finding> {
                 return Err(client.not("unknown: nothing came through", word(&outcome)));
             }
         }
-        let outcomes = client.publish_all(&scene.messages(MANY)).await?;
-        if outcomes.iter().any(|outcome| word(outcome) != "unknown") {
-            return Err(client.not("unknown: nothing came through", tally(&outcomes)));
+        // Those of one caller, and of as many callers.
+        let mut calling = vec![client.start(scene.messages(MANY))];
+        calling.extend((0..MANY).map(|nth| client.start(vec![scene.message(nth)])));
+        let began = Instant::now();
+        for calling in calling {
+            let Ok(outcomes) = tokio::time::timeout_at(began + IN_TIME, calling).await else {
+                let expected = format!("an answer within some times {:?}", BRISK.timeout);
+                return Err(client.not(expected, format!("none in {IN_TIME:?}")));
+            };
+            let outcomes = outcomes??;
+            if outcomes.iter().any(|outcome| word(outcome) != "unknown") {
+                return Err(client.not("unknown: nothing came through", tally(&outcomes)));
+            }
         }
         client.proxy.resume();
         drop(hangs);

@@ -38,7 +38,15 @@ pub(super) async fn id_counts<S: Inbox>(world: World) -> Result<(), Finding> {
     scene.is(&first, &again, Once::Seen).await?;
     // And two customers may well pay the same.
     let other = Message { id: scene.one_more().id, ..message };
-    scene.is(&first, &other, Once::First).await
+    scene.is(&first, &other, Once::First).await?;
+    // An id is what its producer has made up, and each is another.
+    let stem = scene.message().id;
+    for id in [format!("{stem}-o'neil"), format!("{stem}-O'Neil"), format!("{stem}-o'neil ")] {
+        let odd = Message { id, ..other.clone() };
+        scene.is(&first, &odd, Once::First).await?;
+        scene.is(&first, &odd, Once::Seen).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn each_consumer<S: Inbox>(world: World) -> Result<(), Finding> {

@@ -60,6 +60,7 @@ pub(super) async fn killed_anywhere<S: Inbox>(world: World) -> Result<(), Findin
             return Err(Evidence::new("two deliveries", said).into());
         }
         scene.world.history().turn_page();
+        scene.quiet().await?;
         proxy.reset_count();
         let gate = match answered {
             false => proxy.hold(move |request| request.nth == step),

@@ -77,7 +77,8 @@ impl Scene {
 
     /// The rows of the ledger about this message: two are a booking.
     pub(super) async fn rows(&self, consumer: &str, message: &Message) -> Result<u64, Finding> {
-        let of = format!("consumer = '{consumer}' AND message = '{}'", message.id);
+        let id = message.id.replace('\'', "''");
+        let of = format!("consumer = '{consumer}' AND message = '{id}'");
         self.count(format!("SELECT count(*) FROM ledger WHERE {of}")).await
     }
 
@@ -184,6 +185,18 @@ impl Scene {
         Err(client.broken(format!("{wanted:?}"), format!("{once:?}")))
     }
 
+    /// Until no session is in a transaction any more. A call that says `Seen` may have its ROLLBACK
+    /// still on its way, and the next step would be counted wrong.
+    pub(super) async fn quiet(&self) -> Result<(), Finding> {
+        let began = Instant::now();
+        let busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                    AND pid <> pg_backend_pid() AND state <> 'idle'";
+        while self.count(busy.to_owned()).await? > 0 && began.elapsed() < SOON {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
+    }
+
     /// Until a task has ended, or somebody waits for a lock.
     pub(super) async fn ends_or_waits<T>(&self, task: &JoinHandle<T>) -> Result<(), Finding> {
         let began = Instant::now();
@@ -284,6 +297,7 @@ impl<S: Inbox> Client<S> {
         let message = scene.message();
         scene.until_done(self, &message).await?;
         scene.until_done(self, &message).await?;
+        scene.quiet().await?;
         self.proxy.reset_count();
         Ok(())
     }

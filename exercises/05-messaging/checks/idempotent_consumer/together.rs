@@ -71,6 +71,38 @@ pub(super) async fn waits_for_the_outcome<S: Inbox>(world: World) -> Result<(), 
     scene.is(&first, &message, Once::Seen).await
 }
 
+pub(super) async fn connections_kept<S: Inbox>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    let first = scene.client::<S>("first", ENDLESS).await?;
+    let (most, many) = (ENDLESS.connections, 3 * ENDLESS.connections);
+    let gate = Gate::shut();
+    let delivered: Vec<_> = (0..many)
+        .map(|_| {
+            let message = scene.one_more();
+            (first.start(&message, Middle::Waits(gate.clone())), message)
+        })
+        .collect();
+    gate.arrived(most, SOON).await.map_err(|_| {
+        let saw = format!("{} of {many} at work", gate.count());
+        first.broken(format!("{most} at once: each has a connection"), saw)
+    })?;
+    // Who takes more shows it soon. The others wait until there is room.
+    let _ = gate.arrived(many, Duration::from_millis(400)).await;
+    let seen = gate.count();
+    gate.open();
+    for (delivered, message) in delivered {
+        match delivered.await? {
+            Ok(Once::First) => scene.acknowledged(&first, &message).await?,
+            Ok(Once::Seen) => return Err(first.broken("First", "Seen")),
+            Err(error) => return Err(first.broken("First", error.to_string())),
+        }
+    }
+    match seen == most {
+        true => Ok(()),
+        false => Err(first.broken(format!("{most} at work at once"), format!("{seen}"))),
+    }
+}
+
 pub(super) async fn others_go_on<S: Inbox>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
     let first = scene.client::<S>("first", ENDLESS).await?;

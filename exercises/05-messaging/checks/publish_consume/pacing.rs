@@ -47,6 +47,38 @@ pub(super) async fn one_that_hangs<S: Courier>(world: World) -> Result<(), Findi
     running.goes_on()
 }
 
+pub(super) async fn dropped<S: Courier>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    let client = scene.client::<S>("client", PATIENT).await?;
+    let messages = scene.messages(4);
+    let gate = Gate::shut();
+    let waits = How::At(gate.clone());
+    let works = Works::new(&scene, "client", move |_| waits.clone());
+    scene.put(&messages).await?;
+    let running = client.starts(&scene, 0, 2, &works);
+    works.begun(2).await?;
+    drop(running);
+    scene.world.history().note("client", "(its consume() is dropped)");
+    let what = "4 ready, 0 unacked: nobody is at them any more";
+    scene.queue_comes_to(what, SOON, |queue| (queue.ready, queue.unacked) == (4, 0)).await?;
+    // Had somebody gone on in the background, it would come to its end now.
+    gate.open();
+    tokio::time::sleep(A_MOMENT).await;
+    match works.seen().done.len() {
+        0 => {}
+        done => {
+            let expected = "all work broken off";
+            return Err(Evidence::new(expected, format!("{done} done afterwards")).into());
+        }
+    }
+    // The same courier, and another call.
+    let next = Works::well(&scene, "client");
+    let running = client.starts(&scene, 0, 2, &next);
+    next.done(&messages).await?;
+    running.tell();
+    running.ends().await.map(drop)
+}
+
 pub(super) async fn drains<S: Courier>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
     let client = scene.client::<S>("client", PATIENT).await?;

@@ -22,6 +22,22 @@ impl Usual for FirstErrorEndsIt {
     const FIRST_ERROR_ENDS: bool = true;
 }
 
+/// `?` in a batch: when the connection is lost, all of it is. What the broker had confirmed before is
+/// published again, and what had come back is looked for. Rejected by `confirmed_stays`.
+pub(super) struct AllOrNothing;
+
+impl Usual for AllOrNothing {
+    const ALL_OR_NOTHING: bool = true;
+}
+
+/// One deadline around the whole batch. The more there is in it, the less of it is ever confirmed.
+/// Rejected by `slow_broker`.
+pub(super) struct OneDeadline;
+
+impl Usual for OneDeadline {
+    const ONE_DEADLINE: bool = true;
+}
+
 /// A task for each, so that none waits for another. They arrive as they like. Rejected by
 /// `order_kept`.
 pub(super) struct SpawnsEach;

@@ -10,7 +10,7 @@ use messaging::confirms::{NotConfirmed, Options, Publisher};
 use messaging::{Broker, Error, Message, broker};
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
@@ -42,6 +42,8 @@ pub(super) trait Usual: Send + Sync + 'static {
     const LOCKS_ACROSS: bool = false;
     const ONE_BY_ONE: bool = false;
     const FIRST_ERROR_ENDS: bool = false;
+    const ALL_OR_NOTHING: bool = false;
+    const ONE_DEADLINE: bool = false;
     const SPAWNS_EACH: bool = false;
     const WINDOW_FOR_EACH: bool = false;
     const GIVES_UP: bool = true;
@@ -138,7 +140,7 @@ type Calling = JoinHandle<Result<(), NotConfirmed>>;
 
 impl<U: Usual> Usually<U> {
     /// Puts it on the wire. What becomes of it is the task's.
-    async fn post(&self, exchange: &str, message: &Message) -> Result<Calling, Error> {
+    pub(super) async fn post(&self, exchange: &str, message: &Message) -> Result<Calling, Error> {
         let inside = Arc::clone(&self.0);
         let room = match U::ROOM {
             Room::Unbounded => None,
@@ -283,6 +285,7 @@ impl<U: Usual> Publisher for Usually<U> {
             true => Some(Arc::new(Semaphore::new(self.0.options.window))),
             false => None,
         };
+        let began = Instant::now();
         let mut calling = Vec::new();
         for message in messages {
             calling.push(match &own {
@@ -290,7 +293,7 @@ impl<U: Usual> Publisher for Usually<U> {
                 Some(own) => self.post_within(own, exchange, message).await,
             });
         }
-        let mut became = Vec::new();
+        let mut became: Vec<Result<(), NotConfirmed>> = Vec::new();
         for calling in calling {
             let outcome = match calling {
                 Ok(calling) => calling.await.expect("no panic"),
@@ -304,7 +307,17 @@ impl<U: Usual> Publisher for Usually<U> {
                 break;
             }
         }
-        became
+        let lost = became.iter().find_map(|outcome| match outcome {
+            Err(NotConfirmed::Unknown(error)) if U::ALL_OR_NOTHING => Some(error.clone()),
+            _ if U::ONE_DEADLINE && began.elapsed() > self.0.options.timeout => {
+                Some(Error::Slow(self.0.options.timeout))
+            }
+            _ => None,
+        });
+        match lost {
+            Some(error) => messages.iter().map(|_| U::lost(error.clone())).collect(),
+            None => became,
+        }
     }
 }
 

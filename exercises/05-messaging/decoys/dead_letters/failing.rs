@@ -99,3 +99,27 @@ impl Usual for CountsInMemory {
     const COUNTS: bool = true;
     const BURIES: Buries = Buries::ConfirmedThenAcked;
 }
+
+/// The broker sends as fast as it can, and the consumer has tasks. `ends_what_it_began`: a backlog of
+/// a night lies in one process, and the second that was started to help gets nothing.
+pub struct NoPrefetch;
+
+impl Usual for NoPrefetch {
+    const PREFETCHES: bool = false;
+}
+
+/// Told to end, it ends at once: all that is under way comes again. `ends_what_it_began`: each deploy
+/// takes an attempt from what it has broken off.
+pub struct BreaksOff;
+
+impl Usual for BreaksOff {
+    const BREAKS_OFF: bool = true;
+}
+
+/// Whatever the error, it tries again. `otherwise`: the queue was declared with another limit, and the
+/// consumer that can never start looks like one that is about to.
+pub struct TriesForEver;
+
+impl Usual for TriesForEver {
+    const TRIES_FOR_EVER: bool = true;
+}

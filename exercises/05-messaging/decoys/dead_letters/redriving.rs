@@ -107,3 +107,11 @@ impl Usual for SendsBackUnconfirmed {
         (String::new(), queue.to_owned())
     }
 }
+
+/// One channel for looking, kept open: to open one is a round trip. `left_while_redriving`: a caller
+/// who leaves in the middle leaves the letters in hand, and nobody sees them until the process ends.
+pub struct KeepsTheChannel;
+
+impl Usual for KeepsTheChannel {
+    const REDRIVES: Redrives = Redrives::OnOneChannel;
+}

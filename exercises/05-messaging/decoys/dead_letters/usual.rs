@@ -1,6 +1,9 @@
 //! What most of the wrong answers get right: each changes one thing of it.
 
+mod inside;
+
 use futures_util::{FutureExt, StreamExt};
+use inside::Inside;
 use lapin::message::Delivery;
 use lapin::options::*;
 use lapin::types::{AMQPValue, FieldTable};
@@ -60,6 +63,7 @@ pub(super) enum Redrives {
     ReadThenPurged,
     UntilEmpty,
     DropsTheOthers,
+    OnOneChannel,
 }
 
 /// One way to do each step.
@@ -74,6 +78,9 @@ pub(super) trait Usual: Send + Sync + 'static {
     /// Deliveries are counted here.
     const COUNTS: bool = false;
     const CATCHES: bool = true;
+    const PREFETCHES: bool = true;
+    const BREAKS_OFF: bool = false;
+    const TRIES_FOR_EVER: bool = false;
     const IN_TIME: bool = true;
     const LOOKS: Looks = Looks::GivesBack;
     const REDRIVES: Redrives = Redrives::ConfirmedThenAcked;
@@ -110,258 +117,6 @@ pub(super) struct Usually<U> {
     _step: PhantomData<U>,
 }
 
-struct Inside {
-    broker: Broker,
-    sending: Mutex<Option<Channel>>,
-    looking: Mutex<Option<Channel>>,
-    topology: Topology,
-    options: Options,
-    counts: Mutex<HashMap<String, u32>>,
-    done: AtomicU64,
-    again: AtomicU64,
-    dead: AtomicU64,
-}
-
-impl Inside {
-    fn queue(&self) -> &Queue {
-        &self.topology.queues[0]
-    }
-
-    async fn in_time<T>(
-        &self,
-        in_time: bool,
-        asked: impl Future<Output = lapin::Result<T>>,
-    ) -> Result<T, Error> {
-        match in_time {
-            true => self.broker.answer(asked).await,
-            false => Ok(asked.await?),
-        }
-    }
-
-    async fn declare(&self, channel: &Channel, limited: bool) -> lapin::Result<()> {
-        let (name, exchange) = (self.queue().name.as_str(), self.topology.exchange.as_str());
-        if limited {
-            self.topology.declare(channel).await?;
-        } else {
-            self.topology.without_queues().declare(channel).await?;
-            let mut quorum = FieldTable::default();
-            quorum.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-            for queue in [name.to_owned(), self.queue().dead()] {
-                let durable = QueueDeclareOptions::durable();
-                channel.queue_declare(queue.as_str().into(), durable, quorum.clone()).await?;
-            }
-            for pattern in &self.queue().bindings {
-                let (pattern, none) = (pattern.as_str().into(), FieldTable::default());
-                let options = QueueBindOptions::default();
-                channel.queue_bind(name.into(), exchange.into(), pattern, options, none).await?;
-            }
-        }
-        let (back, none) = (format!("{name}.back"), FieldTable::default());
-        let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
-        let kind = ExchangeKind::Fanout;
-        channel.exchange_declare(back.as_str().into(), kind, durable, none.clone()).await?;
-        let options = QueueBindOptions::default();
-        channel.queue_bind(name.into(), back.as_str().into(), "".into(), options, none).await
-    }
-
-    async fn send(
-        &self,
-        (exchange, key): (&str, &str),
-        body: &[u8],
-        envelope: BasicProperties,
-        limited: bool,
-    ) -> Result<(), NotConfirmed> {
-        let mut current = self.sending.lock().await;
-        let channel = match current.take().filter(|channel| channel.status().connected()) {
-            Some(channel) => channel,
-            None => {
-                let channel = self.broker.channel().await?;
-                self.broker.answer(self.declare(&channel, limited)).await?;
-                let confirms = channel.confirm_select(ConfirmSelectOptions::default());
-                self.broker.answer(confirms).await?;
-                channel
-            }
-        };
-        let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-        let sent = channel.basic_publish(exchange.into(), key.into(), options, body, envelope);
-        match self.broker.answer(async { sent.await?.await }).await? {
-            Confirmation::Ack(None) => {
-                *current = Some(channel);
-                Ok(())
-            }
-            Confirmation::Ack(Some(_)) => Err(NotConfirmed::Unroutable { key: key.to_owned() }),
-            _ => Err(NotConfirmed::Refused),
-        }
-    }
-
-    /// Written, and no more is known.
-    async fn throw(
-        &self,
-        (exchange, key): (&str, &str),
-        body: &[u8],
-        envelope: BasicProperties,
-    ) -> Result<(), Error> {
-        let channel = self.broker.channel().await?;
-        let options = BasicPublishOptions::default();
-        let sent = channel.basic_publish(exchange.into(), key.into(), options, body, envelope);
-        self.broker.answer(async { sent.await.map(drop) }).await?;
-        // Closed, so that the broker has read it.
-        self.broker.answer(channel.close(200, "goodbye".into())).await
-    }
-
-    async fn carry_out<U: Usual>(
-        &self,
-        delivery: &Delivery,
-        verdict: Verdict,
-        mut over: watch::Receiver<bool>,
-    ) {
-        let attempt = match U::COUNTS {
-            true => {
-                let mut counts = self.counts.lock().await;
-                let id = Message::delivered(delivery).id;
-                let count = counts.entry(id).or_default();
-                *count += 1;
-                *count
-            }
-            false => attempt(delivery),
-        };
-        let back = BasicRejectOptions { requeue: true };
-        match verdict {
-            Verdict::Done => {
-                self.done.fetch_add(1, Ordering::SeqCst);
-                let _ = delivery.ack(BasicAckOptions::default()).await;
-            }
-            Verdict::Again(why) if attempt < U::limit(self.queue()) => {
-                tracing(&why);
-                self.again.fetch_add(1, Ordering::SeqCst);
-                match U::FAILS {
-                    Fails::Pauses => {
-                        let over = over.wait_for(|over| *over);
-                        let _ = tokio::time::timeout(self.options.pause, over).await;
-                    }
-                    Fails::PausesToTheEnd => tokio::time::sleep(self.options.pause).await,
-                    // It has paused already.
-                    Fails::PausesInTheLoop | Fails::AtOnce => {}
-                    Fails::Republished => {
-                        let to = ("", self.queue().name.as_str());
-                        let envelope = Message::delivered(delivery).properties();
-                        let body = &delivery.data;
-                        tokio::time::sleep(self.options.pause).await;
-                        if self.send(to, body, envelope, U::LIMITED).await.is_ok() {
-                            let _ = delivery.ack(BasicAckOptions::default()).await;
-                        }
-                        return;
-                    }
-                }
-                let _ = delivery.reject(back).await;
-            }
-            Verdict::Again(_) if U::LAST_BY_BROKER => {
-                self.dead.fetch_add(1, Ordering::SeqCst);
-                let _ = delivery.reject(back).await;
-            }
-            Verdict::Again(why) => self.bury::<U>(delivery, &Reason::DeliveryLimit, &why).await,
-            Verdict::Never(why) => self.bury::<U>(delivery, &Reason::Rejected, &why).await,
-        }
-    }
-
-    async fn bury<U: Usual>(&self, delivery: &Delivery, reason: &Reason, why: &str) {
-        self.dead.fetch_add(1, Ordering::SeqCst);
-        let (dead, envelope) = (self.queue().dead(), U::closed(delivery, reason, why));
-        let to = ("", dead.as_str());
-        let body = &delivery.data;
-        let ack = delivery.ack(BasicAckOptions::default());
-        match U::BURIES {
-            Buries::ConfirmedThenAcked => {
-                for _ in 0..2 {
-                    if self.send(to, body, envelope.clone(), U::LIMITED).await.is_ok() {
-                        let _ = ack.await;
-                        return;
-                    }
-                }
-                let _ = delivery.reject(BasicRejectOptions { requeue: false }).await;
-            }
-            Buries::AckedThenPublished => {
-                let _ = ack.await;
-                let _ = self.send(to, body, envelope, U::LIMITED).await;
-            }
-            Buries::Unconfirmed => {
-                if self.throw(to, body, envelope).await.is_ok() {
-                    let _ = ack.await;
-                }
-            }
-            Buries::Rejected => {
-                tracing(why);
-                let _ = delivery.reject(BasicRejectOptions { requeue: false }).await;
-            }
-            Buries::AckedAndLogged => {
-                tracing(why);
-                let _ = ack.await;
-            }
-        }
-    }
-
-    /// The letters, which stay in hand.
-    async fn letters(
-        &self,
-        channel: &Channel,
-        most: usize,
-        no_ack: bool,
-        in_time: bool,
-    ) -> Result<Vec<Delivery>, Error> {
-        let dead = self.queue().dead();
-        let mut letters = Vec::new();
-        while letters.len() < most {
-            let options = BasicGetOptions { no_ack };
-            let got = channel.basic_get(dead.as_str().into(), options);
-            match self.in_time(in_time, got).await? {
-                Some(got) => letters.push(got.delivery),
-                None => break,
-            }
-        }
-        Ok(letters)
-    }
-
-    /// A channel to look with: a new one, or always the same.
-    async fn looks(&self, in_time: bool) -> Result<Channel, Error> {
-        if in_time {
-            return self.broker.channel().await;
-        }
-        let mut current = self.looking.lock().await;
-        match current.as_ref().filter(|channel| channel.status().connected()) {
-            Some(channel) => Ok(channel.clone()),
-            None => Ok(current.insert(self.broker.channel().await?).clone()),
-        }
-    }
-
-    /// Gives back what is in hand, and waits until the broker has heard it.
-    async fn settle(&self, channel: &Channel, in_time: bool) -> Result<(), Error> {
-        let dead = self.queue().dead();
-        let said = async {
-            let all = BasicNackOptions { multiple: true, requeue: true };
-            channel.basic_nack(0, all).await?;
-            let look = QueueDeclareOptions { passive: true, ..Default::default() };
-            let none = FieldTable::default();
-            channel.queue_declare(dead.as_str().into(), look, none).await.map(drop)
-        };
-        self.in_time(in_time, said).await
-    }
-}
-
-fn tracing(why: &str) {
-    // Where a log would be.
-    let _ = why;
-}
-
-trait WithoutQueues {
-    fn without_queues(&self) -> Topology;
-}
-
-impl WithoutQueues for Topology {
-    fn without_queues(&self) -> Topology {
-        Topology { exchange: self.exchange.clone(), queues: Vec::new() }
-    }
-}
-
 impl<U: Usual> Ward for Usually<U> {
     fn open(url: &str, exchange: &str, queue: Queue, options: Options) -> Result<Self, Error> {
         let connection = broker::Options { timeout: options.timeout, ..Default::default() };
@@ -392,7 +147,7 @@ impl<U: Usual> Ward for Usually<U> {
                 let channel = inside.broker.channel().await?;
                 let subscribed = async {
                     inside.declare(&channel, U::LIMITED).await?;
-                    let prefetch = inside.options.prefetch;
+                    let prefetch = if U::PREFETCHES { inside.options.prefetch } else { 0 };
                     channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
                     let options = BasicConsumeOptions { no_ack: U::AUTO_ACK, ..Default::default() };
                     let (name, none) = (inside.queue().name.as_str(), FieldTable::default());
@@ -401,9 +156,15 @@ impl<U: Usual> Ward for Usually<U> {
                 let deliveries = inside.broker.answer(subscribed).await?;
                 Ok::<_, Error>((channel, deliveries))
             };
-            let Ok((channel, mut deliveries)) = begun.await else {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
+            let (channel, mut deliveries) = match begun.await {
+                Ok(begun) => begun,
+                Err(error) if !U::TRIES_FOR_EVER && error.to_string().contains("PRECONDITION") => {
+                    return Err(error);
+                }
+                Err(_) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
             };
             loop {
                 let delivery = tokio::select! {
@@ -444,6 +205,9 @@ impl<U: Usual> Ward for Usually<U> {
             }
         }
         over.send_replace(true);
+        if U::BREAKS_OFF {
+            crew.abort_all();
+        }
         while crew.join_next().await.is_some() {}
         // What was not begun goes back with the connection.
         inside.broker.close().await;
@@ -476,7 +240,7 @@ impl<U: Usual> Ward for Usually<U> {
         wanted: impl Fn(&DeadLetter) -> bool + Send + Sync,
     ) -> Result<u64, NotConfirmed> {
         let inside = &self.inside;
-        let channel = inside.broker.channel().await?;
+        let channel = inside.looks(U::REDRIVES != Redrives::OnOneChannel).await?;
         let (exchange, queue) = (inside.topology.exchange.as_str(), inside.queue().name.as_str());
         let dead = inside.queue().dead();
         let mut moved = 0;

@@ -1,8 +1,9 @@
 //! Mistakes about what the same message is.
 
-use super::usual::Usual;
+use super::usual::{Usual, commit};
+use deadpool_postgres::tokio_postgres::{Client, Transaction};
 use messaging::Message;
-use messaging::idempotent_consumer::Error;
+use messaging::idempotent_consumer::{Error, Once, Work};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A hash of the content, for producers that send no id. The producer that sends again renders it
@@ -47,6 +48,19 @@ impl Usual for GluesTheNames {
     }
 }
 
+/// Makes ids comparable: no blanks at the ends, and all in small letters. They were two messages, and
+/// the second is lost. Rejected by `id_counts`.
+pub(super) struct TidiesTheId;
+
+impl Usual for TidiesTheId {
+    fn key(consumer: &str, message: &Message) -> Result<(String, String), Error> {
+        match message.id.trim().to_lowercase() {
+            id if id.is_empty() => Err(Error::NoId),
+            id => Ok((consumer.to_owned(), id)),
+        }
+    }
+}
+
 /// Asks nobody whether there is an id. The first message without one is done, and all others are
 /// "seen", and lost. Rejected by `no_id`.
 pub(super) struct EmptyIsAnId;
@@ -54,6 +68,33 @@ pub(super) struct EmptyIsAnId;
 impl Usual for EmptyIsAnId {
     fn key(consumer: &str, message: &Message) -> Result<(String, String), Error> {
         Ok((consumer.to_owned(), message.id.clone()))
+    }
+}
+
+/// Writes the id into the statement itself: it is a number anyway. The producer of the next event has
+/// ids with names of people in them. Rejected by `id_counts`.
+pub(super) struct PutsItIntoTheStatement;
+
+impl Usual for PutsItIntoTheStatement {
+    async fn work<E>(
+        client: &mut Client,
+        (consumer, id): (&str, &str),
+        effect: E,
+    ) -> Result<Once, Error>
+    where
+        E: for<'t> FnOnce(&'t Transaction<'_>) -> Work<'t> + Send,
+    {
+        let transaction = client.transaction().await?;
+        let insert = format!(
+            "INSERT INTO inbox (consumer, message) VALUES ('{consumer}', '{id}')
+             ON CONFLICT DO NOTHING"
+        );
+        if transaction.execute_typed(&insert, &[]).await? == 0 {
+            return Ok(Once::Seen);
+        }
+        effect(&transaction).await.map_err(Error::Effect)?;
+        commit(transaction).await?;
+        Ok(Once::First)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::usual::{Usual, commit, is_new};
 use deadpool_postgres::tokio_postgres::{self, Client, Config, NoTls, Transaction};
-use deadpool_postgres::{Manager, Pool};
+use deadpool_postgres::{Manager, Object, Pool};
 use messaging::Message;
 use messaging::idempotent_consumer::{Error, Inbox, Once, Options, Work};
 use std::time::Duration;
@@ -27,6 +27,41 @@ pub(super) struct NoTimeout;
 impl Usual for NoTimeout {
     fn patience(_: Options) -> Duration {
         Duration::from_secs(60 * 60)
+    }
+}
+
+/// A sweep is nobody's customer, so it has no limit. It hangs with the network, and a place in the pool
+/// with it. Rejected by `postgres_stalls`.
+pub(super) struct SweepsForEver;
+
+impl Usual for SweepsForEver {
+    fn patience_of_a_sweep(_: Options) -> Duration {
+        Duration::from_secs(60 * 60)
+    }
+}
+
+/// A database that is gone comes back, and until then it is tried again. The broker sees a consumer
+/// that is at work, and takes the message back from nobody. Rejected by `postgres_is_gone`.
+pub(super) struct TriesForEver;
+
+impl Usual for TriesForEver {
+    async fn connect(pool: &Pool) -> Result<Object, Error> {
+        loop {
+            match pool.get().await {
+                Ok(connection) => return Ok(connection),
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+}
+
+/// As many connections as there are messages, and none is ever waited for. The server has a hundred
+/// for everybody. Rejected by `connections_kept`.
+pub(super) struct ConnectsForEach;
+
+impl Usual for ConnectsForEach {
+    fn pool(url: &str, options: Options) -> Result<Pool, Error> {
+        Ok(database::pool(url, options.timeout, 100)?)
     }
 }
 

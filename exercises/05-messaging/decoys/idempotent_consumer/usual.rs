@@ -28,6 +28,16 @@ pub(super) trait Usual: Send + Sync + 'static {
         2 * options.timeout
     }
 
+    /// Waits until there is a connection.
+    fn connect(pool: &Pool) -> impl Future<Output = Result<Object, Error>> + Send {
+        async { Ok(pool.get().await?) }
+    }
+
+    /// How long a sweep may take.
+    fn patience_of_a_sweep(options: Options) -> Duration {
+        2 * options.timeout
+    }
+
     fn work<E>(
         client: &mut Client,
         (consumer, id): (&str, &str),
@@ -101,7 +111,7 @@ impl<P: Usual> Inbox for Usually<P> {
         E: for<'t> FnOnce(&'t Transaction<'_>) -> Work<'t> + Send,
     {
         let (consumer, id) = P::key(&self.consumer, message)?;
-        let mut connection = self.pool.get().await?;
+        let mut connection = P::connect(&self.pool).await?;
         let patience = P::patience(self.options);
         let work = P::work(&mut connection, (&consumer, &id), effect);
         match tokio::time::timeout(patience, work).await {
@@ -115,6 +125,14 @@ impl<P: Usual> Inbox for Usually<P> {
 
     async fn sweep(&self) -> Result<u64, Error> {
         let connection = self.pool.get().await?;
-        P::sweep(&connection, &self.consumer, self.options.keep).await
+        let patience = P::patience_of_a_sweep(self.options);
+        let sweep = P::sweep(&connection, &self.consumer, self.options.keep);
+        match tokio::time::timeout(patience, sweep).await {
+            Ok(swept) => swept,
+            Err(_) => {
+                drop(Object::take(connection));
+                Err(Error::Slow(patience))
+            }
+        }
     }
 }

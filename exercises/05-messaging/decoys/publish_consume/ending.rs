@@ -108,3 +108,41 @@ impl Part for WorksOn {
         Over::Cancelled
     }
 }
+
+/// A task for each message, which nobody holds. Whoever drops the consumer, at a timeout or with a
+/// test, believes that it has ended; what it had begun goes on, with a connection of its own: check
+/// `dropped`.
+pub struct OutlivesItsConsumer;
+
+impl Part for OutlivesItsConsumer {
+    async fn serve<W, F>(
+        at: &At,
+        deliveries: &mut Consumer,
+        crew: &mut JoinSet<bool>,
+        work: &Arc<W>,
+        mut until: Pin<&mut (impl Future<Output = ()> + Send)>,
+    ) -> Over
+    where
+        W: Fn(Delivered) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), Failed>> + Send + 'static,
+    {
+        loop {
+            let delivery = tokio::select! {
+                biased;
+                () = until.as_mut() => return Over::Told,
+                delivery = deliveries.next() => delivery,
+            };
+            let delivery = match delivery {
+                Some(Ok(delivery)) => delivery,
+                Some(Err(_)) => return Over::Lost,
+                None => return Over::Cancelled,
+            };
+            let (at, work) = (at.clone(), Arc::clone(work));
+            let task = tokio::spawn(async move {
+                let delivered = Self::read(&delivery);
+                Self::settle(at, delivery, async move { work(delivered).await }).await
+            });
+            crew.spawn(async { task.await.unwrap_or(false) });
+        }
+    }
+}

@@ -78,8 +78,12 @@ pub(super) async fn driver<S: Recovery>(child: Child) {
         let (recovery, saga) = (Arc::clone(recovery), Arc::clone(&saga));
         tasks.push(tokio::spawn(async move {
             if !start {
-                loop {
-                    let _ = recovery.take_over(&saga).await;
+                // One that is driven stands still at its stop, and does not come back.
+                for looks in 1.. {
+                    let taken = recovery.take_over(&saga).await;
+                    if looks > 3 && matches!(taken, Ok(taken) if taken == TakenOver::default()) {
+                        return Child::say(&format!("left {}", job.id));
+                    }
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             }
@@ -118,6 +122,10 @@ pub(super) async fn all_stand_still(
                     }
                     ended.push(id.to_owned());
                     left.retain(|of| *of != id);
+                }
+                Some(("left", id)) => {
+                    let what = format!("{id} taken over by the other process: nobody drives it");
+                    return Err(Evidence::new(what, "it is not").into());
                 }
                 _ => return Err(Finding::inconclusive(format!("the other process said {line}"))),
             }

@@ -168,6 +168,14 @@ pub(super) async fn parked<S: Recovery>(world: World) -> Result<(), Finding> {
         })
     };
     let driver = scene.driver::<S>("driver", LONG_LEASE, shelf).await?;
+    // Another, found by who takes over.
+    let found = scene.id();
+    scene.put(&found, &order).await?;
+    let answer = driver.take_over().await?;
+    if !matches!(answer, Ok(TakenOver { ended: 0, parked: 1, elsewhere: 0, failed: 0 })) {
+        let what = "parked: 1, and nothing ended: a compensation is refused";
+        return Err(driver.broken(what, &shown(&answer)));
+    }
     let answer = driver.start(&id, &order).await;
     if !matches!(answer, Ok(Outcome::Parked)) {
         return Err(driver.broken("Parked: its compensation is refused", &shown(&answer)));
@@ -175,7 +183,7 @@ pub(super) async fn parked<S: Recovery>(world: World) -> Result<(), Finding> {
     full.store(false, Ordering::SeqCst);
     for _ in 0..2 {
         let answer = driver.take_over().await?;
-        let again = driver.start(&id, &order).await;
+        let again = driver.start_again(&id, &order).await;
         let stands = scene.stands(&id).await?;
         let left = matches!(answer, Ok(TakenOver { ended: 0, .. }))
             && matches!(again, Ok(Outcome::Parked))
@@ -204,7 +212,7 @@ const ENDED_LONG_AGO: &str = "
         INSERT INTO saga (name, id, context, token, claims, entries, outcome)
         SELECT 'checkout', 'old-' || nth, '{\"version\":1}', 1, 1, 1,
                (ARRAY['completed', 'compensated', 'parked'])[1 + nth % 3]
-        FROM generate_series(1, 1000) AS nth RETURNING name, id)
+        FROM generate_series(1, 400) AS nth RETURNING name, id)
     INSERT INTO saga_entry (name, id, position, token, entry)
     SELECT name, id, 0, 1, '{\"entry\":\"done\",\"step\":\"of version 1\"}' FROM old";
 
@@ -216,7 +224,7 @@ pub(super) async fn ended_long_ago<S: Recovery>(world: World) -> Result<(), Find
     for id in &sagas {
         scene.put(id, &order).await?;
     }
-    // A thousand lines would be no timeline.
+    // Hundreds of lines would be no timeline.
     let postgres = Proxy::before_postgres(&scene.url).await?;
     let redis = Proxy::before(scene.world.redis().url()).await?;
     let driver = scene
@@ -239,33 +247,56 @@ pub(super) async fn ended_long_ago<S: Recovery>(world: World) -> Result<(), Find
     Ok(())
 }
 
+/// More than anybody reads at a time who has not thought about how many there may be.
+const UNREADABLE: &str = "
+    INSERT INTO saga (name, id, context)
+    SELECT 'checkout', 'a-new-version-' || nth, '{\"version\":2}' FROM generate_series(1, 120) AS nth";
+
 pub(super) async fn unreadable<S: Recovery>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
     let good = Order::of("Ada");
-    let [first, second, third, last] = [scene.id(), scene.id(), scene.id(), scene.id()];
+    let [first, second, third, entry, step, last] = [(); 6].map(|()| scene.id());
     // Before and behind those that can go on, in whatever order they are looked at.
+    scene.services.tables.rows(UNREADABLE, &[]).await.map_err(said)?;
     for id in [&first, &last] {
         let put = "INSERT INTO saga (name, id, context) VALUES ('checkout', $1, '{\"version\":1}')";
         scene.services.tables.rows(put, &[id]).await.map_err(said)?;
     }
-    for id in [&second, &third] {
+    for id in [&second, &third, &entry, &step] {
         scene.put(id, &good).await?;
+    }
+    // What happened to these two can be told by another version of the program, and not by ours.
+    for (id, what) in [
+        (&entry, r#"{"entry":"done_by_hand","step":"place"}"#),
+        (&step, r#"{"entry":"done","step":"weigh"}"#),
+    ] {
+        let write = "WITH one AS (UPDATE saga SET entries = 1, claims = 1 WHERE id = $1)
+                     INSERT INTO saga_entry (name, id, position, token, entry)
+                     VALUES ('checkout', $1, 0, 0, $2)";
+        scene.services.tables.rows(write, &[id, &what]).await.map_err(said)?;
     }
     let driver = scene.driver::<S>("driver", LONG_LEASE, undisturbed()).await?;
     let answer = driver.take_over().await?;
+    for id in [&entry, &step] {
+        let attempts = scene.counted("attempt", id).await?;
+        if !attempts.is_empty() {
+            let what = format!("nothing attempted of {id}: its entry cannot be read");
+            return Err(driver.broken(what, &told(&attempts)));
+        }
+    }
     for id in [&second, &third] {
         if scene.stands(id).await? != "completed" {
-            let what = format!("{id} completed: what is wrong with another is not its fault");
+            let what = format!("{id} completed: what is wrong with 120 others is not its fault");
             return Err(driver.broken(what, &shown(&answer)));
         }
         scene.ends(id, &good, 0).await?;
     }
     match answer {
-        Ok(TakenOver { ended: 2, failed: 2, .. }) => {}
-        answer => return Err(driver.broken("ended: 2, failed: 2", &shown(&answer))),
+        Ok(TakenOver { ended: 2, failed: 124, .. }) => {}
+        answer => return Err(driver.broken("ended: 2, failed: 124", &shown(&answer))),
     }
     // Nobody gives up what cannot be read: the next version of the program may be able to.
-    for id in [&first, &last] {
+    for id in [&first, &last, &entry, &step] {
         let stands = scene.stands(id).await?;
         if stands != "unfinished" {
             return Err(driver.broken(format!("{id} unfinished"), &stands));

@@ -220,6 +220,9 @@ pub(super) async fn asked_first<S: Recovery>(world: World) -> Result<(), Finding
     // One that was charged and must not be again, and one that was not and has to be.
     doomed.at(&order, Stop::at("charge", true));
     doomed.at(&order, Stop::at("charge", false));
+    // The same before there is any entry.
+    doomed.at(&order, Stop::at("place", true));
+    doomed.at(&order, Stop::at("place", false));
     doomed.killed().await?;
     recovers::<S>(&doomed, 0).await
 }

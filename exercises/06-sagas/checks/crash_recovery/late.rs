@@ -1,7 +1,7 @@
 //! A driver that is late: its step takes long, its lease is gone, its process was stopped.
 
 use super::driver::Job;
-use super::services::undisturbed;
+use super::services::{held_at, undisturbed};
 use super::*;
 use tokio::sync::watch;
 
@@ -19,24 +19,20 @@ pub(super) async fn long_step<S: Recovery>(world: World) -> Result<(), Finding> 
     let order = Order::of("Ada");
     let id = scene.id();
     let gate = Gate::shut();
-    let long = {
-        let gate = gate.clone();
-        hook(move |moment: Moment| {
-            let gate = gate.clone();
-            async move {
-                if moment.what == "charge" && !moment.after {
-                    gate.pass().await;
-                }
-                Ok(())
-            }
-        })
-    };
-    let early = scene.driver::<S>("early", SHORT_LEASE, long).await?;
+    let redis = Proxy::before(scene.world.redis().url()).await?;
+    let hook = held_at("charge", &gate);
+    let early = scene.driver_at::<S>("early", SHORT_LEASE, hook, &scene.url, redis.url()).await?;
     let late = scene.driver::<S>("late", LONG_LEASE, undisturbed()).await?;
     let mut driving = early.spawn_start(&id, &order);
     comes_to(&gate, &mut driving).await?;
+    redis.reset_count();
     // By now it would be over, if nobody extended it.
     tokio::time::sleep(SHORT_LEASE.ttl + SHORT_LEASE.ttl / 4).await;
+    if redis.counts().requests == 0 {
+        // A longer lease would do it as well, and lie about as long behind a driver that is dead.
+        let what = format!("the lease of {:?} extended: its time is over", SHORT_LEASE.ttl);
+        return Err(early.broken(what, "Redis was asked nothing meanwhile"));
+    }
     let answer = late.take_over().await?;
     if !matches!(answer, Ok(TakenOver { ended: 0, elsewhere: 1, .. })) {
         let what = "elsewhere: 1, for the early one still drives it";

@@ -44,7 +44,7 @@ pub(super) async fn lost_replies<S: Recovery>(world: World) -> Result<(), Findin
                     Err(_) => {
                         // It is the caller who knows that this one was to begin.
                         if scene.stands(&id).await? == "not begun" {
-                            let _ = early.start(&id, &order).await;
+                            let _ = early.start_again(&id, &order).await;
                         }
                         scene.recovered(&late, &[(id.clone(), order.clone())]).await?;
                     }
@@ -165,10 +165,15 @@ pub(super) async fn redis_away<S: Recovery>(world: World) -> Result<(), Finding>
     redis.refuse();
     let away = scene.world.fault("Redis is away");
     let taken = early.take_over().await?;
-    if !matches!(taken, Err(_) | Ok(TakenOver { ended: 0, parked: 0, .. })) {
-        return Err(early.broken("nothing driven: nobody can have a lease", &shown(&taken)));
+    if !matches!(taken, Err(_) | Ok(TakenOver { ended: 0, parked: 0, elsewhere: 0, .. })) {
+        let what = "nothing driven, here or elsewhere: nobody can have a lease";
+        return Err(early.broken(what, &shown(&taken)));
     }
     match tokio::time::timeout(A_WHILE, early.start(&new, &order)).await {
+        Ok(Err(Error::Driven)) => {
+            let what = "another error: nobody drives it, and nobody can have a lease";
+            return Err(early.broken(what, &Error::Driven.to_string()));
+        }
         Ok(Err(_)) => {}
         Ok(Ok(outcome)) => {
             let what = "an error: nobody can have a lease";
@@ -202,4 +207,25 @@ pub(super) async fn redis_away<S: Recovery>(world: World) -> Result<(), Finding>
         scene.ends(id, order, 0).await?;
     }
     Ok(())
+}
+
+pub(super) async fn postgres_away<S: Recovery>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    let (id, order) = (scene.id(), Order::of("Edsger"));
+    scene.put(&id, &order).await?;
+    let proxy = scene.world.postgres_client("early").await?;
+    let redis = scene.world.redis().url().to_owned();
+    let early =
+        scene.driver_at::<S>("early", LONG_LEASE, undisturbed(), proxy.url(), &redis).await?;
+    proxy.refuse();
+    let away = scene.world.fault("PostgreSQL is away, as the early one sees it");
+    let taken = early.take_over().await?;
+    if taken.is_ok() {
+        let what = "an error: the journal could not say which there are";
+        return Err(early.broken(what, &shown(&taken)));
+    }
+    proxy.accept().await?;
+    drop(away);
+    scene.recovered(&early, &[(id.clone(), order.clone())]).await?;
+    scene.ends(&id, &order, 0).await
 }

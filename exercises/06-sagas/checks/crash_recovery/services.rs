@@ -80,6 +80,30 @@ pub(super) fn undisturbed() -> Hook {
     hook(async |_| Ok(()))
 }
 
+/// Waits at `gate` before it does `what`.
+pub(super) fn held_at(what: &'static str, gate: &Gate) -> Hook {
+    let gate = gate.clone();
+    hook(move |moment: Moment| {
+        let gate = gate.clone();
+        async move {
+            if moment.what == what && !moment.after {
+                gate.pass().await;
+            }
+            Ok(())
+        }
+    })
+}
+
+/// `what` is refused.
+pub(super) fn refuses(what: &'static str) -> Hook {
+    hook(move |moment: Moment| async move {
+        match moment.what == what && !moment.after {
+            true => Err(Failure::Refused("not today".to_owned())),
+            false => Ok(()),
+        }
+    })
+}
+
 #[derive(Clone)]
 pub(super) struct Services {
     pub(super) tables: Tables,
@@ -138,7 +162,10 @@ impl Services {
     }
 }
 
-/// The checkout. `forgetful`: the payment provider knows no keys, and can be asked.
+/// What is done twice if it is called twice, and can be asked.
+const FORGETFUL: [&str; 2] = ["place", "charge"];
+
+/// The checkout. `forgetful`: two of its services know no keys, and can be asked.
 pub(super) fn checkout(services: &Services, hook: &Hook, forgetful: bool) -> Saga<Order> {
     let patience = Patience {
         attempts: 3,
@@ -149,12 +176,13 @@ pub(super) fn checkout(services: &Services, hook: &Hook, forgetful: bool) -> Sag
     };
     let mut saga = Saga::named(NAME);
     for (what, undo) in STEPS {
-        let act = call(services, hook, what, forgetful && what == "charge");
+        let forgets = forgetful && FORGETFUL.contains(&what);
+        let act = call(services, hook, what, forgets);
         let mut step = Step::new(what, act).patience(patience);
         if let Some(undo) = undo {
             step = step.undo(call(services, hook, undo, false));
         }
-        if forgetful && what == "charge" {
+        if forgets {
             let services = services.clone();
             step = step.ask(move |run| {
                 let services = services.clone();

@@ -57,7 +57,7 @@ pub(super) async fn one_driver<S: Recovery>(world: World) -> Result<(), Finding>
                 let (driving, id, order) = (Arc::clone(&early), id.clone(), order.clone());
                 tokio::spawn(async move {
                     let _ = driving.take_over().await;
-                    driving.start(&id, &order).await
+                    driving.start_again(&id, &order).await
                 })
             }
         };

@@ -147,6 +147,13 @@ pub(super) async fn neighbours<K: Keys>(world: World) -> Result<(), Finding> {
     busy.settles(&scene, &calls).await?;
     let neighbour = scene.payment();
     let paid = busy.pays_within(A_WHILE, &neighbour, &scene.job(&neighbour)).await;
+    // Another caller, who has thought of the same key.
+    let namesake =
+        Payment { caller: "bob".to_owned(), key: payment.key.clone(), ..scene.payment() };
+    let also = match &paid {
+        Ok(_) => busy.pays_within(A_WHILE, &namesake, &scene.job(&namesake)).await.is_ok(),
+        Err(_) => false,
+    };
     drop(hangs);
     gate.open();
     paid.map_err(|_| {
@@ -154,6 +161,10 @@ pub(super) async fn neighbours<K: Keys>(world: World) -> Result<(), Finding> {
         let saw = format!("nothing within {A_WHILE:?}: they have all 3 connections");
         busy.broken(expected, saw)
     })?;
+    if !also {
+        let expected = "another caller's request served, whose key has the same name";
+        return Err(busy.broken(expected, format!("nothing within {A_WHILE:?}")));
+    }
     let Ok(answer) = working.await? else {
         return Err(first.broken("an answer", "an error"));
     };

@@ -60,6 +60,32 @@ pub(super) async fn dropped_caller<K: Keys>(world: World) -> Result<(), Finding>
     landed(steps, "the first asked PostgreSQL nothing")
 }
 
+pub(super) async fn slow_work<K: Keys>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    let second = scene.warm::<K>("second", PATIENT).await?;
+    let first = scene.warm::<K>("first", BRISK).await?;
+    let payment = scene.payment();
+    let gate = Gate::shut();
+    let job = scene.job(&payment);
+    let hangs = scene.world.fault("the work waits for somebody who does not answer");
+    match tokio::time::timeout(SOON, first.pay(&payment, &job.clone().waits(&gate))).await {
+        Err(_) => {
+            let saw = format!("nothing within {SOON:?}");
+            return Err(first.broken("an error: the timeout is 400 ms, work included", saw));
+        }
+        Ok(Ok(answer)) => {
+            let expected = "an error: the work has not come to its end";
+            return Err(first.broken(expected, scene::told(&answer)));
+        }
+        Ok(Err(_)) => {}
+    }
+    drop(hangs);
+    gate.open();
+    let answer = second.pays_within(A_WHILE, &payment, &job).await?;
+    scene.has(&payment.what, 1, "what took too long was undone").await?;
+    first.pays_again(&payment, &job, &answer).await
+}
+
 /// What the second process is told.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Order {

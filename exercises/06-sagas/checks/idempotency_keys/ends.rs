@@ -46,7 +46,17 @@ pub(super) async fn expired<K: Keys>(world: World) -> Result<(), Finding> {
         return Err(first.broken("an answer of its own", scene::told(&answer)));
     }
     // This time it is kept.
-    first.pays_again(&payment, &job, &answer).await
+    first.pays_again(&payment, &job, &answer).await?;
+    // And what has expired for all has expired for who has served it.
+    let again = scene.payment();
+    let job = scene.job(&again);
+    let old = short.pays_first(&again, &job).await?;
+    all_expire().await;
+    let answer = short.pays_first(&again, &job).await?;
+    match answer.response == old.response {
+        false => scene.has(&again.what, 2, "once before the key expired, and once after").await,
+        true => Err(short.broken("an answer of its own", scene::told(&answer))),
+    }
 }
 
 pub(super) async fn swept<K: Keys>(world: World) -> Result<(), Finding> {

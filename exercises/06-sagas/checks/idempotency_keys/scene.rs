@@ -230,7 +230,13 @@ impl Job {
         // No text, so that nobody keeps it as one.
         let mut body = vec![0, 0xff, b'"', b'\\', 0xfe];
         body.extend(format!("{id}, {}", self.amount).into_bytes());
-        let headers = [("location", format!("/payments/{id}")), ("x-note", "\"é\" 1".to_owned())];
+        // Not in the order of the alphabet, and one name twice, as with cookies.
+        let headers = [
+            ("location", format!("/payments/{id}")),
+            ("x-note", "\"é\" 1".to_owned()),
+            ("set-cookie", "seen=1".to_owned()),
+            ("set-cookie", format!("last={id}")),
+        ];
         let headers = headers.map(|(name, value)| (name.to_owned(), value)).to_vec();
         Ok(Response { status, headers, body })
     }

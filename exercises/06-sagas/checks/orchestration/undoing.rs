@@ -121,6 +121,15 @@ pub(super) async fn only_forward<S: Orchestrator>(world: World) -> Result<(), Fi
                 }
                 ended.is(Outcome::Parked)?;
 
+                // Somebody looks too early. The pivot is behind it all the same.
+                let mut so_far = ended.entries;
+                so_far.push(Entry::Resumed);
+                let ended = scene.resumes(&saga, so_far).await?;
+                ended.did(&vec![STEPS[at]; attempts])?;
+                entries.extend(["resumed".to_owned(), format!("parked {}", STEPS[at])]);
+                ended.wrote(&entries)?;
+                ended.is(Outcome::Parked)?;
+
                 scene.services.are_well();
                 let mut so_far = ended.entries;
                 so_far.push(Entry::Resumed);
@@ -173,6 +182,15 @@ pub(super) async fn unclear_pivot<S: Orchestrator>(world: World) -> Result<(), F
             ended.is(Outcome::Parked)?;
             scene.stand(&[("reserve", 1), ("charge", 1)], "nobody knows whether to go back")?;
         }
+        // One that somebody else may have begun is as unclear.
+        let patience = stage.patience();
+        let scene = stage.scene::<S>();
+        let saga = scene.services.saga("checkout", &with_pivot(), patience);
+        scene.services.always(What::Act, "pack", Reply::Refused);
+        let so_far = ["reserve", "charge"].map(|step| Entry::Done { step: step.to_owned() });
+        let ended = scene.resumes(&saga, so_far.to_vec()).await?;
+        ended.wrote(&parked)?;
+        ended.is(Outcome::Parked)?;
         // Where somebody can be asked, there is nothing unclear.
         let plans = with_pivot().map(Plan::asked);
         let patience = stage.patience();
@@ -182,6 +200,44 @@ pub(super) async fn unclear_pivot<S: Orchestrator>(world: World) -> Result<(), F
         let ended = scene.runs(&saga).await?;
         ended.did(&["reserve", "charge", "pack", "ask pack", "send", "thank"])?;
         ended.is(Outcome::Completed)
+    })
+    .await
+}
+
+pub(super) async fn final_refusal<S: Orchestrator>(world: World) -> Result<(), Finding> {
+    play(world, async |mut stage| {
+        let plans = with_pivot().map(Plan::final_refusal);
+        for early in [Reply::NeverCame, Reply::Hangs] {
+            let patience = stage.patience();
+            let scene = stage.scene::<S>();
+            let saga = scene.services.saga("checkout", &plans, patience);
+            scene.services.always(What::Act, "pack", Reply::Refused);
+            scene.services.says(What::Act, "pack", [early]);
+            let ended = scene.runs(&saga).await?;
+            let undone = ["undone charge", "undone reserve"];
+            ended
+                .wrote(&[&["done reserve", "done charge", "refused pack"][..], &undone].concat())?;
+            ended.is(Outcome::Compensated)?;
+            scene.stand(&[("reserve", 0), ("charge", 0)], "the pivot was refused for good")?;
+        }
+        // That nobody has refused it is no refusal.
+        let patience = stage.patience();
+        let scene = stage.scene::<S>();
+        let saga = scene.services.saga("checkout", &plans, patience);
+        scene.services.always(What::Act, "pack", Reply::NotDone);
+        scene.services.says(What::Act, "pack", [Reply::NeverCame]);
+        let ended = scene.runs(&saga).await?;
+        ended.wrote(&["done reserve", "done charge", "parked pack"])?;
+        ended.is(Outcome::Parked)?;
+
+        // Behind the pivot it changes nothing.
+        let patience = stage.patience();
+        let scene = stage.scene::<S>();
+        let saga = scene.services.saga("checkout", &plans, patience);
+        scene.services.always(What::Act, "send", Reply::Refused);
+        let ended = scene.runs(&saga).await?;
+        ended.wrote(&["done reserve", "done charge", "done pack", "parked send"])?;
+        ended.is(Outcome::Parked)
     })
     .await
 }

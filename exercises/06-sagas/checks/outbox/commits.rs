@@ -115,6 +115,14 @@ pub(super) async fn unsendable<S: Outbox>(world: World) -> Result<(), Finding> {
         ("a key of 256 bytes", Message { key: long.clone(), ..scene.message(2, 1) }),
         ("an id of 256 bytes", Message { id: long.clone(), ..scene.message(3, 1) }),
         (
+            "a correlation of 256 bytes",
+            Message { correlation: Some(long.clone()), ..scene.message(5, 1) },
+        ),
+        (
+            "a content type with a zero byte",
+            Message { content_type: Some("text\0plain".to_owned()), ..scene.message(6, 1) },
+        ),
+        (
             "headers of 200 kB",
             Message {
                 headers: [("cause".to_owned(), "x".repeat(200_000))].into(),
@@ -197,6 +205,10 @@ pub(super) async fn commit_gap<S: Outbox>(world: World) -> Result<(), Finding> {
         scene.commit(&relay, std::slice::from_ref(message)).await?;
         let _ = relay.forward().await;
     }
+    if relay.until(2, SOON).await.is_err() {
+        let expected = format!("{} published: what is open has added nothing of it", later.id);
+        return Err(scene.broken(expected, format!("not within {SOON:?}"), &later.id));
+    }
     open.commit().await.map_err(said)?;
     scene.note("shop", format!("commits {}, which has the lowest number", early.id));
     let _ = relay.forward().await;
@@ -262,4 +274,31 @@ pub(super) async fn who_waited<S: Outbox>(world: World) -> Result<(), Finding> {
     relay.until(2, SOON).await?;
     relay.rest().await?;
     scene.got(&[placed, paid], "the one saw what the other had committed")
+}
+
+pub(super) async fn adding_goes_on<S: Outbox>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    let relay = scene.relay::<S>("relay", PATIENT).await?;
+    let [first, second, other] =
+        [(1, 1), (1, 2), (2, 1)].map(|(order, nth)| scene.message(order, nth));
+    scene.commit(&relay, std::slice::from_ref(&first)).await?;
+    let gate = Gate::shut();
+    scene.broker.rule(1, |_| true, Fate::Held(gate.clone()));
+    let mut forwarding = relay.start();
+    grading::comes_to(&gate, &mut forwarding).await?;
+    let held = scene.world.fault("the broker takes its time");
+    for message in [&second, &other] {
+        let adding = scene.commit(&relay, std::slice::from_ref(message));
+        let Ok(added) = tokio::time::timeout(SOON, adding).await else {
+            let expected = format!("{} added, while the relay waits for the broker", message.id);
+            return Err(scene.broken(expected, format!("not within {SOON:?}"), &message.id));
+        };
+        added?;
+    }
+    gate.open();
+    drop(held);
+    let _ = forwarding.await?;
+    relay.until(3, SOON).await?;
+    relay.rest().await?;
+    scene.got(&[first, second, other], "each was committed once")
 }

@@ -109,3 +109,75 @@ pub(super) async fn broker_away<S: Outbox>(world: World) -> Result<(), Finding> 
     relay.rest().await?;
     scene.got(&messages, "the broker is back")
 }
+
+pub(super) async fn pauses<S: Outbox>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    let options = Options { pause: LONG, ..PATIENT };
+    let relay = scene.relay::<S>("relay", options).await?;
+    for (order, fate) in [(1, Fate::Refused), (2, Fate::Unwanted)] {
+        let message = scene.message(order, 1);
+        let id = message.id.clone();
+        scene.broker.rule(1, move |message| message.id == id, fate);
+        scene.commit(&relay, std::slice::from_ref(&message)).await?;
+        let began = Instant::now();
+        while scene.broker.tried(&message.id) == 0 && began.elapsed() < SOON {
+            let _ = relay.quietly().await;
+        }
+        // Further looks, as a relay takes them all the time.
+        relay.rest().await?;
+        relay.rest().await?;
+        match scene.broker.tried(&message.id) {
+            1 => {}
+            times => {
+                let expected = format!("{} tried once: its pause is {LONG:?}", message.id);
+                return Err(scene.broken(expected, format!("{times} times"), &message.id));
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn what_came_of_it<S: Outbox>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    let options = Options { attempts: 2, pause: Duration::from_millis(1), ..PATIENT };
+    let relay = scene.relay::<S>("relay", options).await?;
+    let none = Forwarded::default();
+    let fates = [
+        (None, vec![Forwarded { sent: 1, ..none }]),
+        (
+            Some(Fate::Refused),
+            vec![Forwarded { refused: 1, ..none }, Forwarded { sent: 1, ..none }],
+        ),
+        (Some(Fate::Lost), vec![Forwarded { unknown: 1, ..none }, Forwarded { sent: 1, ..none }]),
+        (
+            Some(Fate::Unwanted),
+            vec![Forwarded { refused: 1, ..none }, Forwarded { parked: 1, ..none }],
+        ),
+    ];
+    for (order, (fate, answers)) in (1..).zip(fates) {
+        scene.world.history().turn_page();
+        let message = scene.message(order, 1);
+        let (id, times) =
+            (message.id.clone(), answers.iter().filter(|told| told.sent == 0).count());
+        if let Some(fate) = fate {
+            scene.broker.rule(times, move |message| message.id == id, fate);
+        }
+        scene.commit(&relay, std::slice::from_ref(&message)).await?;
+        for (nth, expected) in (1..).zip(answers) {
+            let began = Instant::now();
+            let saw = loop {
+                // A look during its pause finds nothing, and nothing has come of it.
+                let saw = relay.forward().await.unwrap_or_default();
+                if scene.broker.tried(&message.id) >= nth || began.elapsed() > SOON {
+                    break saw;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            };
+            if saw != expected {
+                return Err(relay.broken(told(&expected), told(&saw)));
+            }
+        }
+    }
+    let (last, nothing) = (relay.forward().await.unwrap_or_default(), none);
+    if last == nothing { Ok(()) } else { Err(relay.broken(told(&nothing), told(&last))) }
+}

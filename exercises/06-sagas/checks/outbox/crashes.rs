@@ -1,6 +1,7 @@
 //! Connections and servers that are lost, or do not answer.
 
 use super::*;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(super) async fn cut_anywhere<S: Outbox>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
@@ -87,10 +88,13 @@ pub(super) async fn broker_hangs<S: Outbox>(world: World) -> Result<(), Finding>
     let scene = Scene::set(world).await?;
     let relay = scene.relay::<S>("relay", SHORT_TURN).await?;
     let other = scene.relay::<S>("other", SHORT_TURN).await?;
-    let messages = [1, 2].map(|nth| scene.message(1, nth));
+    // More than would fit, were each given as long as the whole turn.
+    let messages: Vec<Message> = (1..=20).map(|order| scene.message(order, 1)).collect();
     scene.commit(&relay, &messages).await?;
-    let gate = Gate::shut();
-    scene.broker.rule(1, |_| true, Fate::Held(gate.clone()));
+    let (gate, hanging) = (Gate::shut(), Arc::new(AtomicBool::new(true)));
+    let hangs_still = Arc::clone(&hanging);
+    let rule = move |_: &Message| hangs_still.load(Ordering::SeqCst);
+    scene.broker.rule(usize::MAX, rule, Fate::Held(gate.clone()));
     let hangs = scene.world.fault("the broker hangs, as the relay sees it");
     match tokio::time::timeout(SOON, relay.forward()).await {
         Err(_) => {
@@ -102,8 +106,9 @@ pub(super) async fn broker_hangs<S: Outbox>(world: World) -> Result<(), Finding>
         }
         Ok(_) => {}
     }
+    hanging.store(false, Ordering::SeqCst);
     landed(gate.count(), "nothing was published")?;
-    other.until(2, A_WHILE).await?;
+    other.until(messages.len(), A_WHILE).await?;
     drop(hangs);
     gate.open();
     relay.rest().await?;

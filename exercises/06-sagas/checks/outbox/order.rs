@@ -6,8 +6,17 @@ pub(super) async fn in_order<S: Outbox>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
     let relay = scene.relay::<S>("relay", Options { batch: 5, ..PATIENT }).await?;
     let mut random = scene.world.random();
-    let (mut added, mut nth) = (Vec::new(), [0; 4]);
-    while added.len() < 24 {
+    // More than a batch, and nothing that would keep one back.
+    let mut added: Vec<Message> = (10..18).map(|order| scene.message(order, 1)).collect();
+    scene.commit(&relay, &added).await?;
+    let _ = relay.forward().await;
+    let published = scene.broker.ids().len();
+    if published > 5 {
+        let expected = "at most 5 messages published by one call: its batch is 5";
+        return Err(relay.broken(expected, published.to_string()));
+    }
+    let mut nth = [0; 4];
+    while added.len() < 32 {
         let mut together = Vec::new();
         for _ in 0..random.random_range(1..5) {
             let order = random.random_range(0..4_usize);
@@ -38,11 +47,16 @@ pub(super) async fn one_after_the_other<S: Outbox>(world: World) -> Result<(), F
     ];
     let (mut added, mut order) = (Vec::new(), 0);
     for (why, fate) in fates {
-        // The first of its correlation, and one in the middle.
-        for at in [0, 1] {
+        // The first of its correlation, one in the middle, and one of those that have none: they are
+        // a row as well.
+        for (at, correlated) in [(0, true), (1, true), (0, false)] {
             order += 1;
             scene.world.history().turn_page();
-            let messages = [1, 2, 3].map(|nth| scene.message(order, nth));
+            let messages = [1, 2, 3].map(|nth| {
+                let message = scene.message(order, nth);
+                let correlation = message.correlation.filter(|_| correlated);
+                Message { correlation, ..message }
+            });
             let held = messages[at].id.clone();
             scene.broker.rule(2, move |message| message.id == held, fate.clone());
             scene.commit(&relay, &messages).await?;

@@ -42,6 +42,39 @@ pub(super) async fn two_relays<S: Outbox>(world: World) -> Result<(), Finding> {
     scene.got(&messages, "one relay at a time has the turn")
 }
 
+pub(super) async fn dropped_relay<S: Outbox>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    // The turn of one that was dropped is over, and not only when its time is.
+    let options = Options { turn: LONG, ..PATIENT };
+    for lane in ["relay", "other"] {
+        scene.world.history().turn_page();
+        let relay = scene.relay::<S>("relay", options).await?;
+        let next = match lane {
+            "relay" => Arc::clone(&relay),
+            _ => scene.relay::<S>("other", options).await?,
+        };
+        let before = scene.broker.different();
+        let order = 1 + before as u32;
+        let messages = [1, 2].map(|nth| scene.message(order, nth));
+        scene.commit(&relay, &messages).await?;
+        let gate = Gate::shut();
+        scene.broker.rule(1, |_| true, Fate::Held(gate.clone()));
+        let mut forwarding = relay.start();
+        grading::comes_to(&gate, &mut forwarding).await?;
+        forwarding.abort();
+        let _ = forwarding.await;
+        scene.note("relay", "(its caller has dropped it, in its turn)");
+        gate.open();
+        if next.until(before + 2, A_WHILE).await.is_err() {
+            let id = &messages[0].id;
+            let expected = format!("{id} published: the relay that was at it was dropped");
+            return Err(scene.broken(expected, format!("not within {A_WHILE:?}"), id));
+        }
+        scene.in_order(&messages, "none of it was confirmed to the one that was dropped")?;
+    }
+    Ok(())
+}
+
 /// What the other process is told.
 #[derive(Serialize, Deserialize)]
 struct Order {

@@ -146,3 +146,99 @@ impl Way for GivesUpWhatItCannotRead {
         driven
     }
 }
+
+/// What was begun once stays begun: `begun` is never taken back. A step that is refused, and that
+/// nobody has begun, is undone. Rejected by `only_the_first`.
+pub struct BegunForEver;
+
+impl Way for BegunForEver {
+    async fn drive<C: Context>(
+        plain: &Plain,
+        saga: &Saga<C>,
+        at: Place<'_>,
+        context: Arc<C>,
+        mut entries: Vec<Entry>,
+        begun: bool,
+    ) -> Result<Outcome, Error> {
+        let steps = Steps::of(saga, at.id, &context);
+        while let ControlFlow::Continue(entry) = steps.next(&entries, begun).await? {
+            entries.push(entry);
+            let stands = rest(saga, &entries)?;
+            let position = entries.len() - 1;
+            plain.append(at, position, &entries[position], stands).await?;
+        }
+        plain.drive::<Self, C>(saga, at, context.clone(), entries, false).await
+    }
+}
+
+/// A saga without entries has not been begun. It was killed in its first step. Rejected by
+/// `asked_first`.
+pub struct BegunWhereThereAreEntries;
+
+impl Way for BegunWhereThereAreEntries {
+    async fn claim(plain: &Plain, at: Place<'_>) -> Result<Found, Error> {
+        let found = plain.claim(at).await?;
+        Ok(Found { begun: !found.entries.is_empty(), ..found })
+    }
+}
+
+/// What is parked has come to an end as well. The figure that should wake somebody stays at zero.
+/// Rejected by `parked`.
+pub struct CountsParkedAsEnded;
+
+impl Way for CountsParkedAsEnded {
+    async fn take_over<C: Context>(plain: &Plain, saga: &Saga<C>) -> Result<TakenOver, Error> {
+        let mut taken = TakenOver::default();
+        for id in Self::list(plain, saga.name).await? {
+            let lease = lease_of(saga.name, &id);
+            let driven = plain.held(&lease, |token| {
+                plain.go_on::<Self, C>(saga, Place { saga: saga.name, id: &id, token })
+            });
+            match driven.await {
+                Ok((_, true)) => taken.ended += 1,
+                Ok((_, false)) | Err(Error::Driven) => taken.elsewhere += 1,
+                Err(_) => taken.failed += 1,
+            }
+        }
+        Ok(taken)
+    }
+}
+
+/// A hundred at a time, and the next time the next hundred: that those are the same hundred, which
+/// cannot go on, nobody has thought of. Rejected by `unreadable`.
+pub struct AHundredAtATime;
+
+impl Way for AHundredAtATime {
+    async fn list(plain: &Plain, saga: &str) -> Result<Vec<String>, Error> {
+        let list = "SELECT id FROM saga WHERE name = $1 AND outcome IS NULL ORDER BY id LIMIT 100";
+        plain.list(list, saga).await
+    }
+}
+
+/// An `unwrap_or_default` behind the list: where the database is away there is nothing to do. And
+/// nobody is told. Rejected by `postgres_away`.
+pub struct NothingIfAway;
+
+impl Way for NothingIfAway {
+    async fn list(plain: &Plain, saga: &str) -> Result<Vec<String>, Error> {
+        let list = "SELECT id FROM saga WHERE name = $1 AND outcome IS NULL ORDER BY id";
+        Ok(plain.list(list, saga).await.unwrap_or_default())
+    }
+}
+
+/// No lease, so another has it. With Redis away, everything is reported to be driven elsewhere.
+/// Rejected by `redis_away`.
+pub struct AwayIsElsewhere;
+
+impl Way for AwayIsElsewhere {
+    async fn held<T: Send, F: Future<Output = Result<T, Error>> + Send>(
+        plain: &Plain,
+        name: &str,
+        work: impl FnOnce(i64) -> F + Send,
+    ) -> Result<T, Error> {
+        plain.held(name, work).await.map_err(|error| match error {
+            Error::Lease(_) => Error::Driven,
+            error => error,
+        })
+    }
+}

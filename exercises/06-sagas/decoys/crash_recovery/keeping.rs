@@ -249,3 +249,50 @@ impl Way for OnlyDoneCounts {
         plain.append(at, position, entry, stands).await
     }
 }
+
+/// Entries that cannot be read are skipped: a `filter_map(Result::ok)`. What they tell of is done
+/// again. Rejected by `unreadable`.
+pub struct SkipsWhatItCannotRead;
+
+impl Way for SkipsWhatItCannotRead {
+    async fn claim(plain: &Plain, at: Place<'_>) -> Result<Found, Error> {
+        let unreadable = "SELECT position FROM saga_entry
+                          WHERE name = $1 AND id = $2 AND entry NOT SIMILAR TO $3";
+        let known = "%\"entry\":\"(done|refused|unknown|undone|parked|resumed)\"%";
+        let rows = plain.tables.rows(unreadable, &[&at.saga, &at.id, &known]).await?;
+        if rows.is_empty() {
+            return plain.claim(at).await;
+        }
+        let context = "SELECT context FROM saga WHERE name = $1 AND id = $2";
+        let row = plain.tables.row(context, &[&at.saga, &at.id]).await?;
+        let context = row.map(|row| row.get(0)).unwrap_or_default();
+        Ok(Found { context, entries: Vec::new(), outcome: None, begun: true })
+    }
+}
+
+/// Goes on with what the caller has brought, since it is there. The saga was begun with something
+/// else. Rejected by `started_again`.
+pub struct TakesTheNewContext;
+
+impl Way for TakesTheNewContext {
+    async fn begin(plain: &Plain, at: Place<'_>, context: &str) -> Result<bool, Error> {
+        let begun = plain.begin(at, context).await?;
+        let bring = "UPDATE saga SET context = $3 WHERE name = $1 AND id = $2";
+        plain.tables.rows(bring, &[&at.saga, &at.id, &context]).await?;
+        Ok(begun)
+    }
+}
+
+/// A saga that has begun is left to whoever takes over, and the caller is told that it is driven.
+/// Rejected by `started_again`.
+pub struct LeavesItToOthers;
+
+impl Way for LeavesItToOthers {
+    async fn begin(plain: &Plain, at: Place<'_>, context: &str) -> Result<bool, Error> {
+        let begun = plain.begin(at, context).await?;
+        let stands = "SELECT outcome FROM saga WHERE name = $1 AND id = $2";
+        let row = plain.tables.row(stands, &[&at.saga, &at.id]).await?;
+        let outcome: Option<String> = row.and_then(|row| row.get(0));
+        if begun || outcome.is_some() { Ok(begun) } else { Err(Error::Driven) }
+    }
+}

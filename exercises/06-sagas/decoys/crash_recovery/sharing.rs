@@ -192,3 +192,107 @@ impl Way for NewLeaseNewToken {
         }
     }
 }
+
+/// The id is the name: why should a checkout and a return have the same one? They have that of the
+/// order. Rejected by `lease_by_name`.
+pub struct LeaseByIdAlone;
+
+impl Way for LeaseByIdAlone {
+    async fn held<T: Send, F: Future<Output = Result<T, Error>> + Send>(
+        plain: &Plain,
+        name: &str,
+        work: impl FnOnce(i64) -> F + Send,
+    ) -> Result<T, Error> {
+        let id = name.rsplit(':').next().unwrap_or_default();
+        plain.held(&format!("saga:{id}"), work).await
+    }
+}
+
+/// Extends in a task of its own, which nobody ends when the caller is dropped. From then on nobody
+/// drives the saga, and nobody can. Rejected by `dropped_caller`.
+pub struct ExtendsInTheBackground;
+
+impl Way for ExtendsInTheBackground {
+    async fn held<T: Send, F: Future<Output = Result<T, Error>> + Send>(
+        plain: &Plain,
+        name: &str,
+        work: impl FnOnce(i64) -> F + Send,
+    ) -> Result<T, Error> {
+        let lease = plain.leases.acquire(name, Duration::ZERO).await.map_err(no_lease)?;
+        let lease = Arc::new(lease);
+        let (extended, third) = (Arc::clone(&lease), plain.options.ttl / 3);
+        let extending = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(third).await;
+                let _ = extended.extend().await;
+            }
+        });
+        let done = tokio::select! {
+            biased;
+            () = lease.lost() => Err(Error::Lost),
+            done = work(lease.token() as i64) => done,
+        };
+        extending.abort();
+        done
+    }
+}
+
+/// A lease four times as long need not be extended. Four times as long lies a saga whose driver is
+/// dead. Rejected by `long_step`.
+pub struct LongLease;
+
+impl Way for LongLease {
+    fn ttl(options: Options) -> Duration {
+        options.ttl * 4
+    }
+
+    async fn held<T: Send, F: Future<Output = Result<T, Error>> + Send>(
+        plain: &Plain,
+        name: &str,
+        work: impl FnOnce(i64) -> F + Send,
+    ) -> Result<T, Error> {
+        LeaseNotExtended::held(plain, name, work).await
+    }
+}
+
+/// Draws a number of its own when it takes over, for that one is in the database anyway. It rises with
+/// each that comes, also with one that comes too late. Rejected by `late_claim`.
+pub struct DrawsItsOwnToken;
+
+impl Way for DrawsItsOwnToken {
+    async fn go_on<C: Context>(
+        plain: &Plain,
+        saga: &Saga<C>,
+        at: Place<'_>,
+    ) -> Result<(Outcome, bool), Error> {
+        let draw = "UPDATE saga SET token = token + 1 WHERE name = $1 AND id = $2 RETURNING token";
+        let row = plain.tables.row(draw, &[&at.saga, &at.id]).await?;
+        let token = row.map_or(0, |row| row.get(0));
+        plain.go_on::<Self, C>(saga, Place { token, ..at }).await
+    }
+}
+
+/// Raises the fence and reads in one statement, which costs one round trip less. It waits for whoever
+/// is just writing, and then sees what stood there before. Rejected by `claim_waits`.
+pub struct RaisesAndReadsAtOnce;
+
+impl Way for RaisesAndReadsAtOnce {
+    async fn claim(plain: &Plain, at: Place<'_>) -> Result<Found, Error> {
+        let claim = "WITH raised AS (
+                       UPDATE saga SET token = $3, claims = claims + 1
+                       WHERE name = $1 AND id = $2 AND token <= $3
+                       RETURNING context, claims, outcome)
+                     SELECT context, claims, outcome, ARRAY(
+                       SELECT entry FROM saga_entry WHERE name = $1 AND id = $2 ORDER BY position)
+                     FROM raised";
+        let row = plain.tables.row(claim, &[&at.saga, &at.id, &at.token]).await?;
+        let row = row.ok_or_else(|| fenced(at))?;
+        let (outcome, entries): (Option<&str>, Vec<String>) = (row.get(2), row.get(3));
+        Ok(Found {
+            context: row.get(0),
+            outcome: outcome.map(|word| read(&format!("\"{word}\""))).transpose()?,
+            begun: row.get::<_, i32>(1) > 1,
+            entries: entries.iter().map(|entry| read(entry)).collect::<Result<_, _>>()?,
+        })
+    }
+}

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 pub(super) trait Detail: Send + Sync + 'static {
     const WAITS: bool = true;
     const ENDS: bool = true;
+    /// Each statement has the timeout, and not the whole.
+    const EACH: bool = false;
     const FRESH: &'static str = "kept.expires_at <= now()";
     const SWEEP: &'static str = "
         DELETE FROM idempotency_keys WHERE (caller, key) IN (
@@ -36,6 +38,11 @@ pub(super) trait Detail: Send + Sync + 'static {
 
     fn for_others(request: &Request<'_>) -> String {
         format!("{:02x?}", request.name())
+    }
+
+    /// What is locked.
+    fn lock(caller: &str, key: &str) -> String {
+        format!("{}:{caller}:{key}", caller.len())
     }
 
     fn is_final(response: &Response) -> bool {
@@ -73,7 +80,7 @@ impl<D: Detail> Keys for Mostly<D> {
         W: for<'t> FnOnce(Scope<'t>) -> Work<'t> + Send,
     {
         let began = Instant::now();
-        let limit = if D::ENDS { self.options.timeout } else { Duration::MAX };
+        let limit = if D::ENDS && !D::EACH { self.options.timeout } else { Duration::MAX };
         loop {
             let mut connection = self.pool.get().await?;
             let attempt = attempt::<D, W>(self.options, &mut connection, request, work);
@@ -123,9 +130,14 @@ where
          WHERE {} RETURNING true",
         D::FRESH
     );
-    let claim = transaction.prepare_cached(&claim).await?;
-    let (keep, lock) = (options.keep.as_secs_f64(), format!("{}:{caller}:{key}", caller.len()));
-    let mine = transaction.query_opt(&claim, &[&caller, &key, &fingerprint, &keep, &lock]).await?;
+    let (keep, lock) = (options.keep.as_secs_f64(), D::lock(&caller, &key));
+    let claiming = async {
+        let claim = transaction.prepare_cached(&claim).await?;
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+            [&caller, &key, &fingerprint, &keep, &lock];
+        Ok(transaction.query_opt(&claim, &values).await?)
+    };
+    let mine = in_time::<D, _>(options, claiming).await?;
     if mine.is_none() {
         let kept = kept(&transaction, &caller, &key, &fingerprint).await?;
         transaction.rollback().await?;
@@ -140,12 +152,23 @@ where
         Err(cause) => D::failed(cause)?,
     };
     if D::is_final(&response) {
-        keep_answer(&transaction, &caller, &key, &response).await?;
-        D::committed(transaction.commit().await)?;
+        let keeping = async {
+            keep_answer(&transaction, &caller, &key, &response).await?;
+            D::committed(transaction.commit().await)
+        };
+        in_time::<D, _>(options, keeping).await?;
     } else {
         transaction.rollback().await?;
     }
     Ok(Ok(Answer { response, replayed: false }))
+}
+
+async fn in_time<D: Detail, T>(
+    options: Options,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let limit = if D::EACH { options.timeout } else { Duration::MAX };
+    tokio::time::timeout(limit, answer).await.unwrap_or(Err(Error::Slow(limit)))
 }
 
 pub(super) async fn kept(
@@ -394,4 +417,33 @@ impl Detail for FreshForOthers {
         static LAST: AtomicU64 = AtomicU64::new(0);
         format!("call-{}", LAST.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// Headers are a map, as everybody knows. Two cookies are one name, and one of them is gone. Rejected
+/// by `once_and_again`.
+pub(super) struct HeadersInAMap;
+
+impl Detail for HeadersInAMap {
+    fn remembered(response: Response) -> Response {
+        let headers: std::collections::BTreeMap<_, _> = response.headers.into_iter().collect();
+        Response { headers: headers.into_iter().collect(), ..response }
+    }
+}
+
+/// Locks the key, and not whose it is. Somebody else who counts from 1 waits for us. Rejected by
+/// `neighbours`.
+pub(super) struct LocksTheKeyOfAll;
+
+impl Detail for LocksTheKeyOfAll {
+    fn lock(_: &str, key: &str) -> String {
+        key.to_owned()
+    }
+}
+
+/// A timeout for each statement. The work that waits for a provider is none, and the key waits with
+/// it. Rejected by `slow_work`.
+pub(super) struct TimesItsStatements;
+
+impl Detail for TimesItsStatements {
+    const EACH: bool = true;
 }

@@ -3,8 +3,6 @@
 use super::details::{keep_answer, kept};
 use deadpool_postgres::{Object, Pool, Transaction};
 use sagas::idempotency_keys::{Answer, Error, Keys, Options, Request, Response, Scope, Work, pool};
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -17,9 +15,6 @@ pub(super) struct StoredApart(Plain);
 /// both find nothing, and the second one overwrites the first one's answer. Rejected by `anywhere`.
 pub(super) struct UpsertsAtTheEnd(Plain);
 
-/// The same with a lock around it. There are two processes. Rejected by `anywhere`.
-pub(super) struct MutexInTheProcess(Plain, tokio::sync::Mutex<()>);
-
 /// The unique index refuses the second attempt, and that is the client's answer: a conflict. It wanted
 /// to know whether it has paid. Rejected by `once_and_again`.
 pub(super) struct AnswersDuplicatesWith409(Plain);
@@ -31,10 +26,6 @@ pub(super) struct ClaimsFirst(Plain);
 /// The same with an end to it: a claim may be taken over after a timeout. Until then whoever tries
 /// again waits for somebody who has left. Rejected by `dropped_caller`.
 pub(super) struct LeaseOnTheKey(Plain);
-
-/// Remembers in memory which keys are under way, and forgets them in the line after the work. That
-/// line does not run for work that panics. Rejected by `panicked_work`.
-pub(super) struct SetOfThoseUnderWay(Plain, Mutex<HashSet<[u8; 32]>>);
 
 /// The second one's INSERT waits at the index for the first, which is right, and takes one line. It
 /// waits with a connection, and a client that is nervous takes them all. Rejected by `neighbours`.
@@ -53,22 +44,25 @@ pub(super) struct ConnectsOnce(Plain, tokio::sync::Mutex<Option<Object>>);
 
 /// What they have in common.
 pub(super) struct Plain {
-    pool: Pool,
-    options: Options,
+    pub(super) pool: Pool,
+    pub(super) options: Options,
 }
 
 impl Plain {
-    fn open(url: &str, options: Options) -> Result<Plain, Error> {
+    pub(super) fn open(url: &str, options: Options) -> Result<Plain, Error> {
         Ok(Plain { pool: pool(url, options.timeout, options.connections)?, options })
     }
 
-    async fn in_time<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pub(super) async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         let limit = self.options.timeout;
         timeout(limit, answer).await.unwrap_or(Err(Error::Slow(limit)))
     }
 
     /// The answer, with the key taken by an INSERT that waits for others; all in one transaction.
-    async fn simply<W>(&self, request: &Request<'_>, work: W) -> Result<Answer, Error>
+    pub(super) async fn simply<W>(&self, request: &Request<'_>, work: W) -> Result<Answer, Error>
     where
         W: for<'t> FnOnce(Scope<'t>) -> Work<'t> + Send,
     {
@@ -79,14 +73,14 @@ impl Plain {
         self.in_time(answer).await
     }
 
-    async fn sweep(&self, at_most: u32) -> Result<u64, Error> {
+    pub(super) async fn sweep(&self, at_most: u32) -> Result<u64, Error> {
         let sweep = "DELETE FROM idempotency_keys WHERE (caller, key) IN (
             SELECT caller, key FROM idempotency_keys WHERE expires_at <= now()
             ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)";
         Ok(self.pool.get().await?.execute(sweep, &[&i64::from(at_most)]).await?)
     }
 
-    fn keep(&self) -> f64 {
+    pub(super) fn keep(&self) -> f64 {
         self.options.keep.as_secs_f64()
     }
 }
@@ -126,7 +120,7 @@ async fn insert(
     Ok(transaction.query_opt(&insert, &[values.0, values.1, values.2, &keep]).await?.is_some())
 }
 
-async fn found(
+pub(super) async fn found(
     transaction: &Transaction<'_>,
     request: &Request<'_>,
 ) -> Result<Option<Answer>, Error> {
@@ -167,7 +161,7 @@ where
 }
 
 /// Does the work, and writes a row with its answer, whether or not there is one.
-async fn finish_with_upsert<W>(
+pub(super) async fn finish_with_upsert<W>(
     transaction: Transaction<'_>,
     request: &Request<'_>,
     keep: f64,
@@ -209,6 +203,7 @@ macro_rules! stores {
         }
     )+};
 }
+pub(super) use stores;
 
 stores! {
     StoredApart() {
@@ -242,24 +237,6 @@ stores! {
         where
             W: for<'t> FnOnce(Scope<'t>) -> Work<'t> + Send,
         {
-            let answer = async {
-                let mut connection = self.0.pool.get().await?;
-                let transaction = connection.transaction().await?;
-                match found(&transaction, request).await? {
-                    Some(answer) => Ok(answer),
-                    None => finish_with_upsert(transaction, request, self.0.keep(), work).await,
-                }
-            };
-            self.0.in_time(answer).await
-        }
-    }
-
-    MutexInTheProcess(tokio::sync::Mutex::default()) {
-        async fn once<W>(&self, request: &Request<'_>, work: W) -> Result<Answer, Error>
-        where
-            W: for<'t> FnOnce(Scope<'t>) -> Work<'t> + Send,
-        {
-            let _one = self.1.lock().await;
             let answer = async {
                 let mut connection = self.0.pool.get().await?;
                 let transaction = connection.transaction().await?;
@@ -350,24 +327,6 @@ stores! {
         }
     }
 
-    SetOfThoseUnderWay(Mutex::default()) {
-        async fn once<W>(&self, request: &Request<'_>, work: W) -> Result<Answer, Error>
-        where
-            W: for<'t> FnOnce(Scope<'t>) -> Work<'t> + Send,
-        {
-            let (began, name) = (Instant::now(), request.name());
-            while !self.under_way().insert(name) {
-                if began.elapsed() > self.0.options.wait {
-                    return Err(Error::InProgress { retry_after: self.0.options.timeout });
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            let answer = self.0.simply(request, work).await;
-            self.under_way().remove(&name);
-            answer
-        }
-    }
-
     WaitsWithAConnection() {
         async fn once<W>(&self, request: &Request<'_>, work: W) -> Result<Answer, Error>
         where
@@ -439,11 +398,5 @@ stores! {
             };
             self.0.in_time(answer).await
         }
-    }
-}
-
-impl SetOfThoseUnderWay {
-    fn under_way(&self) -> std::sync::MutexGuard<'_, HashSet<[u8; 32]>> {
-        self.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -246,6 +246,17 @@ impl Usual for NoPivot {
     }
 }
 
+/// Notes that the pivot is done when it does it. Who resumes the saga has a note of their own, and goes
+/// back over what cannot be undone. Rejected by `only_forward`.
+pub(super) struct PivotIsForgotten;
+
+impl Usual for PivotIsForgotten {
+    fn forward_only<C>(saga: &Saga<C>, entries: &[Entry]) -> Result<bool, UnknownStep> {
+        let resumed = entries.iter().rposition(|entry| matches!(entry, Entry::Resumed));
+        saga.is_past_pivot(&entries[resumed.unwrap_or_default()..])
+    }
+}
+
 /// The way back is closed when the pivot is begun, and not when it is done. Rejected by
 /// `pivot_can_be_refused`.
 pub(super) struct PivotClosesTooSoon;
@@ -291,5 +302,24 @@ impl Usual for UnclearPivotGoesBack {
             (false, true) => Entry::Unknown { step, reason },
             (false, false) => Entry::Refused { step, reason },
         }
+    }
+}
+
+/// What was unclear once stays so for ever, whoever says what. An order whose stock is gone for good
+/// is neither sent nor given up. Rejected by `final_refusal`.
+pub(super) struct NoRefusalIsFinal;
+
+impl Usual for NoRefusalIsFinal {
+    fn is_final(_: bool, _: bool) -> bool {
+        false
+    }
+}
+
+/// Where a refusal would be final, any other end is taken for one. Rejected by `final_refusal`.
+pub(super) struct EveryEndIsFinal;
+
+impl Usual for EveryEndIsFinal {
+    fn is_final(refusal_is_final: bool, _: bool) -> bool {
+        refusal_is_final
     }
 }

@@ -111,6 +111,11 @@ pub(super) trait Usual: Send + Sync + Sized + 'static {
         before || matches!(failure, Failure::Unclear(_))
     }
 
+    /// Whether its last answer is the last word on it.
+    fn is_final(refusal_is_final: bool, refused: bool) -> bool {
+        refusal_is_final && refused
+    }
+
     /// Of a step that came to nothing.
     fn comes_to(
         forward_only: bool,
@@ -230,6 +235,7 @@ impl<C: Send + Sync + 'static> Way<'_, C> {
             }
             let refused = matches!(failure, Failure::Refused(_)) && !M::REFUSED_IS_TRIED_AGAIN;
             if refused || last {
+                unclear &= !M::is_final(step.refusal_is_final, refused);
                 if M::PAUSES_AFTER_THE_LAST {
                     sleep(M::pause(&step.patience, nth)).await;
                 }

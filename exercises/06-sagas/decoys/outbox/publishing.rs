@@ -164,3 +164,63 @@ impl Way for PatientWithTheBroker {
         Ok(done)
     }
 }
+
+/// Gives each message as long as the whole turn. With a broker that hangs, a batch of a hundred takes
+/// a hundred turns. Rejected by `broker_hangs`.
+#[derive(Default)]
+pub struct AsLongForEach;
+
+impl Way for AsLongForEach {
+    async fn forward<P: Publisher>(
+        parts: &Whole<Self>,
+        exchange: &str,
+        publisher: &P,
+    ) -> Result<Forwarded, Error> {
+        let mut done = Forwarded::default();
+        let Some(turn) = parts.turn().await? else { return Ok(done) };
+        for row in &turn.query(Self::READ, &[&parts.batch()]).await? {
+            let message = read(row);
+            let publishing = publisher.publish(exchange, &message);
+            match tokio::time::timeout(parts.options.turn, publishing).await {
+                Ok(Ok(())) => done.sent += 1,
+                _ => {
+                    done.unknown += 1;
+                    continue;
+                }
+            }
+            let id: i64 = row.get("id");
+            turn.execute("UPDATE outbox SET sent_at = now() WHERE id = $1", &[&id]).await?;
+        }
+        turn.commit().await?;
+        Ok(done)
+    }
+}
+
+/// What was refused is tried again at the next look, which is a moment later. The broker was full.
+/// Rejected by `pauses`.
+#[derive(Default)]
+pub struct AtOnceAgain;
+
+impl Way for AtOnceAgain {
+    const READ: &'static str = "
+        SELECT DISTINCT ON (coalesce(correlation, ''))
+               id, message, key, correlation, content_type, headers::text, body, attempts
+        FROM outbox WHERE sent_at IS NULL AND parked IS NULL
+        ORDER BY coalesce(correlation, ''), id LIMIT $1";
+}
+
+/// Counts what it has tried as sent: what is not confirmed comes again, so it is sent in the end. The
+/// relay above sees a broker that takes everything. Rejected by `what_came_of_it`.
+#[derive(Default)]
+pub struct CountsWhatItTried;
+
+impl Way for CountsWhatItTried {
+    async fn forward<P: Publisher>(
+        parts: &Whole<Self>,
+        exchange: &str,
+        publisher: &P,
+    ) -> Result<Forwarded, Error> {
+        let Forwarded { sent, refused, parked, .. } = parts.one_by_one(exchange, publisher).await?;
+        Ok(Forwarded { sent: sent + refused + parked, ..Forwarded::default() })
+    }
+}

@@ -130,3 +130,37 @@ impl Way for BatchOfTheStuck {
         FROM outbox WHERE sent_at IS NULL AND parked IS NULL
         ORDER BY id LIMIT $1";
 }
+
+/// Reads all there is: a relay that has caught up finds a few. After a night without a broker it finds
+/// a million, in one transaction. Rejected by `in_order`.
+#[derive(Default)]
+pub struct AllThereIs;
+
+impl Way for AllThereIs {
+    const READ: &'static str = "
+        SELECT id, message, key, correlation, content_type, headers::text, body, attempts
+        FROM outbox WHERE sent_at IS NULL AND parked IS NULL
+        AND NOT EXISTS (
+            SELECT FROM outbox AS held WHERE held.retry_at IS NOT NULL
+            AND held.sent_at IS NULL AND held.parked IS NULL
+            AND coalesce(held.correlation, '') = coalesce(outbox.correlation, '')
+            AND (held.retry_at > now() OR held.id < outbox.id))
+        ORDER BY id LIMIT greatest($1::bigint, 1000000)";
+}
+
+/// What has no correlation has no order either, has it? `NULL = NULL` is not true, and so says SQL.
+/// Rejected by `one_after_the_other`.
+#[derive(Default)]
+pub struct NoneIsFree;
+
+impl Way for NoneIsFree {
+    const WAITS: bool = false;
+    const READ: &'static str = "
+        SELECT id, message, key, correlation, content_type, headers::text, body, attempts
+        FROM outbox WHERE sent_at IS NULL AND parked IS NULL
+        AND (correlation IS NULL AND coalesce(retry_at <= now(), true) OR id IN (
+            SELECT min(id) FROM outbox WHERE sent_at IS NULL AND parked IS NULL
+            AND correlation IS NOT NULL GROUP BY correlation
+            HAVING coalesce(max(retry_at) <= now(), true)))
+        ORDER BY id LIMIT $1";
+}

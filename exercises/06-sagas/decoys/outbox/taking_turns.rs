@@ -191,3 +191,54 @@ impl Way for TurnOfTheSession {
         }
     }
 }
+
+/// Locks the table: then no other relay can come in between. Nor can an order, for as long as the
+/// broker takes. Rejected by `adding_goes_on`.
+#[derive(Default)]
+pub struct LocksTheTable;
+
+impl Way for LocksTheTable {
+    const TURN: &'static str = "";
+
+    async fn forward<P: Publisher>(
+        parts: &Whole<Self>,
+        exchange: &str,
+        publisher: &P,
+    ) -> Result<Forwarded, Error> {
+        let mut done = Forwarded::default();
+        let Some(turn) = parts.turn().await? else { return Ok(done) };
+        turn.execute("LOCK TABLE outbox IN EXCLUSIVE MODE", &[]).await?;
+        for row in &turn.query(Self::READ, &[&parts.batch()]).await? {
+            let message = read(row);
+            let publishing = publisher.publish(exchange, &message);
+            match tokio::time::timeout(parts.options.turn, publishing).await {
+                Ok(Ok(())) => done.sent += 1,
+                _ => break,
+            }
+            let id: i64 = row.get("id");
+            turn.execute("UPDATE outbox SET sent_at = now() WHERE id = $1", &[&id]).await?;
+        }
+        turn.commit().await?;
+        Ok(done)
+    }
+}
+
+/// Remembers that it is at it, so that two timers of one process do not publish at once, and forgets
+/// it in the last line. A call that is dropped never comes to that line. Rejected by `dropped_relay`.
+#[derive(Default)]
+pub struct BusyFlag(std::sync::atomic::AtomicBool);
+
+impl Way for BusyFlag {
+    async fn forward<P: Publisher>(
+        parts: &Whole<Self>,
+        exchange: &str,
+        publisher: &P,
+    ) -> Result<Forwarded, Error> {
+        if parts.way.0.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            return Ok(Forwarded::default());
+        }
+        let done = parts.one_by_one(exchange, publisher).await;
+        parts.way.0.store(false, std::sync::atomic::Ordering::SeqCst);
+        done
+    }
+}
