@@ -4,6 +4,7 @@
 //!
 //! - [`correlation_ids`] (07.1): every line that is logged for a request carries the request's id,
 //!   in every service that works for it.
+//! - [`propagation`] (07.4): one order is one trace, over HTTP, an outbox and a queue.
 //!
 //! And what they share:
 //!
@@ -13,3 +14,4 @@
 
 pub mod correlation_ids;
 pub mod lines;
+pub mod propagation;
