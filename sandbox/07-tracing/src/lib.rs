@@ -15,3 +15,5 @@
 pub mod correlation_ids;
 pub mod lines;
 pub mod propagation;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;

@@ -1,0 +1,167 @@
+//! One set-up for a program that wants to be seen: its traces, kept here and sent to a collector.
+//!
+//! ```no_run
+//! use observability::telemetry::{Setup, Telemetry};
+//! use std::time::Duration;
+//!
+//! # async fn program() -> Result<(), observability::telemetry::Error> {
+//! let telemetry = Telemetry::start(Setup::from_env()?)?;
+//! let orders = telemetry.traces("orders"); // for ContextLayer, InjectLayer, enqueue, receive
+//! // … serve, until SIGTERM …
+//! let left = telemetry.stop(Duration::from_secs(2)).await;
+//! assert_eq!(left.lost, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | promise | how |
+//! | --- | --- |
+//! | It works without a collector | the newest traces are kept in this process: [`Recent`] |
+//! | A collector that is away harms nobody | spans are sent by a thread of their own, from a queue that drops what is too much and counts it |
+//! | Whoever ends loses no span | [`Telemetry::stop`] sends what waits, and says what it could not |
+//! | All services decide alike | [`Share`]: the first service decides by the trace's id, the others follow its flag |
+//! | Several services in one process are several services | a tracer for each, and to the collector a resource for each |
+//!
+//! The environment is OpenTelemetry's own: `OTEL_EXPORTER_OTLP_ENDPOINT` is where the collector is, by
+//! OTLP over HTTP (`http://localhost:4318`); without it nothing is sent. `OTEL_TRACES_SAMPLER_ARG` is
+//! the share of traces that is recorded, from 0 to 1; all of them where it is not set. See the
+//! [SDK's list](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
+
+mod otlp;
+mod recent;
+mod share;
+
+use crate::propagation::{OneTrace, Propagation};
+use opentelemetry::InstrumentationScope;
+use opentelemetry::global::BoxedTracer;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use std::time::Duration;
+
+pub use otlp::Sent;
+pub use recent::{Recent, Span};
+pub use share::Share;
+
+/// What is recorded, how much of it is kept, and where it goes.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// How many of the traces that begin here are recorded.
+    pub share: Share,
+    /// So many spans are kept in this process, the newest. Each takes a kilobyte or less.
+    pub kept: usize,
+    /// Where a collector listens, as `http://localhost:4318`: nowhere, if nobody says so.
+    pub collector: Option<String>,
+    /// So many spans wait for the collector at most. What is more is dropped and counted.
+    pub waiting: usize,
+}
+
+impl Default for Setup {
+    /// All traces, 20,000 spans of them kept, and no collector.
+    fn default() -> Setup {
+        Setup { share: Share::new(1.0), kept: 20_000, collector: None, waiting: 65_536 }
+    }
+}
+
+impl Setup {
+    /// As the environment says, and [`Setup::default`] where it says nothing.
+    ///
+    /// # Errors
+    /// [`Error::Share`]: what is set can't be read. Better now than an empty page on the day on which
+    /// somebody looks.
+    pub fn from_env() -> Result<Setup, Error> {
+        let said = |name| std::env::var(name).ok().filter(|said| !said.trim().is_empty());
+        let mut setup =
+            Setup { collector: said("OTEL_EXPORTER_OTLP_ENDPOINT"), ..Setup::default() };
+        if let Some(share) = said("OTEL_TRACES_SAMPLER_ARG") {
+            setup.share = Share::parse(&share).ok_or(Error::Share(share))?;
+        }
+        Ok(setup)
+    }
+}
+
+/// Why nothing is recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is no number from 0 to 1.
+    #[error("OTEL_TRACES_SAMPLER_ARG is `{0}`; next: set it to a share from 0 to 1, such as 0.1")]
+    Share(String),
+    /// No address, or none that speaks HTTP.
+    #[error(
+        "the collector `{at}` has no address that can be used: {why}; next: set \
+             OTEL_EXPORTER_OTLP_ENDPOINT to one such as http://localhost:4318"
+    )]
+    Collector {
+        /// What was asked for.
+        at: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// A program's traces. Clones are handles to the same.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    provider: SdkTracerProvider,
+    recent: Recent,
+    sent: Sent,
+    share: Share,
+}
+
+impl Telemetry {
+    /// Begins to record. To be called in the runtime that the program lives in: what is sent to a
+    /// collector is sent there.
+    ///
+    /// # Errors
+    /// [`Error::Collector`]. One that is merely away is no error.
+    pub fn start(setup: Setup) -> Result<Telemetry, Error> {
+        let Setup { share, kept, collector, waiting } = setup;
+        let (recent, sent) = (Recent::new(kept), Sent::default());
+        let mut provider = SdkTracerProvider::builder()
+            .with_sampler(share.clone())
+            .with_span_processor(recent.clone());
+        if let Some(at) = collector {
+            provider = provider.with_span_processor(otlp::sending(&at, waiting, &sent)?);
+        }
+        Ok(Telemetry { provider: provider.build(), recent, sent, share })
+    }
+
+    /// What the service `name` calls its own.
+    pub fn traces(&self, name: &'static str) -> OneTrace {
+        // The tracer's scope is what tells several services of one process from each other.
+        let scope = InstrumentationScope::builder(name).build();
+        OneTrace::new(BoxedTracer::new(Box::new(self.provider.tracer_with_scope(scope))))
+    }
+
+    /// The newest traces.
+    pub fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// How many of the traces that begin here are recorded: it can be changed at any time.
+    pub fn share(&self) -> &Share {
+        &self.share
+    }
+
+    /// Sends what waits, for `longest` at most, and says what became of all that was recorded. Then
+    /// nothing is recorded any more.
+    pub async fn stop(&self, longest: Duration) -> Left {
+        let provider = self.provider.clone();
+        // It waits for a thread that waits for this runtime.
+        let stopped = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(longest));
+        let _ = tokio::time::timeout(longest, stopped).await;
+        let recorded = self.recent.recorded();
+        let sent = self.sent.count();
+        Left { recorded, sent, lost: if self.sent.is_wanted() { recorded - sent } else { 0 } }
+    }
+}
+
+/// What became of the spans of a program that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// That were recorded.
+    pub recorded: u64,
+    /// That a collector has taken.
+    pub sent: u64,
+    /// That it should have, and has not. Without a collector there are none.
+    pub lost: u64,
+}

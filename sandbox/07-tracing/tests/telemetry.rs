@@ -1,0 +1,127 @@
+//! What a program has recorded is kept, and arrives; and what is not there harms nobody.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::post;
+use observability::propagation::{Carrier, Delivery, OneTrace, Propagation};
+use observability::telemetry::{Left, Setup, Share, Telemetry};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// What a collector has taken: spans by service.
+type Taken = Arc<Mutex<BTreeMap<String, u64>>>;
+
+async fn listener() -> (TcpListener, String) {
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+    let at = format!("http://{}", listener.local_addr().unwrap());
+    (listener, at)
+}
+
+async fn collector() -> (String, Taken) {
+    let taken = Taken::default();
+    let (listener, at) = listener().await;
+    let counts = Arc::clone(&taken);
+    let take = post(move |body: Bytes| async move {
+        let sent = ExportTraceServiceRequest::decode(body).unwrap();
+        for service in sent.resource_spans {
+            let named = service.resource.iter().flat_map(|resource| &resource.attributes);
+            let name = named.filter(|one| one.key == "service.name").next().unwrap();
+            let name = format!("{:?}", name.value.clone().unwrap().value.unwrap());
+            let spans =
+                service.scope_spans.iter().map(|scope| scope.spans.len() as u64).sum::<u64>();
+            *counts.lock().unwrap().entry(name).or_default() += spans;
+        }
+    });
+    let router = Router::new().route("/v1/traces", take);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (at, taken)
+}
+
+/// So many messages are worked on: a span for each.
+async fn work(traces: &OneTrace, times: usize) {
+    for _ in 0..times {
+        traces.receive("mailer", &[Delivery::default()], async {}).await;
+    }
+}
+
+fn to(collector: &str) -> Setup {
+    Setup { collector: Some(collector.to_owned()), ..Setup::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_span_arrives_before_the_end() {
+    let (at, taken) = collector().await;
+    let telemetry = Telemetry::start(to(&at)).unwrap();
+    work(&telemetry.traces("orders"), 10_000).await;
+    work(&telemetry.traces("payments"), 5_000).await;
+    let left = telemetry.stop(LONGEST).await;
+    assert_eq!(left, Left { recorded: 15_000, sent: 15_000, lost: 0 });
+    let taken = taken.lock().unwrap();
+    let of = |name: &str| taken.iter().find(|(known, _)| known.contains(name)).map(|(_, n)| *n);
+    assert_eq!((of("orders"), of("payments")), (Some(10_000), Some(5_000)), "{taken:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_that_is_away_harms_nobody() {
+    let (listener, at) = listener().await;
+    drop(listener);
+    let telemetry = Telemetry::start(to(&at)).unwrap();
+    work(&telemetry.traces("orders"), 100).await;
+    let began = Instant::now();
+    let left = telemetry.stop(Duration::from_secs(2)).await;
+    assert_eq!(left, Left { recorded: 100, sent: 0, lost: 100 });
+    assert!(began.elapsed() < LONGEST, "it waited for {:?}", began.elapsed());
+    assert_eq!(telemetry.recent().traces().len(), 100, "they are here all the same");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_does_one_that_hangs() {
+    // It accepts, by its backlog, and says nothing.
+    let (_listener, at) = listener().await;
+    let setup = Setup { waiting: 1_000, ..to(&at) };
+    let telemetry = Telemetry::start(setup).unwrap();
+    // More than can wait: what is too much is dropped, and nobody waits for a place.
+    let began = Instant::now();
+    work(&telemetry.traces("orders"), 20_000).await;
+    let worked = began.elapsed();
+    let left = telemetry.stop(Duration::from_secs(1)).await;
+    assert_eq!((left.recorded, left.sent, left.lost), (20_000, 0, 20_000));
+    assert!(worked < LONGEST && began.elapsed() < 3 * LONGEST, "{worked:?}, {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn the_newest_are_kept_and_no_more() {
+    let telemetry = Telemetry::start(Setup { kept: 100, ..Setup::default() }).unwrap();
+    let traces = telemetry.traces("orders");
+    work(&traces, 250).await;
+    let kept = telemetry.recent().traces();
+    assert_eq!((kept.len(), telemetry.recent().recorded()), (100, 250));
+    assert_eq!(telemetry.recent().find(kept[0]).len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_recorded_is_still_told() {
+    let telemetry = Telemetry::start(Setup { share: Share::new(0.0), ..Setup::default() }).unwrap();
+    let carrier = telemetry.traces("orders").enqueue("orders");
+    let parent = carrier.iter().find(|(name, _)| *name == "traceparent").unwrap().1.to_owned();
+    assert!(parent.ends_with("-00"), "{parent}");
+    assert_eq!(telemetry.recent().recorded(), 0);
+    telemetry.share().set(1.0);
+    assert_ne!(telemetry.traces("orders").enqueue("orders"), Carrier::default());
+    assert_eq!(telemetry.recent().recorded(), 1);
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_said_at_once() {
+    for odd in ["", "collector", "https://collector:4318", "http://", "http://a b"] {
+        let error = Telemetry::start(to(odd)).unwrap_err().to_string();
+        assert!(error.contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{odd}: {error}");
+    }
+}
