@@ -19,4 +19,5 @@ pub mod goods;
 pub mod journeys;
 pub mod part;
 pub mod place;
+pub mod traces;
 pub mod whole;

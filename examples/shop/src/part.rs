@@ -6,6 +6,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use axum::routing::get;
 use axum::{Json, Router};
+use observability::propagation::OneTrace;
+use observability::telemetry::Telemetry;
 use shop_bus::Bus;
 use shop_cache::Cache;
 use shop_calls::Calls;
@@ -19,11 +21,12 @@ use shop_notifications::Notifications;
 use shop_orders::{Orders, Pace};
 use shop_payments::Payments;
 use shop_service::health::{self, Dependency};
-use shop_service::{Healthy, operate};
+use shop_service::{Door, Healthy, operate};
 use shop_users::Users;
 use tokio::task::JoinHandle;
 
 use crate::place::Place;
+use crate::traces;
 use crate::whole::Setup;
 
 /// What services are opened with.
@@ -39,6 +42,8 @@ pub struct Part<'a> {
     pub peers: &'a Peers,
     /// Over which they tell each other.
     pub bus: &'a Arc<dyn Bus>,
+    /// What is recorded of them.
+    pub telemetry: &'a Telemetry,
 }
 
 type Tending = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -60,18 +65,19 @@ impl Opened {
         self.tending.take().map(tokio::spawn)
     }
 
-    /// With what all services answer: how they are, and their switches.
-    pub fn complete(self, flags: &Flags) -> Healthy {
-        Healthy::new(self.router.merge(operate::switches(flags)), self.needs)
+    /// With what all services answer: how they are, their switches, and their traces.
+    pub fn complete(self, flags: &Flags, telemetry: &Telemetry) -> Healthy {
+        let operated = operate::switches(flags).merge(traces::routes(telemetry));
+        Healthy::new(self.router.merge(operated), self.needs)
     }
 
     /// The same, with what its requests bring along, and a route that tells what is counted between
     /// it and those whom it asks.
-    fn among(mut self, calls: &Calls) -> Opened {
+    fn among(mut self, calls: &Calls, traces: OneTrace) -> Opened {
         let told = calls.clone();
         self.router = self
             .router
-            .layer(calls.arrivals())
+            .layer((Door::inside(traces), calls.arrivals()))
             .route("/calls", get(move || async move { Json(told.book()) }));
         self
     }
@@ -103,15 +109,21 @@ macro_rules! tended {
 ///
 /// # Errors
 /// The cache's place is none.
-pub fn gateway(place: &Place, setup: &Setup, peers: &Peers) -> Result<Healthy> {
+pub fn gateway(
+    place: &Place,
+    setup: &Setup,
+    peers: &Peers,
+    telemetry: &Telemetry,
+) -> Result<Healthy> {
     let (tokens, flags, limiting) =
         (setup.tokens.clone(), setup.flags.clone(), setup.limiting.clone());
     let gateway = Gateway::open(peers.clone(), tokens, flags, &place.cache, limiting)?
         .places(setup.places)
+        .traced(telemetry.traces("gateway"))
         .calls(setup.calls);
     let peers = peers.all().into_iter().map(health::peer);
     let needs = peers.chain(redis(place, "limits")?).collect();
-    Ok(Healthy::new(gateway.router(), needs))
+    Ok(Healthy::new(gateway.router().merge(traces::routes(telemetry)), needs))
 }
 
 /// The Redis of `place`, if it has one, as what it is used for.
@@ -125,9 +137,11 @@ impl Part<'_> {
     /// # Errors
     /// There is no such service, or its database cannot be opened.
     pub async fn open(&self, name: &str) -> Result<Opened> {
-        let Part { place, setup, cache, peers, bus } = *self;
+        let Part { place, setup, cache, peers, bus, telemetry } = *self;
         let known = Peers::NAMES.into_iter().find(|known| *known == name);
-        let calls = Calls::new(known.unwrap_or_default(), setup.flags.clone(), setup.calls);
+        let known = known.unwrap_or_default();
+        let traces = telemetry.traces(known);
+        let calls = Calls::new(known, setup.flags.clone(), setup.calls).traced(traces.clone());
         let peers = &calls.through(peers);
         let (storage, flags) = (place.storage.as_str(), setup.flags.clone());
         // Before anybody says anything: what no queue wants is gone.
@@ -143,22 +157,23 @@ impl Part<'_> {
                 "inventory" => {
                     let guarded = setup.stock.clone();
                     let service = Inventory::open(storage, place.redis(), flags, guarded).await?;
-                    tended!(service.telling(Arc::clone(bus)))
+                    tended!(service.telling(Arc::clone(bus)).traced(traces.clone()))
                 }
                 "payments" => {
                     let service = Payments::open(storage, setup.provider.clone(), flags).await?;
-                    tended!(service.telling(Arc::clone(bus)))
+                    tended!(service.telling(Arc::clone(bus)).traced(traces.clone()))
                 }
                 "notifications" => {
                     let (users, mail) = (peers.users.clone(), setup.mail.clone());
                     let service = Notifications::open(storage, users, mail, flags).await?;
-                    tended!(service.telling(Arc::clone(bus)))
+                    tended!(service.telling(Arc::clone(bus)).traced(traces.clone()))
                 }
                 "orders" => {
                     let Peers { carts, inventory, payments, notifications, .. } = peers.clone();
                     let orders =
                         Orders::open(storage, carts, inventory, payments, notifications).await?;
-                    let orders = orders.switched(flags).telling(Arc::clone(bus));
+                    let orders =
+                        orders.switched(flags).telling(Arc::clone(bus)).traced(traces.clone());
                     // Twice in a lease it is looked whether somebody has left one.
                     let pace = Pace { tend: setup.lease / 2, ..Pace::default() };
                     tended!(orders.pace(pace).leases(place.redis(), setup.lease)?)
@@ -169,7 +184,7 @@ impl Part<'_> {
         match opened.await.with_context(|| {
             format!("the service `{name}` cannot open; next: --data FOLDER, or --storage URL")
         })? {
-            Some(opened) => Ok(opened.among(&calls).leaning_on(match name {
+            Some(opened) => Ok(opened.among(&calls, traces).leaning_on(match name {
                 "catalog" => redis(place, "cache")?,
                 "inventory" => redis(place, "locks")?,
                 _ => None,

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use observability::telemetry::{self, Telemetry};
 use shop_bus::Bus;
 use shop_cache::Cache;
 use shop_contracts::Peers;
-use shop_flags::Flags;
+use shop_flags::{Flags, PatternTracing};
 use shop_gateway::{Gateway, Limiting};
 use shop_outside::{mail, payment};
 use shop_service::health::Drained;
@@ -21,6 +22,9 @@ use tokio::task::JoinHandle;
 
 use crate::part::{self, Part};
 use crate::place::Place;
+
+/// How long the collector gets for what it has not taken yet.
+pub(crate) const FLUSH: Duration = Duration::from_secs(2);
 
 /// How long the services get after the gateway: for what it has given up.
 const AFTER: Duration = Duration::from_millis(200);
@@ -50,11 +54,29 @@ pub struct Setup {
     pub calls: shop_calls::Options,
     /// How long an order's saga rests when whoever drove it is dead.
     pub lease: Duration,
+    /// What is recorded of it, but for how much: `pattern.tracing` says that.
+    pub telemetry: telemetry::Setup,
     /// Services that run in a process of their own, and where: they are asked there, and not opened
     /// here.
     pub apart: Vec<(&'static str, String)>,
     /// How the shop closes.
     pub closing: Closing,
+}
+
+impl Setup {
+    /// Begins to record.
+    ///
+    /// # Errors
+    /// The collector has no address.
+    pub fn recorded(&self) -> Result<Telemetry> {
+        let flags = self.flags.clone();
+        let share = telemetry::Share::asking(move || match flags.get() {
+            PatternTracing::Off => 0.0,
+            PatternTracing::Tenth => 0.1,
+            PatternTracing::Full => 1.0,
+        });
+        Ok(Telemetry::start(telemetry::Setup { share, ..self.telemetry.clone() })?)
+    }
 }
 
 impl Default for Setup {
@@ -71,6 +93,7 @@ impl Default for Setup {
             places: Gateway::PLACES,
             calls: shop_calls::Options::default(),
             lease: Duration::from_secs(10),
+            telemetry: telemetry::Setup::default(),
             apart: Vec::new(),
             closing: Closing::default(),
         }
@@ -85,6 +108,8 @@ pub struct Shop {
     pub peers: Peers,
     /// Over which its services tell each other.
     pub bus: Arc<dyn Bus>,
+    /// What is recorded of it.
+    pub telemetry: Telemetry,
     gateway: Running,
     services: Vec<Running>,
     tending: Vec<JoinHandle<()>>,
@@ -116,7 +141,15 @@ impl Shop {
         });
         let cache = Cache::open(&place.cache, setup.cache)?;
         let bus = place.open_bus("shop").await?;
-        let parts = Part { place, setup: &setup, cache: &cache, peers: &peers, bus: &bus };
+        let telemetry = setup.recorded()?;
+        let parts = Part {
+            place,
+            setup: &setup,
+            cache: &cache,
+            peers: &peers,
+            bus: &bus,
+            telemetry: &telemetry,
+        };
         let stop = Stop::by(Closing { lame_duck: Duration::ZERO, drain: AFTER });
         let close = Stop::by(setup.closing);
         let mut opened = Vec::new();
@@ -126,15 +159,15 @@ impl Shop {
         let (mut services, mut tending) = (Vec::new(), Vec::new());
         for (name, listener, mut service) in opened {
             tending.extend(service.tend());
-            let service = service.complete(&setup.flags);
+            let service = service.complete(&setup.flags, &telemetry);
             if let Some(peer) = peers.all().into_iter().find(|peer| peer.name() == name) {
                 peer.is_here(here(service.router()));
             }
             services.push(serve(name, listener, service, &stop)?);
         }
-        let gateway = part::gateway(place, &setup, &peers)?;
+        let gateway = part::gateway(place, &setup, &peers, &telemetry)?;
         let gateway = serve("gateway", door, gateway, &close)?;
-        Ok(Shop { setup, peers, bus, gateway, services, tending, close, stop })
+        Ok(Shop { setup, peers, bus, telemetry, gateway, services, tending, close, stop })
     }
 
     /// The door.
@@ -165,6 +198,10 @@ impl Shop {
         for service in self.services {
             // Behind the gateway one customer may be several requests; who is lost is lost once.
             drained.lost = drained.lost.max(service.stopped().await.lost);
+        }
+        let left = self.telemetry.stop(FLUSH).await;
+        if left.lost > 0 {
+            tracing::warn!(spans = left.lost, "the collector has not taken all of the traces");
         }
         drained
     }

@@ -58,7 +58,7 @@ pub struct Setup {
 impl Default for Setup {
     /// All traces, 20,000 spans of them kept, and no collector.
     fn default() -> Setup {
-        Setup { share: Share::new(1.0), kept: 20_000, collector: None, waiting: 65_536 }
+        Setup { share: Share::of(1.0), kept: 20_000, collector: None, waiting: 65_536 }
     }
 }
 
@@ -104,7 +104,6 @@ pub struct Telemetry {
     provider: SdkTracerProvider,
     recent: Recent,
     sent: Sent,
-    share: Share,
 }
 
 impl Telemetry {
@@ -116,13 +115,12 @@ impl Telemetry {
     pub fn start(setup: Setup) -> Result<Telemetry, Error> {
         let Setup { share, kept, collector, waiting } = setup;
         let (recent, sent) = (Recent::new(kept), Sent::default());
-        let mut provider = SdkTracerProvider::builder()
-            .with_sampler(share.clone())
-            .with_span_processor(recent.clone());
+        let mut provider =
+            SdkTracerProvider::builder().with_sampler(share).with_span_processor(recent.clone());
         if let Some(at) = collector {
             provider = provider.with_span_processor(otlp::sending(&at, waiting, &sent)?);
         }
-        Ok(Telemetry { provider: provider.build(), recent, sent, share })
+        Ok(Telemetry { provider: provider.build(), recent, sent })
     }
 
     /// What the service `name` calls its own.
@@ -137,11 +135,6 @@ impl Telemetry {
         &self.recent
     }
 
-    /// How many of the traces that begin here are recorded: it can be changed at any time.
-    pub fn share(&self) -> &Share {
-        &self.share
-    }
-
     /// Sends what waits, for `longest` at most, and says what became of all that was recorded. Then
     /// nothing is recorded any more.
     pub async fn stop(&self, longest: Duration) -> Left {
@@ -149,8 +142,14 @@ impl Telemetry {
         // It waits for a thread that waits for this runtime.
         let stopped = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(longest));
         let _ = tokio::time::timeout(longest, stopped).await;
-        let recorded = self.recent.recorded();
+        self.left()
+    }
+
+    /// What has become of all that was recorded. Before the end, what waits counts as lost.
+    pub fn left(&self) -> Left {
+        // In this order: none is sent before it is recorded.
         let sent = self.sent.count();
+        let recorded = self.recent.recorded();
         Left { recorded, sent, lost: if self.sent.is_wanted() { recorded - sent } else { 0 } }
     }
 }

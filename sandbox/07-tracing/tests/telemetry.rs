@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -108,13 +109,22 @@ async fn the_newest_are_kept_and_no_more() {
 
 #[tokio::test]
 async fn what_is_not_recorded_is_still_told() {
-    let telemetry = Telemetry::start(Setup { share: Share::new(0.0), ..Setup::default() }).unwrap();
-    let carrier = telemetry.traces("orders").enqueue("orders");
-    let parent = carrier.iter().find(|(name, _)| *name == "traceparent").unwrap().1.to_owned();
-    assert!(parent.ends_with("-00"), "{parent}");
+    let all = Arc::new(AtomicBool::new(false));
+    let share = {
+        let all = Arc::clone(&all);
+        Share::asking(move || f64::from(u8::from(all.load(Ordering::Relaxed))))
+    };
+    let telemetry = Telemetry::start(Setup { share, ..Setup::default() }).unwrap();
+    let traces = telemetry.traces("orders");
+    let parent = |carrier: &Carrier| {
+        carrier.iter().find(|(name, _)| *name == "traceparent").map(|(_, value)| value.to_owned())
+    };
+    let told = parent(&traces.enqueue("orders")).unwrap();
+    assert!(told.ends_with("-00"), "{told}");
     assert_eq!(telemetry.recent().recorded(), 0);
-    telemetry.share().set(1.0);
-    assert_ne!(telemetry.traces("orders").enqueue("orders"), Carrier::default());
+    all.store(true, Ordering::Relaxed);
+    let told = parent(&traces.enqueue("orders")).unwrap();
+    assert!(told.ends_with("-01"), "{told}");
     assert_eq!(telemetry.recent().recorded(), 1);
 }
 

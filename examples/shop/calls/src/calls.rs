@@ -11,11 +11,13 @@ use circuit_breakers::circuit_breaker::{self, Breaker, CallError, CircuitBreaker
 use circuit_breakers::retry::{self, ATTEMPT, Retries, Retry};
 use circuit_breakers::timeouts::{Deadline, Deadlines, Late, OneDeadline};
 use http::{Method, Request, Response};
+use observability::correlation_ids::PassOnLayer;
+use observability::propagation::{InjectLayer, OneTrace};
 use shop_contracts::peer::{Answering, Here};
 use shop_contracts::{Peer, Peers, Problem};
 use shop_flags::{Flags, PatternBreaker, PatternBulkhead, PatternRetry, PatternTimeout};
 use tokio::time::timeout;
-use tower::service_fn;
+use tower::{Layer, ServiceExt, service_fn};
 
 use crate::context::{Arrivals, Context};
 use crate::refusal::{Answer, judge, told, transient};
@@ -59,6 +61,7 @@ pub struct Calls {
     caller: &'static str,
     flags: Flags,
     options: Options,
+    traces: OneTrace,
     ways: Arc<Mutex<Vec<Arc<Way>>>>,
 }
 
@@ -68,6 +71,7 @@ struct Way {
     /// The bare call, and how long each of them is waited for.
     bare: Here,
     patience: Duration,
+    traces: OneTrace,
     breakers: [(Method, Breaker); 4],
     retries: Retries,
     bulkhead: Compartment,
@@ -97,7 +101,15 @@ const NAIVE: usize = 3;
 impl Calls {
     /// Of the service `caller`, switched by `flags`.
     pub fn new(caller: &'static str, flags: Flags, options: Options) -> Calls {
-        Calls { caller, flags, options, ways: Arc::default() }
+        let traces = OneTrace::default();
+        Calls { caller, flags, options, traces, ways: Arc::default() }
+    }
+
+    /// The same, with a span for each attempt, which the other side is told. For the ways that are
+    /// made from now on.
+    pub fn traced(mut self, traces: OneTrace) -> Calls {
+        self.traces = traces;
+        self
     }
 
     /// `peers` with all of it around them.
@@ -109,7 +121,7 @@ impl Calls {
     pub fn to(&self, peer: Peer) -> Peer {
         let (name, flags) = (peer.name(), self.flags.clone());
         peer.through(|bare, patience| {
-            let way = Arc::new(Way::new(name, bare, patience, &self.options));
+            let way = Arc::new(Way::new(name, bare, patience, self));
             self.ways.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&way));
             Arc::new(move |request| -> Answering {
                 let around = Around::now(&flags);
@@ -189,7 +201,7 @@ impl Call {
         let Call { way, around, .. } = self.clone();
         let method = request.method().clone();
         // In a box: whoever stands around a call passes it on, and one with its request is long.
-        let call = Box::pin(self.clone().patiently(request));
+        let call = Box::pin(self.clone().told(request));
         async move {
             let call = async {
                 match around.bulkhead {
@@ -207,6 +219,14 @@ impl Call {
                 _ => call.await,
             }
         }
+    }
+
+    /// The call under the id and in a span of whoever asks, both of which the other side is told. It
+    /// begins when there is a place for it.
+    async fn told(self, request: Request<Bytes>) -> Answer {
+        let around = (PassOnLayer, InjectLayer::new(self.way.traces.clone()));
+        let bare = service_fn(move |request| Box::pin(self.clone().patiently(request)));
+        around.layer(bare).oneshot(request).await
     }
 
     /// The bare call with an end to it: a patience of its own, or what is left of the deadline,
@@ -244,13 +264,15 @@ impl Call {
 }
 
 impl Way {
-    fn new(to: &'static str, bare: Here, patience: Duration, options: &Options) -> Way {
+    fn new(to: &'static str, bare: Here, patience: Duration, calls: &Calls) -> Way {
+        let Calls { options, traces, .. } = calls;
         // Clients that failed together must not come back together, so each draws its own seed.
         let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), to);
         Way {
             to,
             bare,
             patience,
+            traces: traces.clone(),
             breakers: [Method::GET, Method::PUT, Method::POST, Method::DELETE]
                 .map(|method| (method, Breaker::new(options.breaker))),
             retries: Retries::new(options.retry, seed),

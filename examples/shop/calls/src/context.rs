@@ -11,6 +11,8 @@ use axum::response::{IntoResponse, Response};
 use circuit_breakers::retry::ATTEMPT;
 use circuit_breakers::timeouts::{Deadline, Deadlines, Late, OneDeadline};
 use http::HeaderValue;
+use observability::correlation_ids::{CorrelationIds, TaskIds};
+use observability::propagation::Within;
 use shop_contracts::{Kind, Problem};
 use shop_flags::{Flags, PatternTimeout};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -56,6 +58,15 @@ impl Context {
 /// Runs `work` without the deadline: what has to come to its end, whoever waits for it.
 pub async fn beyond<T>(work: impl Future<Output = T>) -> T {
     Context { deadline: None, ..Context::now() }.scope(work).await
+}
+
+/// `work` under the id and in the trace of the request for which this is called, whoever polls it:
+/// `tokio::spawn(named(work))`. Without its deadline, and without its attempt.
+pub fn named<F>(work: F) -> impl Future<Output = F::Output> + Send + 'static
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    TaskIds::in_task(Within::of(opentelemetry::Context::current(), work))
 }
 
 /// Runs `work`, which is repeated by whoever calls this where it fails. So nobody below repeats it:

@@ -1,7 +1,7 @@
 //! What stands around each call of one service to another: topic 04, in place.
 //!
 //! ```text
-//!   caller -> deadline -> retry -> breaker -> bulkhead -> patience -> the bare call
+//!   caller -> deadline -> retry -> breaker -> bulkhead -> id, span -> patience -> the bare call
 //! ```
 //!
 //! - **deadline** outside of all: pauses, queues and attempts together end when nobody waits any
@@ -12,6 +12,8 @@
 //! - **breaker** outside of the bulkhead: while it is open, nobody queues for a place.
 //! - **bulkhead** outside of the patience: who waits for a place is not yet a burden to the other
 //!   side, and has a limit of its own.
+//! - **id and span** for each attempt, so that the next service hangs beneath the one that reached it,
+//!   and what was refused here looks like no call.
 //! - **patience** for each attempt, inside of the breaker, so that its end counts as a failure.
 //!
 //! `docs/concepts/order_of_layers.md` has the figures for other orders.
@@ -40,7 +42,8 @@
 //! | what undoes or finishes an order | goes on: [`beyond`] the deadline |
 //!
 //! So the context of a request does not go into a task that is spawned, unless somebody takes it
-//! there by [`Context::now`] and [`Context::scope`].
+//! there by [`Context::now`] and [`Context::scope`]. Whose request it is, and in which trace, is
+//! another matter: that goes along by [`named`].
 
 mod calls;
 mod context;
@@ -48,5 +51,5 @@ mod refusal;
 mod told;
 
 pub use calls::{Calls, Options};
-pub use context::{Arrivals, Context, asked_again, beyond};
+pub use context::{Arrivals, Context, asked_again, beyond, named};
 pub use told::{Book, Line};

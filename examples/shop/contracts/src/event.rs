@@ -15,6 +15,7 @@
 //!   "subject": "0199f2c6-4c11-7a63-9a56-0d6a3a1f9b02",
 //!   "time": "2026-11-27T08:00:00.000123Z",
 //!   "correlationid": "0199f2c6-4c11-7a63-9a56-0d6a3a1f9b02",
+//!   "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 //!   "datacontenttype": "application/json",
 //!   "data": {"total": {"amount": 4990, "currency": "EUR"}}
 //! }
@@ -126,8 +127,23 @@ pub struct Event {
     /// The order that it all began with. The CloudEvents extension `correlationid`, and AMQP's
     /// `correlation_id`.
     pub correlation: OrderId,
+    /// In whose trace it happened.
+    pub trace: Trace,
     /// The rest, as its type wants it.
     pub data: Value,
+}
+
+/// The trace in which something happened, as W3C writes it. It goes with the event from the moment at
+/// which that is written down: CloudEvents' extension for
+/// [distributed tracing](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/distributed-tracing.md).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace {
+    /// `traceparent`: trace, span and flags.
+    #[serde(rename = "traceparent", default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// `tracestate`: what the systems that record say to each other.
+    #[serde(rename = "tracestate", default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
 }
 
 impl Event {
@@ -147,6 +163,7 @@ impl Event {
             subject: subject.to_string(),
             time: i64::try_from(now.as_micros()).unwrap_or(i64::MAX),
             correlation,
+            trace: Trace::default(),
             data,
         }
     }
@@ -182,6 +199,8 @@ struct Envelope {
     subject: String,
     time: String,
     correlationid: OrderId,
+    #[serde(flatten)]
+    trace: Trace,
     #[serde(default = "json")]
     datacontenttype: String,
     #[serde(default)]
@@ -209,7 +228,7 @@ impl TryFrom<Envelope> for Event {
     type Error = Malformed;
 
     fn try_from(envelope: Envelope) -> Result<Event, Malformed> {
-        let Envelope { id, source, kind, subject, correlationid: correlation, data, .. } = envelope;
+        let Envelope { id, source, kind, subject, correlationid, trace, data, .. } = envelope;
         if envelope.specversion != SPEC_VERSION {
             return Err(Malformed::SpecVersion(envelope.specversion));
         }
@@ -223,7 +242,8 @@ impl TryFrom<Envelope> for Event {
         }
         let time: Timestamp =
             envelope.time.parse().map_err(|_| Malformed::Time(envelope.time.clone()))?;
-        Ok(Event { id, source, kind, subject, time: time.as_microsecond(), correlation, data })
+        let (time, correlation) = (time.as_microsecond(), correlationid);
+        Ok(Event { id, source, kind, subject, time, correlation, trace, data })
     }
 }
 
@@ -239,6 +259,7 @@ impl From<Event> for Envelope {
             subject: event.subject,
             time: time.to_string(),
             correlationid: event.correlation,
+            trace: event.trace,
             datacontenttype: json(),
             data: event.data,
         }

@@ -97,6 +97,8 @@ switches! {
         "Whether a service that hears the same event twice notices.";
     "pattern.idempotency" => PatternIdempotency { "off" Off, "on" On } = On,
         "Whether the same Idempotency-Key is the same order, or each request is a new one.";
+    "pattern.tracing" => PatternTracing { "off" Off, "tenth" Tenth, "full" Full } = Full,
+        "How many requests leave a trace: none, every tenth, or all of them.";
     "fault.payment" => FaultPayment { "off" Off, "slow" Slow, "decline" Decline, "error" Error, "hang" Hang, "flaky" Flaky } = Off,
         "What is wrong with the payment provider: it takes longer, says no, is out of order, charges and never answers, or is out of order for 30 of 100 calls.";
     "fault.email" => FaultEmail { "off" Off, "slow" Slow, "error" Error, "hang" Hang, "flaky" Flaky } = Off,

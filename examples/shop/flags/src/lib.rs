@@ -48,6 +48,7 @@ pub use invalid::Invalid;
 pub use known::{
     FaultCache, FaultCatalogDb, FaultEmail, FaultOrdersCrash, FaultPayment, PatternAsync,
     PatternBreaker, PatternBulkhead, PatternCache, PatternIdempotency, PatternInbox,
-    PatternLimiter, PatternLock, PatternOutbox, PatternRetry, PatternSaga, PatternTimeout, Switch,
+    PatternLimiter, PatternLock, PatternOutbox, PatternRetry, PatternSaga, PatternTimeout,
+    PatternTracing, Switch,
 };
 pub use schedule::Schedule;

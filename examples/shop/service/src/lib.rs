@@ -1,5 +1,6 @@
 //! What every service is made of, so that each holds only what it is about.
 //!
+//! - [`door`]: in which trace a request is answered.
 //! - [`serve`]: listening, and stopping without losing what is under way.
 //! - [`input`]: what comes in is checked before a handler sees it.
 //! - [`failure`]: what goes wrong goes out as a problem, and into the log where it is our fault.
@@ -9,6 +10,7 @@
 //! - [`progress`]: how an order comes along, as server-sent events.
 //! - [`operate`]: the routes that all services have.
 
+pub mod door;
 pub mod failure;
 pub mod health;
 pub mod input;
@@ -19,6 +21,7 @@ pub mod serve;
 pub mod token;
 pub mod turns;
 
+pub use door::Door;
 pub use failure::{Answer, Failure};
 pub use health::Healthy;
 pub use input::{Body, Document, Path, Query};

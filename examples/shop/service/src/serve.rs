@@ -14,6 +14,7 @@ use axum::{Router, ServiceExt as _};
 use bytes::Bytes;
 use circuit_breakers::health_checks::{Drained, Health, Vitals};
 use http::{HeaderValue, Request, header};
+use observability::correlation_ids::IdLayer;
 use shop_contracts::peer::{Answering, Here};
 use shop_contracts::{Kind, Problem};
 use tokio::net::TcpListener;
@@ -204,7 +205,7 @@ fn complete(router: Router) -> impl Answers {
             Problem::new(Kind::MethodNotAllowed, "this address takes other methods")
         });
     // Around the router as a whole: it copies each layer of a route for each request.
-    DefaultBodyLimit::max(LONGEST_BODY).layer(router.with_state(()))
+    IdLayer.layer(DefaultBodyLimit::max(LONGEST_BODY).layer(router.with_state(())))
 }
 
 /// What answers requests, whatever becomes of them.

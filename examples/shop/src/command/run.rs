@@ -12,6 +12,7 @@ use shop_service::{Stop, listen, serve};
 
 use super::up::asked_to_stop;
 use super::{Leave, PORT, Patterns, Stores};
+use crate::whole::FLUSH;
 
 #[derive(Args)]
 pub(crate) struct Run {
@@ -60,16 +61,23 @@ impl Run {
             setup.provider = self.stores.provider(&place)?;
         }
         let peers = peers(self.port);
+        let telemetry = setup.recorded()?;
         let service = if name == "gateway" {
-            part::gateway(&place, &setup, &peers)?
+            part::gateway(&place, &setup, &peers, &telemetry)?
         } else {
             let cache = Cache::open(&place.cache, setup.cache)?;
             let bus = place.open_bus(name).await?;
-            let part =
-                Part { place: &place, setup: &setup, cache: &cache, peers: &peers, bus: &bus };
+            let part = Part {
+                place: &place,
+                setup: &setup,
+                cache: &cache,
+                peers: &peers,
+                bus: &bus,
+                telemetry: &telemetry,
+            };
             let mut opened = part.open(name).await?;
             opened.tend();
-            opened.complete(&setup.flags)
+            opened.complete(&setup.flags, &telemetry)
         };
         let offset = Peers::NAMES.iter().position(|peer| *peer == name).map_or(0, |at| at + 1);
         let port = self.port.saturating_add(u16::try_from(offset)?);
@@ -87,6 +95,7 @@ impl Run {
         let begun = Instant::now();
         stop.now();
         let drained = running.stopped().await;
+        telemetry.stop(FLUSH).await;
         Leave::tell(begun.elapsed(), drained);
         Ok(())
     }

@@ -12,11 +12,6 @@ use crate::open::{Open, Somebody, refused};
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn switch_on(open: &Open) {
-    let on = json!({"flags": {"pattern.async": {"defaultVariant": "on"}}});
-    open.shop.setup.flags.merge(on.to_string()).expect("known");
-}
-
 async fn ask(
     open: &Open,
     who: &Somebody,
@@ -67,7 +62,7 @@ async fn told(
 }
 
 pub(crate) async fn a_checkout_is_answered_at_once_and_tells_how_it_comes_along(open: Open) {
-    switch_on(&open);
+    open.switch("pattern.async", "on");
     let ada = open.customer("ada").await;
     ada.put(open.products[0], 2).await.expect("in the cart");
     let location = place(&open, &ada, "tok_ok", "first-wish").await;
@@ -103,7 +98,7 @@ pub(crate) async fn a_checkout_is_answered_at_once_and_tells_how_it_comes_along(
 }
 
 pub(crate) async fn a_declined_card_is_undone_and_its_trace_says_so(open: Open) {
-    switch_on(&open);
+    open.switch("pattern.async", "on");
     let ada = open.customer("ada").await;
     ada.put(open.products[0], 1).await.expect("in the cart");
     let location = place(&open, &ada, "tok_declined", "first-wish").await;

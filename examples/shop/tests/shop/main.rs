@@ -7,6 +7,7 @@ mod limits;
 mod open;
 mod operating;
 mod outages;
+mod tracing;
 
 use open::Open;
 
@@ -61,6 +62,10 @@ places! {
         a_provider_that_is_down_is_left_alone_and_found_again
         a_flaky_provider_is_asked_again_within_the_budget
         who_has_no_time_left_gets_nothing_and_owes_nothing;
+    tracing:
+        one_checkout_is_one_trace
+        a_saga_goes_on_in_the_trace_that_began_it
+        a_redelivery_is_a_span_of_its_own;
 }
 
 /// The same over RabbitMQ. Once: the suite of the bus port says that it is like the other side.
@@ -73,4 +78,14 @@ async fn a_checkout_is_told_over_rabbitmq() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_asked_and_heard_over_rabbitmq_is_one_mail() {
     buying::what_is_asked_and_heard_is_one_mail(Open::brokered().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_checkout_over_rabbitmq_is_one_trace() {
+    tracing::one_checkout_is_one_trace(Open::brokered().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redelivery_over_rabbitmq_is_a_span_of_its_own() {
+    tracing::a_redelivery_is_a_span_of_its_own(Open::brokered().await).await;
 }

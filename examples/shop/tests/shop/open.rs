@@ -55,6 +55,12 @@ impl Open {
         Open { shop, place, products, gateway }
     }
 
+    /// Sets a switch, as an operator does.
+    pub(crate) fn switch(&self, name: &str, variant: &str) {
+        let set = json!({"flags": {name: {"defaultVariant": variant}}});
+        self.shop.setup.flags.merge(set.to_string()).expect("a switch and a variant of it");
+    }
+
     pub(crate) async fn customer(&self, name: &str) -> Somebody {
         let email = format!("{name}@customers.example");
         let new = json!({"email": email, "password": "open sesame", "name": name});

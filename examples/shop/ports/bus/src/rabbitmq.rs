@@ -102,6 +102,11 @@ impl Bus for Rabbitmq {
             let mut message = Message::new(event.id, &event.kind, body);
             message.correlation = Some(event.correlation.to_string());
             message.content_type = Some(MEDIA_TYPE.to_owned());
+            // In the headers as well: for consumers who are not ours, and read no event.
+            let trace = [("traceparent", &event.trace.parent), ("tracestate", &event.trace.state)];
+            for (name, value) in trace {
+                message.headers.extend(value.clone().map(|value| (name.to_owned(), value)));
+            }
             self.shared.goodbyes().await;
             self.shared.declare().await?;
             match self.shared.send(EXCHANGE, &message).await {

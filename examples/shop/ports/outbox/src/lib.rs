@@ -27,18 +27,22 @@
 
 mod inbox;
 mod relay;
+mod traces;
 
 use std::fmt;
 use std::sync::Arc;
 
+use observability::propagation::{OneTrace, Propagation};
 use shop_bus::Bus;
-use shop_contracts::event::{Event, Said};
+use shop_contracts::event::{Event, Said, Trace};
+use shop_contracts::id::OrderId;
 use shop_flags::{Flags, PatternOutbox};
 use shop_storage::sqlx::{self, Any, Transaction};
 use shop_storage::{Database, Error, now};
 use tokio::sync::Notify;
 
 pub use inbox::{INBOX, Inbox};
+pub use traces::{delivery, is_known, trace};
 
 /// The table, for a migration of the service's own.
 pub const OUTBOX: &str = "
@@ -59,6 +63,7 @@ pub struct Outbox {
     bus: Option<Arc<dyn Bus>>,
     flags: Flags,
     added: Arc<Notify>,
+    traces: OneTrace,
 }
 
 /// What is to be done when the transaction is committed, and not before.
@@ -76,12 +81,19 @@ enum Left {
 impl Outbox {
     /// The outbox in `database`, which has the table [`OUTBOX`], to `bus`.
     pub fn new(database: Database, bus: Arc<dyn Bus>, flags: Flags) -> Outbox {
-        Outbox { database, bus: Some(bus), flags, added: Arc::default() }
+        Outbox { bus: Some(bus), flags, ..Outbox::without_bus(database) }
     }
 
     /// One that nobody carries anywhere: what is said waits in its table.
     pub fn without_bus(database: Database) -> Outbox {
-        Outbox { database, bus: None, flags: Flags::default(), added: Arc::default() }
+        let (flags, added, traces) = (Flags::default(), Arc::default(), OneTrace::default());
+        Outbox { database, bus: None, flags, added, traces }
+    }
+
+    /// The same, whose events say in which trace they happened.
+    pub fn traced(mut self, traces: OneTrace) -> Outbox {
+        self.traces = traces;
+        self
     }
 
     /// Says `event` as a part of `change`: if and only if that is committed, the others are told. Say
@@ -92,8 +104,19 @@ impl Outbox {
     pub async fn add(
         &self,
         change: &mut Transaction<'static, Any>,
-        event: Event,
+        mut event: Event,
     ) -> Result<After, Error> {
+        // Here, where it is known whose doing this is. The relay works for everybody.
+        let enqueue = || trace(&self.traces.enqueue(&event.kind));
+        event.trace = match traces::is_known() {
+            true => enqueue(),
+            // Somebody goes on with what another had begun, who is dead. What that one said of this
+            // order before says in which trace.
+            false => {
+                let first = first(&mut **change, event.correlation).await?;
+                traces::within(&first, enqueue)
+            }
+        };
         if let (PatternOutbox::Off, Some(bus)) = (self.flags.get::<PatternOutbox>(), &self.bus) {
             return Ok(After(Some(Left::Publish(Arc::clone(bus), Box::new(event)))));
         }
@@ -110,6 +133,14 @@ impl Outbox {
         Ok(After(Some(Left::Nudge(Arc::clone(&self.added)))))
     }
 
+    /// In which trace it was said first that there is this order; nowhere, if nothing was said.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn began(&self, order: OrderId) -> Result<Trace, Error> {
+        first(self.database.reader(), order).await
+    }
+
     /// All that was said about an order, in its order, for as long as it is kept: a week.
     ///
     /// # Errors
@@ -124,6 +155,17 @@ impl Outbox {
         };
         rows.into_iter().map(read).collect()
     }
+}
+
+async fn first<'e>(
+    database: impl sqlx::Executor<'e, Database = Any>,
+    order: OrderId,
+) -> Result<Trace, Error> {
+    let first = "SELECT event FROM outbox WHERE correlation = $1 ORDER BY added_at, id LIMIT 1";
+    let first: Option<String> =
+        sqlx::query_scalar(first).bind(order.to_string()).fetch_optional(database).await?;
+    let event = first.map(|text| serde_json::from_str::<Event>(&text).map_err(garbled));
+    Ok(event.transpose()?.map(|event| event.trace).unwrap_or_default())
 }
 
 impl After {

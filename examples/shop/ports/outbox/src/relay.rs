@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use observability::propagation::Propagation;
 use shop_bus::Bus;
+use shop_contracts::event::Event;
 use shop_storage::sqlx;
 use shop_storage::{Error, now};
 use tokio::time::{sleep, timeout};
 
+use crate::traces::carrier;
 use crate::{Outbox, garbled};
 
 /// How often a relay looks, for what another process of the service has added.
@@ -63,7 +66,7 @@ impl Outbox {
         for (id, text) in &waiting {
             let event = serde_json::from_str(text).map_err(garbled).map_err(|e| e.to_string());
             let published = match event {
-                Ok(event) => bus.publish(&event).await.map_err(|error| error.to_string()),
+                Ok(event) => self.send(bus, event).await,
                 Err(why) => Err(why),
             };
             if let Err(why) = published {
@@ -75,6 +78,14 @@ impl Outbox {
         }
         self.mark(&sent).await.map_err(told)?;
         stopped.map_or(Ok(sent.len()), Err)
+    }
+
+    /// In a span of the relay's own, which has a link to what it carries: that belongs to others.
+    async fn send(&self, bus: &Arc<dyn Bus>, event: Event) -> Result<(), String> {
+        let (bus, kind, carrier) = (Arc::clone(bus), event.kind.clone(), carrier(&event.trace));
+        let publish =
+            move |_| async move { bus.publish(&event).await.map_err(|error| error.to_string()) };
+        self.traces.send(&kind, carrier, publish).await
     }
 
     async fn waiting(&self) -> Result<Vec<(String, String)>, Error> {

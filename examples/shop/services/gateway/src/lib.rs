@@ -29,11 +29,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
+use observability::propagation::OneTrace;
 use rate_limiting::http_limits::{LimitLayer, Limits};
 use redis::RedisError;
 use shop_calls::Calls;
 use shop_contracts::Peers;
 use shop_flags::Flags;
+use shop_service::Door;
 use shop_service::token::Tokens;
 
 pub use limit::{Limiting, Odd};
@@ -50,6 +52,7 @@ pub struct Gateway {
     places: Arc<places::Places>,
     tokens: Tokens,
     flags: Flags,
+    traces: OneTrace,
     limits: Arc<Limits<limit::Door>>,
 }
 
@@ -70,7 +73,8 @@ impl Gateway {
         let calls = Calls::new("gateway", flags.clone(), shop_calls::Options::default());
         let through = calls.through(&peers);
         let places = Arc::new(places::Places::new(Gateway::PLACES));
-        Ok(Gateway { peers: through, bare: peers, calls, places, tokens, flags, limits })
+        let traces = OneTrace::default();
+        Ok(Gateway { peers: through, bare: peers, calls, places, tokens, flags, traces, limits })
     }
 
     /// How many requests are under way at once, where nobody says otherwise.
@@ -82,9 +86,15 @@ impl Gateway {
         self
     }
 
+    /// The same, where each request from outside begins a trace. Before [`Gateway::calls`].
+    pub fn traced(mut self, traces: OneTrace) -> Gateway {
+        self.traces = traces;
+        self
+    }
+
     /// The same, with another way to treat those whom it asks.
     pub fn calls(mut self, options: shop_calls::Options) -> Gateway {
-        self.calls = Calls::new("gateway", self.flags.clone(), options);
+        self.calls = Calls::new("gateway", self.flags.clone(), options).traced(self.traces.clone());
         self.peers = self.calls.through(&self.bare);
         self
     }
@@ -100,6 +110,7 @@ impl Gateway {
         // From the outside in: who is over the limit takes no place, and the time that is spent
         // waiting for one counts. All in one layer, for axum copies a route at each.
         let api = api.layer((
+            Door::to_the_street(self.traces.clone()),
             LimitLayer::new(Arc::clone(&self.limits)),
             self.calls.arrivals(),
             places::PlacesLayer(Arc::clone(&self.places)),

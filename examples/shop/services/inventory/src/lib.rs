@@ -56,6 +56,7 @@ use std::sync::Arc;
 use axum::Router;
 use guard::Guard;
 pub use guard::{Options, Think};
+use observability::propagation::OneTrace;
 use shop_bus::Bus;
 use shop_flags::Flags;
 use shop_outbox::{OUTBOX, Outbox};
@@ -105,6 +106,12 @@ impl Inventory {
     /// The same, telling others over `bus` what is held and what is not.
     pub fn telling(mut self, bus: Arc<dyn Bus>) -> Inventory {
         self.outbox = Outbox::new(self.database.clone(), bus, self.guard.flags.clone());
+        self
+    }
+
+    /// The same, whose events say in which trace they happened.
+    pub fn traced(mut self, traces: OneTrace) -> Inventory {
+        self.outbox = self.outbox.traced(traces);
         self
     }
 

@@ -12,6 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use observability::propagation::Propagation;
 use serde_json::json;
 use shop_bus::{Bus, Delivery, Subscription};
 use shop_contracts::event::{Event, Type};
@@ -60,7 +61,12 @@ impl Notifications {
                         // many.
                         Ok(delivery) => {
                             let this = self.clone();
-                            tokio::spawn(async move { this.work(delivery).await });
+                            let come = [shop_outbox::delivery(
+                                &delivery.event.trace,
+                                delivery.redelivered(),
+                            )];
+                            let work = async move { this.work(delivery).await };
+                            tokio::spawn(self.traces.receive("notifications", &come, work));
                         }
                         Err(error) => {
                             tracing::warn!(%error, "the bus is not to be heard");

@@ -51,6 +51,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use observability::propagation::OneTrace;
 use shop_bus::Bus;
 use shop_contracts::users;
 use shop_flags::Flags;
@@ -93,6 +94,7 @@ pub struct Notifications {
     bus: Option<Arc<dyn Bus>>,
     inbox: Inbox,
     outbox: Outbox,
+    traces: OneTrace,
 }
 
 impl Notifications {
@@ -111,8 +113,18 @@ impl Notifications {
         let (database, turns) = (database.await?, Turns::default());
         let inbox = Inbox::new("notifications", flags.clone());
         let outbox = Outbox::without_bus(database.clone());
-        let (patience, bus) = (PATIENCE, None);
-        Ok(Notifications { database, users, mail, flags, patience, turns, bus, inbox, outbox })
+        Ok(Notifications {
+            database,
+            users,
+            mail,
+            flags,
+            patience: PATIENCE,
+            turns,
+            bus: None,
+            inbox,
+            outbox,
+            traces: OneTrace::default(),
+        })
     }
 
     /// The same, hearing of confirmed orders over `bus`, and saying there whom it told.
@@ -120,6 +132,13 @@ impl Notifications {
         let (database, flags) = (self.database.clone(), self.flags.clone());
         self.outbox = Outbox::new(database, Arc::clone(&bus), flags);
         self.bus = Some(bus);
+        self
+    }
+
+    /// The same, hearing in the trace in which an event happened, and saying so of its own.
+    pub fn traced(mut self, traces: OneTrace) -> Notifications {
+        self.outbox = self.outbox.traced(traces.clone());
+        self.traces = traces;
         self
     }
 

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::routing::{get, put};
 use axum::{Json, Router};
+use shop_calls::named;
 use shop_contracts::event::Said;
 use shop_contracts::id::OrderId;
 use shop_contracts::notifications::{Confirmation, Notification};
@@ -25,7 +26,8 @@ async fn confirm(
 ) -> Answer<Notification> {
     // A handler ends where it stands when its caller hangs up. This must not end between the mail
     // and the writing down of it.
-    let telling = tokio::spawn(async move { notifications.tell(order, &confirmation).await });
+    let telling =
+        tokio::spawn(named(async move { notifications.tell(order, &confirmation).await }));
     let state = telling.await.unwrap_or_else(|lost| {
         tracing::error!(%order, %lost, "the telling broke off");
         Err(Problem::internal().into())

@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use axum::Router;
 use locks::lease::{Lease, Options as LeaseOptions};
+use observability::propagation::OneTrace;
 use redis::RedisError;
 use shop_bus::Bus;
 use shop_contracts::{carts, inventory, notifications, payments};
@@ -83,6 +84,7 @@ pub(crate) struct How {
     pub(crate) pace: Pace,
     pub(crate) flags: Flags,
     pub(crate) bus: Option<Arc<dyn Bus>>,
+    pub(crate) traces: OneTrace,
     pub(crate) leases: Leases,
     pub(crate) ttl: Duration,
 }
@@ -110,7 +112,8 @@ impl Orders {
         let services = Services { carts, inventory, payments, notifications };
         let leases = Leases::Storage(StorageLease::on(store.0.clone(), TTL));
         let (pace, flags) = (Pace::default(), Flags::default());
-        let how = How { pace, flags, bus: None, leases, ttl: TTL };
+        let traces = OneTrace::default();
+        let how = How { pace, flags, bus: None, traces, leases, ttl: TTL };
         Ok(Orders::of(store, services, how))
     }
 
@@ -120,6 +123,7 @@ impl Orders {
             Some(bus) => Outbox::new(database, Arc::clone(bus), how.flags.clone()),
             None => Outbox::without_bus(database),
         };
+        let outbox = outbox.traced(how.traces.clone());
         let checkout = Checkout::new(store.clone(), services.clone(), outbox.clone(), &how);
         Orders { store, services, how, outbox, checkout }
     }
@@ -132,6 +136,11 @@ impl Orders {
     /// The same, switched by `flags`.
     pub fn switched(self, flags: Flags) -> Orders {
         Orders::of(self.store, self.services, How { flags, ..self.how })
+    }
+
+    /// The same, in whose trace what happens for an order stays one.
+    pub fn traced(self, traces: OneTrace) -> Orders {
+        Orders::of(self.store, self.services, How { traces, ..self.how })
     }
 
     /// The same, telling others over `bus` what has become of orders.

@@ -36,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use observability::propagation::OneTrace;
 use shop_bus::Bus;
 use shop_flags::Flags;
 use shop_outbox::{OUTBOX, Outbox};
@@ -89,6 +90,12 @@ impl Payments {
     pub fn telling(mut self, bus: Arc<dyn Bus>) -> Payments {
         let (database, flags) = (self.store.database.clone(), self.provider.flags.clone());
         self.store.outbox = Outbox::new(database, bus, flags);
+        self
+    }
+
+    /// The same, whose events say in which trace they happened.
+    pub fn traced(mut self, traces: OneTrace) -> Payments {
+        self.store.outbox = self.store.outbox.traced(traces);
         self
     }
 

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use shop_calls::Context;
+use shop_calls::{Context, named};
 use shop_contracts::Problem;
 use shop_contracts::event::Said;
 use shop_contracts::id::OrderId;
@@ -56,7 +56,7 @@ async fn books(State(payments): State<Payments>) -> Answer<Books> {
 async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Answer<T> {
-    match tokio::spawn(work).await {
+    match tokio::spawn(named(work)).await {
         Ok(done) => done.map(Json),
         Err(lost) => {
             tracing::error!(%lost, "a payment's task broke down");

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use sagas::Saga;
 use sagas::crash_recovery::{Driver, Error as Stopped, TakenOver};
+use shop_calls::named;
 use shop_contracts::id::OrderId;
 use shop_contracts::orders::Order;
 use shop_contracts::text::Card;
@@ -57,10 +58,10 @@ impl Asynchronous {
     pub(crate) fn new(store: Store, services: Services, outbox: Outbox, how: &How) -> Asynchronous {
         let How { pace, flags, leases, ttl, .. } = how;
         let flags: Flags = flags.clone();
-        let facts = Facts { outbox, flags: flags.clone() };
+        let facts = Facts { outbox: outbox.clone(), flags };
         let journal = StorageJournal::on(store.0.clone(), facts.clone());
         let driver = Driver::new(journal, leases.clone(), *ttl);
-        let saga = checkout(store.clone(), services, flags, pace);
+        let saga = checkout(store.clone(), services, outbox, how);
         Asynchronous(Arc::new(Inner { store, facts, saga, driver, pace: *pace }))
     }
 
@@ -87,7 +88,7 @@ impl Asynchronous {
     /// Behind the back of whoever asked.
     fn drive(&self, order: OrderId) {
         let this = self.clone();
-        tokio::spawn(async move {
+        tokio::spawn(named(async move {
             let Inner { driver, saga, .. } = &*this.0;
             match driver.go_on(saga, &order.to_string()).await {
                 Ok(outcome) => tracing::debug!(%order, outcome = outcome.word(), "driven"),
@@ -96,7 +97,7 @@ impl Asynchronous {
                     tracing::warn!(%order, %error, "an order's saga rests; whoever looks goes on");
                 }
             }
-        });
+        }));
     }
 
     /// Drives what nobody drives, and tries again what has been parked for a while.

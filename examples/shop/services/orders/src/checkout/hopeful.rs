@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use sagas::Failure;
-use shop_calls::asked_again;
+use shop_calls::{asked_again, named};
 use shop_contracts::id::OrderId;
 use shop_contracts::orders::{Order, State, Took};
 use shop_contracts::text::Card;
@@ -45,12 +45,12 @@ impl Hopeful {
         change.commit().await?;
         after.committed().await;
         let (this, purchase) = (self.clone(), Arc::new(Purchase { order: order.clone(), card }));
-        tokio::spawn(async move {
+        tokio::spawn(named(async move {
             let order = purchase.order.id;
             if let Err(Given(why)) = this.carry_out(purchase).await {
                 tracing::error!(%order, why, "an order was left as it stands");
             }
-        });
+        }));
         Ok(true)
     }
 

@@ -15,7 +15,7 @@ mod synchronous;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use shop_calls::Context;
+use shop_calls::{Context, named};
 use shop_contracts::id::OrderId;
 use shop_contracts::money::Price;
 use shop_contracts::orders::{Order, Place, State, Took};
@@ -129,7 +129,7 @@ impl Checkout {
     /// steps that may be given up.
     pub(crate) async fn place(&self, wish: Place) -> Result<Order, Failure> {
         let (checkout, context) = (self.clone(), Context::now());
-        let task = tokio::spawn(async move { checkout.to_its_end(wish, &context).await });
+        let task = tokio::spawn(named(async move { checkout.to_its_end(wish, &context).await }));
         task.await.unwrap_or_else(|lost| {
             tracing::error!(%lost, "a checkout's task broke down");
             Err(Failure(Problem::internal()))

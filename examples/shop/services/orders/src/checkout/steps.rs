@@ -15,6 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use observability::propagation::{OneTrace, Propagation};
 use sagas::saga::Patience;
 use sagas::{Failure, Run, Saga, Step};
 use serde::{Deserialize, Serialize};
@@ -27,10 +28,12 @@ use shop_contracts::text::Card;
 use shop_contracts::{Kind, Problem, carts};
 use shop_flags::known::KNOWN;
 use shop_flags::{FaultOrdersCrash, Flags, Switch};
+use shop_outbox::Outbox;
 use shop_storage::now;
 
+use super::Services;
 use super::synchronous::{may_pass, said};
-use super::{Pace, Services};
+use crate::How;
 use crate::refusal::Refusal;
 use crate::store::{Attempt, Store};
 
@@ -57,10 +60,12 @@ pub(crate) struct Purchase {
 pub(super) fn checkout(
     store: Store,
     services: Services,
-    flags: Flags,
-    pace: &Pace,
+    outbox: Outbox,
+    how: &How,
 ) -> Saga<Purchase> {
-    let hands = Hands { store, services, flags };
+    let How { pace, flags, traces, .. } = how;
+    let (flags, traces) = (flags.clone(), traces.clone());
+    let hands = Hands { store, services, flags, outbox, traces };
     let patience = Patience {
         attempts: u32::try_from(pace.pauses.len() + 1).unwrap_or(1),
         first: pace.pauses[0],
@@ -97,6 +102,8 @@ struct Hands {
     store: Store,
     services: Services,
     flags: Flags,
+    outbox: Outbox,
+    traces: OneTrace,
 }
 
 type Noted<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
@@ -123,7 +130,16 @@ impl Hands {
                 crash(&hands.flags, order, "before", point);
                 let began_at = now();
                 // It is repeated here, so nobody below repeats it.
-                let came = asked_again(call(hands.services, Arc::clone(&run.context))).await;
+                let work = asked_again(call(hands.services.clone(), Arc::clone(&run.context)));
+                let came = match shop_outbox::is_known() {
+                    true => work.await,
+                    // The one who placed the order is gone: it is taken up again.
+                    false => {
+                        let began = hands.outbox.began(order).await.unwrap_or_default();
+                        let again = [shop_outbox::delivery(&began, true)];
+                        hands.traces.receive(CHECKOUT, &again, work).await
+                    }
+                };
                 if came.is_ok() {
                     crash(&hands.flags, order, "lost", point);
                 }

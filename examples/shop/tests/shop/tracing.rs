@@ -1,0 +1,186 @@
+//! One checkout is one trace, from the street to whoever heard of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use observability::telemetry::Span;
+use opentelemetry::TraceId;
+use opentelemetry::trace::SpanKind;
+use serde_json::json;
+use shop_bus::Subscription;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::open::Open;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// The newest trace that began at the street with this, as soon as it is `whole`.
+async fn trace(open: &Open, began: &str, whole: impl Fn(&[Span]) -> bool) -> Vec<Span> {
+    let recent = open.shop.telemetry.recent();
+    let since = Instant::now();
+    loop {
+        let traces = recent.traces().into_iter().map(|trace| recent.find(trace));
+        let is_it = |spans: &Vec<Span>| {
+            spans.iter().any(|span| span.parent.is_none() && span.name == began)
+        };
+        let found = traces.filter(is_it).next().unwrap_or_default();
+        if whole(&found) {
+            return found;
+        }
+        assert!(since.elapsed() < LONG, "of `{began}` there is only {:#?}", edges(&found));
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn count(spans: &[Span], name: &str) -> usize {
+    spans.iter().filter(|span| span.name == name).count()
+}
+
+/// The consumer has done its work, and the customer has the mail.
+fn is_told(spans: &[Span]) -> bool {
+    ["process notifications", "create notification.sent.v1"].map(|name| count(spans, name))
+        == [1, 1]
+}
+
+/// Who caused what, and how often. A call is two spans, one on each side of it; here it is one edge.
+fn edges(spans: &[Span]) -> BTreeMap<String, usize> {
+    let cause = |span: &Span| {
+        let parent = spans.iter().find(|one| Some(one.place.span_id()) == span.parent);
+        assert_eq!(parent.is_some(), span.parent.is_some(), "the parent of {span:?} is missing");
+        parent.cloned()
+    };
+    let mut edges = BTreeMap::new();
+    for span in spans.iter().filter(|span| span.kind != SpanKind::Client) {
+        let caused = match cause(span) {
+            Some(call) if call.kind == SpanKind::Client => cause(&call),
+            caused => caused,
+        };
+        let from = caused.map_or("the street".to_owned(), |cause| told(&cause));
+        *edges.entry(format!("{from} > {}", told(span))).or_default() += 1;
+    }
+    edges
+}
+
+fn told(span: &Span) -> String {
+    format!("{}: {}", span.service, span.name)
+}
+
+fn table(edges: &[(&str, &str, usize)]) -> BTreeMap<String, usize> {
+    edges.iter().map(|(from, to, times)| (format!("{from} > {to}"), *times)).collect()
+}
+
+const CHECKOUT: &str = "gateway: POST /api/orders/checkout";
+const PLACE: &str = "orders: POST /orders";
+const CART: &str = "carts: GET /carts/{customer}";
+const PRICES: &str = "catalog: POST /quotes";
+const HOLD: &str = "inventory: PUT /reservations/{order}";
+const CHARGE: &str = "payments: PUT /payments/{order}";
+const SELL: &str = "inventory: POST /reservations/{order}/commit";
+const EMPTY: &str = "carts: DELETE /carts/{customer}/items/{product}";
+const CONFIRMED: &str = "orders: create order.confirmed.v1";
+const HEARD: &str = "notifications: process notifications";
+const TELL: &str = "notifications: PUT /notifications/{order}";
+const TOLD: &str = "notifications: create notification.sent.v1";
+const ADDRESS: &str = "users: GET /customers/{id}";
+
+/// What is the same, whoever waits for it.
+fn common() -> Vec<(&'static str, &'static str, usize)> {
+    vec![
+        ("the street", CHECKOUT, 1),
+        (CHECKOUT, PLACE, 1),
+        // When it is bought, and when what was bought is taken out.
+        (PLACE, CART, 2),
+        (CART, PRICES, 2),
+        (PLACE, "orders: create order.placed.v1", 1),
+        (PLACE, HOLD, 1),
+        (HOLD, "inventory: create stock.reserved.v1", 1),
+        (PLACE, CHARGE, 1),
+        (CHARGE, "payments: create payment.authorized.v1", 1),
+        (PLACE, SELL, 1),
+        (PLACE, CONFIRMED, 1),
+        (PLACE, EMPTY, 1),
+        (CONFIRMED, HEARD, 1),
+    ]
+}
+
+/// Answered when all is done. The customer is told by whichever is faster: who was asked, or who
+/// heard of it.
+pub(crate) async fn one_checkout_is_one_trace(open: Open) {
+    let ada = open.customer("ada").await;
+    ada.put(open.products[0], 1).await.expect("in the cart");
+    let order = ada.buy("tok_ok", "first-wish").await.expect("confirmed");
+    assert_eq!(order["state"], json!("confirmed"));
+    let spans = trace(&open, "POST /api/orders/checkout", is_told).await;
+    let mut found = edges(&spans);
+    let mut by_either = |what: &str| {
+        let ways = [TELL, HEARD].map(|by| found.remove(&format!("{by} > {what}")));
+        ways.into_iter().flatten().sum::<usize>()
+    };
+    assert_eq!(by_either(TOLD), 1, "told once");
+    assert!((1..=2).contains(&by_either(ADDRESS)), "who is late may see that it is done");
+    let mut expected = common();
+    expected.push((PLACE, TELL, 1));
+    assert_eq!(found, table(&expected));
+    assert!(spans.iter().all(|span| !span.failed), "{spans:#?}");
+}
+
+/// Answered at once, and brought to its end by a saga behind the customer's back.
+pub(crate) async fn a_saga_goes_on_in_the_trace_that_began_it(open: Open) {
+    open.switch("pattern.async", "on");
+    let ada = open.customer("ada").await;
+    ada.put(open.products[0], 1).await.expect("in the cart");
+    ada.buy("tok_ok", "first-wish").await.expect("taken");
+    let whole = |spans: &[Span]| {
+        let empty = "DELETE /carts/{customer}/items/{product}";
+        is_told(spans) && count(spans, empty) == 1
+    };
+    let spans = trace(&open, "POST /api/orders/checkout", whole).await;
+    let mut expected = common();
+    expected.extend([(HEARD, ADDRESS, 1), (HEARD, TOLD, 1)]);
+    assert_eq!(edges(&spans), table(&expected));
+}
+
+/// The spans of this trace, when the customer has the mail.
+async fn until_told(open: &Open, trace: &str) -> Vec<Span> {
+    let trace = TraceId::from_hex(trace).expect("an id");
+    let since = Instant::now();
+    loop {
+        let spans = open.shop.telemetry.recent().find(trace);
+        if is_told(&spans) {
+            return spans;
+        }
+        assert!(since.elapsed() < LONG, "there is only {:#?}", edges(&spans));
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Somebody takes the message and dies over it. It comes again: as another child of what caused it,
+/// which says that it is not the first.
+pub(crate) async fn a_redelivery_is_a_span_of_its_own(open: Open) {
+    let queue = Subscription::new("notifications", &["order.confirmed.v1"]).prefetch(1);
+    let queue = queue.deliveries(shop_notifications::subscription().deliveries);
+    let mut rival = open.shop.bus.subscribe(queue).await.expect("a queue");
+    let ada = open.customer("ada").await;
+    for wish in 0..20 {
+        ada.put(open.products[0], 1).await.expect("in the cart");
+        ada.buy("tok_ok", &format!("the-wish-{wish}")).await.expect("confirmed");
+        // Whose turn it is, the bus decides.
+        let Ok(taken) = timeout(Duration::from_millis(500), rival.next()).await else { continue };
+        let taken = taken.expect("a message");
+        let parent = taken.event.trace.parent.clone().expect("a traceparent");
+        drop(taken);
+        drop(rival);
+        let spans = until_told(&open, &parent[3..35]).await;
+        let heard: Vec<_> = spans.iter().filter(|span| told(span) == HEARD).collect();
+        let [heard] = heard[..] else { panic!("heard {} times", heard.len()) };
+        let cause = heard.parent.expect("a cause").to_string();
+        assert!(parent.contains(&cause), "{parent} is not of {cause}");
+        assert_eq!(heard.links.len(), 1, "a link to the message");
+        assert_eq!(heard.links[0].span_id().to_string(), cause);
+        let again =
+            heard.attributes.iter().find(|(key, _)| key.as_str() == "messaging.redelivered");
+        assert_eq!(again.map(|(_, value)| value.to_string()).as_deref(), Some("true"));
+        return;
+    }
+    panic!("of twenty messages none came to the rival");
+}
