@@ -28,7 +28,8 @@ pub fn read(carrier: &Carrier) -> Context {
     let mut context = Context::new();
     if let Some((trace, span, flags)) = carrier.get(TRACEPARENT.as_str()).and_then(traceparent) {
         let state = carrier.get(TRACESTATE.as_str()).and_then(tracestate).unwrap_or_default();
-        context = context.with_remote_span_context(SpanContext::new(trace, span, flags, true, state));
+        context =
+            context.with_remote_span_context(SpanContext::new(trace, span, flags, true, state));
     }
     match carrier.get(BAGGAGE.as_str()).filter(|text| text.len() <= LONGEST_BAGGAGE) {
         Some(text) => context.with_baggage(baggage(text)),
@@ -68,7 +69,8 @@ fn digits(text: &str) -> Option<&str> {
 fn tracestate(text: &str) -> Option<TraceState> {
     let members = || text.split(',').map(|member| member.trim_matches([' ', '\t']));
     let members = || members().filter(|member| !member.is_empty());
-    let keys: BTreeSet<&str> = members().filter_map(|member| Some(member.split_once('=')?.0)).collect();
+    let keys: BTreeSet<&str> =
+        members().filter_map(|member| Some(member.split_once('=')?.0)).collect();
     let count = members().count();
     let plain = |member: &str| {
         // OpenTelemetry's type asks for keys of the right form, and lets values have any letter.
