@@ -64,10 +64,7 @@ async fn run() -> anyhow::Result<()> {
     page::heads(&["when sent", "when written"]);
     let row = |what: &str, cell: &dyn Fn(&Spans) -> usize| {
         let (sent, written) = (cell(&by_relay), cell(&when_written));
-        let ratio = match (sent, written) {
-            (0, _) | (_, 0) => String::new(),
-            (sent, written) => format!("{:.1}×", written as f64 / sent as f64),
-        };
+        let ratio = if sent > written { format!("÷ {}", sent / written) } else { String::new() };
         page::row(what, page::count(sent as u64), &[page::count(written as u64)], &ratio);
     };
     row("spans, in all", &|spans| spans.0.len());

@@ -219,8 +219,8 @@ wrong! {
             true,
             Default::default(),
         );
-        let span = conventions::server(&request).with_links(vec![Link::with_context(nobody)]);
-        let context = self.0.begin(span, &Context::new());
+        let context = self.0.begin(conventions::server(&request), &Context::new());
+        context.span().add_link(nobody, Vec::new());
         Way::Right(within(context, service, request, 500))
     });
 }

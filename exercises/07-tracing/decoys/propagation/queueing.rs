@@ -7,20 +7,19 @@ use observability::propagation::{
 use opentelemetry::Context;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::propagation::Extractor;
-use opentelemetry::trace::{Link, SpanContext, TraceContextExt};
+use opentelemetry::trace::{Link, TraceContextExt};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-fn link(context: &Context) -> Option<Link> {
-    let to: SpanContext = context.span().span_context().clone();
-    to.is_valid().then(|| Link::with_context(to))
+fn link(context: &Context) -> Link {
+    Link::with_context(context.span().span_context().clone())
 }
 
 /// What each message says, and the links to all of them.
 fn heard(deliveries: &[Delivery]) -> (Vec<Context>, Vec<Link>) {
     let said: Vec<Context> = deliveries.iter().map(|one| w3c::read(&one.carrier)).collect();
-    let links = said.iter().filter_map(link).collect();
+    let links = said.iter().map(link).collect();
     (said, links)
 }
 
