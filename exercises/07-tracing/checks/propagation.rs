@@ -46,7 +46,7 @@ grading::checks! { S: Propagation; read(PAGE);
     relay_apart: "whoever carries a message is not its parent, and changes nothing",
     unsampled: "what is not recorded is not recorded anywhere, and still one trace",
     between: "spans of tracing are in the tree, and it holds without them",
-    hung_up_on: "a message of a request whose customer hung up belongs to it",
+    hung_up_on: "what is written on leaving, by a customer or a consumer, belongs to it",
     after_the_answer: "a task belongs to its request, whose span ends with the answer",
     redelivered: "each attempt is a span of its own, child of the message",
     batch: "a batch links to each message, and has no parent",

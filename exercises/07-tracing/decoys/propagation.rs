@@ -24,7 +24,7 @@ use queueing::{
     BaggageStaysBehind, BatchOfNobody, ChildOfTheAttempt, ExpectsAContext, FirstOfTheBatch,
     HelpsOut, InjectsWhenSent, LinksOnly, LoopIsTheParent, LostAtTheQueue, NoLinkForOne,
     NoSpanOfItsOwn, OverwrittenWhenSent, SaysNothingOfIt, SendsForTheCustomer, StoresTheRequest,
-    WritesElsewhere,
+    WhileItWorks, WritesElsewhere,
 };
 
 /// Every decoy with the check that must reject it.
@@ -49,6 +49,7 @@ pub fn all() -> Vec<Decoy> {
         SetsTheParentTooLate: between,
         LivesInASpan: between,
         WhilePolled: hung_up_on,
+        WhileItWorks: hung_up_on,
         EndsWithTheLast: after_the_answer,
         APlaceOfItsOwn: after_the_answer,
         LoopIsTheParent: redelivered,

@@ -221,7 +221,7 @@ impl Propagation for OneTrace {
                 service.call(request).await
             };
             let mut answer = answer.await;
-            conventions::answered(ending.span(), answer.as_ref(), 500);
+            conventions::answered(&ending.span(), answer.as_ref(), 500);
             if let Ok(answer) = &mut answer {
                 Carrier::default().tell(answer.headers_mut());
             }
@@ -254,7 +254,7 @@ impl Propagation for OneTrace {
                 client.call(request).await
             };
             let answer = answer.await;
-            conventions::answered(ending.span(), answer.as_ref(), 400);
+            conventions::answered(&ending.span(), answer.as_ref(), 400);
             answer
         })
     }

@@ -1,7 +1,7 @@
 //! Customers who leave, and work that stays.
 
 use super::door::{Door, apart, to};
-use super::scene::{Rows, Scene, Service};
+use super::scene::{Rows, Scene, Service, delivery};
 use grading::{Finding, SOON};
 use observability::propagation::Peer;
 use opentelemetry::trace::FutureExt;
@@ -51,7 +51,23 @@ pub(super) async fn hung_up_on(scene: Scene) -> Result<(), Finding> {
         mail.hears(queue, &rows.take()?).await?;
     }
     book.child(&book.one("mail", "process orders").await?, &creates)?;
-    book.child(&book.one("mail", "process cancellations").await?, &cancels)
+    book.child(&book.one("mail", "process cancellations").await?, &cancels)?;
+    // A consumer that is shut down leaves its work as a customer does.
+    let (stock, gate) = (scene.service("warehouse"), Gate::shut());
+    let (leaving, messages) = (stock.clone(), [delivery(&stock.writes("parcels"), false)]);
+    let mut works = tokio::spawn({
+        let gate = gate.clone();
+        stock.works("parcels", &messages, async move {
+            let _leaving = OnLeaving { service: leaving, rows: Rows::default() };
+            gate.pass().await;
+        })
+    });
+    let came = grading::comes_to(&gate, &mut works).await;
+    works.abort();
+    came?;
+    let works = book.one("warehouse", "process parcels").await?;
+    book.child(&works, &book.one("warehouse", "create parcels").await?)?;
+    book.child(&book.one("warehouse", "create cancellations").await?, &works)
 }
 
 pub(super) async fn after_the_answer(scene: Scene) -> Result<(), Finding> {
@@ -84,7 +100,7 @@ pub(super) async fn after_the_answer(scene: Scene) -> Result<(), Finding> {
     let work = {
         let (mail, row, gate) = (mail.clone(), rows.take()?, gate.clone());
         async move {
-            let messages = [super::scene::delivery(&row, false)];
+            let messages = [delivery(&row, false)];
             let inner = mail.clone();
             let work = async move {
                 let later = async move {

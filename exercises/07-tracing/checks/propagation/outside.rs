@@ -94,22 +94,22 @@ pub(super) async fn odd_ones(scene: Scene) -> Result<(), Finding> {
     ];
     for (nth, text) in odd.iter().enumerate() {
         let span = served(&scene, &orders, nth, &[("traceparent", text.as_bytes())]).await?;
-        new(&span)?;
+        new(&span, text)?;
     }
     // Of two, this service would believe the first, and the next one the last.
     let other = format!("00-{}-{SPAN}-01", TRACE.replace('0', "1"));
     let two = [("traceparent", PLAIN), ("traceparent", other.as_bytes())];
     let span = served(&scene, &orders, odd.len(), &two).await?;
-    new(&span)
+    new(&span, "one of two")
 }
 
 /// It is a root, and not of a trace that was sent.
-fn new(span: &Ended) -> Result<(), Finding> {
+fn new(span: &Ended, sent: &str) -> Result<(), Finding> {
     if span.parent.is_empty() && span.trace != TRACE {
         return Ok(());
     }
     let expected = format!("{span} in a new trace");
-    Err(Evidence::new(expected, "what was sent is believed").at(span.step).into())
+    Err(Evidence::new(expected, format!("{sent} is believed")).at(span.step).into())
 }
 
 /// A service that asks another, and what it tells there and writes into its row.
@@ -247,7 +247,7 @@ pub(super) async fn strangers(scene: Scene) -> Result<(), Finding> {
         return Err(Evidence::new("a stranger's tracestate left at the door", text).into());
     }
     for span in scene.book.all("gateway", "POST /orders", 2).await? {
-        new(&span)?;
+        new(&span, "a stranger's")?;
         scene.book.links(&span, &[(TRACE.to_owned(), SPAN.to_owned())])?;
     }
     // Of what cannot be read there is nothing to link to.

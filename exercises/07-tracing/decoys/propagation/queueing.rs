@@ -2,12 +2,12 @@
 
 use super::right::{method, right, working, wrong};
 use observability::propagation::{
-    BAGGAGE, Carrier, Delivery, Propagation, TRACEPARENT, Within, conventions, w3c,
+    BAGGAGE, Carrier, Delivery, Ending, Propagation, TRACEPARENT, Within, conventions, w3c,
 };
 use opentelemetry::Context;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::propagation::Extractor;
-use opentelemetry::trace::{Link, TraceContextExt};
+use opentelemetry::trace::{FutureExt, Link, TraceContextExt};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -171,6 +171,27 @@ impl Propagation for ChildOfTheAttempt {
     right!(ask);
     right!(enqueue);
     right!(send);
+}
+
+wrong! {
+    /// `with_context` once more. A consumer that is shut down drops its work, and what it writes then
+    /// is nobody's. Rejected by `hung_up_on`.
+    WhileItWorks; serve, ask, enqueue, send;
+    method!(receive(self, from, deliveries, work) {
+        let (mut said, links) = heard(deliveries);
+        let parent = match &mut said[..] {
+            [one] => std::mem::take(one),
+            _ => Context::new(),
+        };
+        let span = conventions::process(from, deliveries).with_links(links);
+        let context = self.0.begin(span, &parent);
+        let ending = Ending::of(&context);
+        async move {
+            let _ending = ending;
+            work.await
+        }
+        .with_context(context)
+    });
 }
 
 wrong! {

@@ -59,7 +59,7 @@ where
         hop.call(request).await
     };
     let mut answer = answer.await;
-    conventions::answered(context.span(), answer.as_ref(), error);
+    conventions::answered(&context.span(), answer.as_ref(), error);
     if let (500, Ok(answer)) = (error, &mut answer) {
         Carrier::default().tell(answer.headers_mut());
     }
