@@ -49,7 +49,7 @@ use http::{Request, Response};
 use opentelemetry::Context;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::noop::NoopTracer;
-use opentelemetry::trace::{Link, SpanBuilder, SpanContext, TraceContextExt, Tracer};
+use opentelemetry::trace::{Link, SpanBuilder, TraceContextExt, Tracer};
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 
@@ -192,10 +192,9 @@ impl OneTrace {
     }
 }
 
-/// A link to what somebody said, if it was anything.
-fn link(to: &Context) -> Option<Link> {
-    let to: SpanContext = to.span().span_context().clone();
-    to.is_valid().then(|| Link::with_context(to))
+/// A link to what somebody said. Of those to nothing, `with_links` keeps none.
+fn link(to: &Context) -> Link {
+    Link::with_context(to.span().span_context().clone())
 }
 
 impl Propagation for OneTrace {
@@ -221,9 +220,7 @@ impl Propagation for OneTrace {
             Peer::Ours => self.begin(span, &said),
             // A new trace, so that nobody outside decides what is recorded here, or writes into the
             // trace of another. The link is for the day on which both sides compare.
-            Peer::Stranger => {
-                self.begin(span.with_links(link(&said).into_iter().collect()), &Context::new())
-            }
+            Peer::Stranger => self.begin(span.with_links(vec![link(&said)]), &Context::new()),
         };
         let ending = Ending::of(&context);
         Within::of(context, async move {
@@ -232,7 +229,7 @@ impl Propagation for OneTrace {
                 service.call(request).await
             };
             let mut answer = answer.await;
-            conventions::answered(ending.span(), answer.as_ref(), 500);
+            conventions::answered(&ending.span(), answer.as_ref(), 500);
             if let Ok(answer) = &mut answer {
                 Carrier::default().tell(answer.headers_mut());
             }
@@ -265,7 +262,7 @@ impl Propagation for OneTrace {
                 client.call(request).await
             };
             let answer = answer.await;
-            conventions::answered(ending.span(), answer.as_ref(), 400);
+            conventions::answered(&ending.span(), answer.as_ref(), 400);
             answer
         })
     }
@@ -288,8 +285,8 @@ impl Propagation for OneTrace {
         P: FnOnce(Carrier) -> F + Send + 'static,
         F: Future<Output: Send> + Send + 'static,
     {
-        let message = link(&w3c::read(&stored)).into_iter().collect();
-        let span = conventions::send(to).with_links(message);
+        let message = link(&w3c::read(&stored));
+        let span = conventions::send(to).with_links(vec![message]);
         let context = self.begin(span, &Context::current());
         let ending = Ending::of(&context);
         Within::of(context, async move {
@@ -310,7 +307,7 @@ impl Propagation for OneTrace {
         F: Future<Output: Send> + Send + 'static,
     {
         let mut said: Vec<Context> = deliveries.iter().map(|one| w3c::read(&one.carrier)).collect();
-        let messages = said.iter().filter_map(link).collect();
+        let messages = said.iter().map(link).collect();
         let parent = match &mut said[..] {
             [one] => std::mem::take(one),
             // A span has one parent, and of several messages none is more so than the others.

@@ -26,3 +26,17 @@ fn correlation_ids() {
     assert!(page.number("lines that the second wrote", 0) > 0.0, "believed");
     page.cells("cargo lab start correlation_ids");
 }
+
+#[test]
+#[ignore = "builds and runs an example"]
+fn propagation() {
+    let page = Printed::by(EXAMPLES, "propagation");
+    assert_eq!(page.cells("traces"), ["41", "41"]);
+    assert_eq!(page.cells("checkouts that lead to a mail"), ["0", "40"]);
+    assert_eq!(page.cells("most orders in one trace"), ["40", "1", "÷ 40"]);
+    // The table of the relay's contexts comes first.
+    assert_eq!(page.cells("send orders"), ["relay", "trace B", "round"]);
+    assert_eq!(page.cells("process mail, again"), ["mail", "trace B", "send orders"]);
+    assert_eq!(page.cells("create orders"), ["orders", "trace A", "POST /orders/{order}"]);
+    page.cells("cargo lab start propagation");
+}

@@ -64,7 +64,7 @@ pub fn client<B>(request: &Request<B>) -> SpanBuilder {
 
 /// It was answered, or not. A status from `error` on is an error: for a client that is 400, for a
 /// server 500, since a bad request is a mistake of whoever made it.
-pub fn answered<B, E>(span: SpanRef<'_>, answer: Result<&Response<B>, &E>, error: u16) {
+pub fn answered<B, E>(span: &SpanRef<'_>, answer: Result<&Response<B>, &E>, error: u16) {
     let kind = match answer.map(|answer| answer.status().as_u16()) {
         Ok(status) => {
             span.set_attribute(KeyValue::new(STATUS, i64::from(status)));
