@@ -1,68 +1,100 @@
-//! The newest traces of this process, for those who run it: `GET /spans/{trace}`.
+//! The newest traces of a process, for those who run it: `GET /spans/{trace}`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::extract::Path;
 use axum::routing::get;
 use axum::{Json, Router};
-use observability::telemetry::{self, Telemetry};
-use opentelemetry::TraceId;
-use opentelemetry::trace::SpanKind;
+use observability::spans::{Finished, Kind, Place, SpanId, TraceId};
+use observability::telemetry::Telemetry;
 use serde::{Deserialize, Serialize};
 
-/// A span, as it is told.
+/// A span, as it is told: ids in hexadecimal digits, times in microseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Span {
+pub struct Told {
     /// The service that worked.
     pub service: String,
     /// What it did.
     pub name: String,
     /// `server`, `client`, `producer`, `consumer` or `internal`.
     pub kind: String,
-    /// In hexadecimal digits, like all ids.
+    /// Which one it is.
     pub span: String,
     /// The span that caused it.
     pub parent: Option<String>,
-    /// When it began: microseconds since 1970, UTC.
+    /// When it began, since 1970, UTC.
     pub start: u64,
-    /// How long it took, in microseconds.
+    /// How long it took.
     pub took: u64,
     /// Whether it failed by its own account.
     pub failed: bool,
     /// What is known of it, by OpenTelemetry's names.
     pub attributes: BTreeMap<String, String>,
-    /// Other spans that have to do with it.
+    /// Spans that have to do with it and did not cause it.
     pub links: Vec<String>,
 }
 
-impl From<telemetry::Span> for Span {
-    fn from(span: telemetry::Span) -> Span {
-        let micros =
-            |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let kind = match span.kind {
-            SpanKind::Server => "server",
-            SpanKind::Client => "client",
-            SpanKind::Producer => "producer",
-            SpanKind::Consumer => "consumer",
-            SpanKind::Internal => "internal",
-        };
-        let attributes = span.attributes.iter();
-        Span {
-            service: span.service,
-            name: span.name,
-            kind: kind.to_owned(),
-            span: span.place.span_id().to_string(),
+const KINDS: [(Kind, &str); 5] = [
+    (Kind::Server, "server"),
+    (Kind::Client, "client"),
+    (Kind::Producer, "producer"),
+    (Kind::Consumer, "consumer"),
+    (Kind::Internal, "internal"),
+];
+
+impl From<Finished> for Told {
+    fn from(span: Finished) -> Told {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let kind = KINDS.iter().find(|(kind, _)| *kind == span.kind);
+        let attributes = span.attributes.into_iter();
+        Told {
+            service: span.service.to_string(),
+            name: span.name.into_owned(),
+            kind: kind.map_or("internal", |(_, name)| name).to_owned(),
+            span: span.place.span.to_string(),
             parent: span.parent.map(|parent| parent.to_string()),
             start: micros(span.start.duration_since(UNIX_EPOCH).unwrap_or_default()),
-            took: micros(span.took),
+            took: micros(span.duration),
             failed: span.failed,
-            attributes: attributes
-                .map(|(key, value)| (key.to_string(), value.to_string()))
-                .collect(),
-            links: span.links.iter().map(|link| link.span_id().to_string()).collect(),
+            attributes: attributes.map(|(name, value)| (name.into_owned(), value)).collect(),
+            links: span.links.iter().map(|link| link.span.to_string()).collect(),
         }
     }
+}
+
+impl Told {
+    /// It again, as one of `trace`; `None` if that or its ids are none.
+    pub fn finished(&self, trace: TraceId) -> Option<Finished> {
+        let span = |digits: &str| u64::from_str_radix(digits, 16).ok().map(SpanId);
+        let kind = KINDS.iter().find(|(_, name)| *name == self.kind);
+        let duration = Duration::from_micros(self.took);
+        let links = self.links.iter().filter_map(|link| span(link));
+        let attributes = self.attributes.iter();
+        Some(Finished {
+            place: Place { trace, span: span(&self.span)? },
+            parent: self.parent.as_deref().and_then(span),
+            service: self.service.as_str().into(),
+            name: Cow::Owned(self.name.clone()),
+            kind: kind.map_or(Kind::Internal, |(kind, _)| *kind),
+            start: UNIX_EPOCH + Duration::from_micros(self.start),
+            duration,
+            busy: duration,
+            failed: self.failed,
+            attributes: attributes
+                .map(|(name, value)| (Cow::Owned(name.clone()), value.clone()))
+                .collect(),
+            events: Vec::new(),
+            links: links.map(|span| Place { trace, span }).collect(),
+        })
+    }
+}
+
+/// Thirty-two hexadecimal digits.
+pub fn id(text: &str) -> Option<TraceId> {
+    let is_one = text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_one.then(|| u128::from_str_radix(text, 16).ok().map(TraceId)).flatten()
 }
 
 /// The spans of a trace that have ended in this process, by their beginning. Of one that is not known
@@ -70,8 +102,8 @@ impl From<telemetry::Span> for Span {
 pub(crate) fn routes(telemetry: &Telemetry) -> Router {
     let recent = telemetry.recent().clone();
     let find = async move |Path(trace): Path<String>| {
-        let trace = TraceId::from_hex(&trace).unwrap_or(TraceId::INVALID);
-        Json(recent.find(trace).into_iter().map(Span::from).collect::<Vec<_>>())
+        let spans = id(&trace).map(|trace| recent.find(trace)).unwrap_or_default();
+        Json(spans.into_iter().map(Told::from).collect::<Vec<_>>())
     };
     Router::new().route("/spans/{trace}", get(find))
 }

@@ -39,7 +39,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::time::Duration;
 
 pub use otlp::Sent;
-pub use recent::{Recent, Span};
+pub use recent::Recent;
 pub use share::Share;
 
 /// What is recorded, how much of it is kept, and where it goes.

@@ -20,8 +20,9 @@ const LONGEST: Duration = Duration::from_secs(5);
 type Taken = Arc<Mutex<BTreeMap<String, u64>>>;
 
 async fn listener() -> (TcpListener, String) {
-    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
-    let at = format!("http://{}", listener.local_addr().unwrap());
+    let listener =
+        TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("a port");
+    let at = format!("http://{}", listener.local_addr().expect("an address"));
     (listener, at)
 }
 
@@ -30,14 +31,14 @@ async fn collector() -> (String, Taken) {
     let (listener, at) = listener().await;
     let counts = Arc::clone(&taken);
     let take = post(move |body: Bytes| async move {
-        let sent = ExportTraceServiceRequest::decode(body).unwrap();
+        let sent = ExportTraceServiceRequest::decode(body).expect("protobuf");
         for service in sent.resource_spans {
-            let named = service.resource.iter().flat_map(|resource| &resource.attributes);
-            let name = named.filter(|one| one.key == "service.name").next().unwrap();
-            let name = format!("{:?}", name.value.clone().unwrap().value.unwrap());
+            let mut said = service.resource.iter().flat_map(|resource| &resource.attributes);
+            let name = said.find(|one| one.key == "service.name").expect("a name");
+            let name = format!("{:?}", name.value);
             let spans =
                 service.scope_spans.iter().map(|scope| scope.spans.len() as u64).sum::<u64>();
-            *counts.lock().unwrap().entry(name).or_default() += spans;
+            *counts.lock().expect("not poisoned").entry(name).or_default() += spans;
         }
     });
     let router = Router::new().route("/v1/traces", take);

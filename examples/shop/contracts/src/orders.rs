@@ -130,6 +130,8 @@ pub struct Trace {
     pub order: Order,
     /// Whether it is a saga's: then how that stands, or `under way`.
     pub saga: Option<String>,
+    /// In which trace it was placed: its id, in hexadecimal digits.
+    pub trace: Option<String>,
     /// One after the other.
     pub happened: Vec<Happened>,
 }

@@ -16,6 +16,7 @@ mod load;
 mod orders;
 mod run;
 mod seed;
+mod trace;
 mod up;
 
 /// The reference shop of the Distributed Systems Sandbox.
@@ -38,6 +39,8 @@ enum Command {
     Load(Load),
     /// Look at single orders of a shop that is up
     Orders(orders::Orders),
+    /// Where the time of a request went: its spans in all services, as a waterfall
+    Trace(trace::Trace),
     /// Do the same work without a pattern and with it
     Compare {
         #[command(subcommand)]
@@ -249,6 +252,7 @@ pub async fn main(patterns: Patterns) -> ExitCode {
         Command::Seed(seed) => seed::seed(&seed).await,
         Command::Load(load) => load::load(&load).await,
         Command::Orders(orders) => orders.run().await,
+        Command::Trace(trace) => trace.run().await,
         Command::Compare { what: Compare::Breaker(hang) } => compare::breaker::compare(&hang).await,
         Command::Compare { what: Compare::Retry(run) } => compare::retry::compare(&run).await,
         Command::Compare { what: Compare::Saga(seeds) } => compare::saga::compare(&seeds).await,

@@ -59,7 +59,7 @@ impl Orders {
 }
 
 fn tell(trace: &Trace) {
-    let Trace { order, saga, happened } = trace;
+    let Trace { order, saga, trace, happened } = trace;
     page::title(&format!("Order {}", order.id));
     page::note(format_args!("{}, {}", order.state.name(), order.total));
     if let Some(reason) = &order.reason {
@@ -68,6 +68,9 @@ fn tell(trace: &Trace) {
     match saga {
         Some(saga) => page::note(format_args!("saga: {saga}")),
         None => page::note("It was placed without a saga, and has no journal: only events."),
+    }
+    if let Some(trace) = trace {
+        page::note(format_args!("trace: {trace}"));
     }
     page::gap();
     page::note(format_args!("{:>10} {:>10}  {:<7}  {:<18}  said", "after", "took", "what", "of"));

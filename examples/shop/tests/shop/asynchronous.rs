@@ -106,7 +106,7 @@ pub(crate) async fn a_declined_card_is_undone_and_its_trace_says_so(open: Open) 
     assert_eq!(states.last().map(String::as_str), Some("cancelled"), "{states:?}");
     refused(ada.buy("tok_declined", "first-wish").await, Kind::PaymentDeclined, "declined");
 
-    let Trace { order, saga, happened } =
+    let Trace { order, saga, happened, .. } =
         open.shop.peers.orders.trace("latest").await.expect("a trace");
     assert_eq!(format!("/api/orders/{}", order.id), location);
     assert_eq!(saga.as_deref(), Some("compensated"));

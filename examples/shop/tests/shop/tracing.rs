@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use observability::telemetry::Span;
-use opentelemetry::TraceId;
-use opentelemetry::trace::SpanKind;
+use observability::spans::{Finished, Kind};
 use serde_json::json;
 use shop_bus::Subscription;
 use tokio::time::{Instant, sleep, timeout};
@@ -15,15 +13,15 @@ use crate::open::Open;
 const LONG: Duration = Duration::from_secs(20);
 
 /// The newest trace that began at the street with this, as soon as it is `whole`.
-async fn trace(open: &Open, began: &str, whole: impl Fn(&[Span]) -> bool) -> Vec<Span> {
+async fn trace(open: &Open, began: &str, whole: impl Fn(&[Finished]) -> bool) -> Vec<Finished> {
     let recent = open.shop.telemetry.recent();
     let since = Instant::now();
     loop {
-        let traces = recent.traces().into_iter().map(|trace| recent.find(trace));
-        let is_it = |spans: &Vec<Span>| {
+        let mut traces = recent.traces().into_iter().map(|trace| recent.find(trace));
+        let is_it = |spans: &Vec<Finished>| {
             spans.iter().any(|span| span.parent.is_none() && span.name == began)
         };
-        let found = traces.filter(is_it).next().unwrap_or_default();
+        let found = traces.find(is_it).unwrap_or_default();
         if whole(&found) {
             return found;
         }
@@ -32,27 +30,27 @@ async fn trace(open: &Open, began: &str, whole: impl Fn(&[Span]) -> bool) -> Vec
     }
 }
 
-fn count(spans: &[Span], name: &str) -> usize {
+fn count(spans: &[Finished], name: &str) -> usize {
     spans.iter().filter(|span| span.name == name).count()
 }
 
 /// The consumer has done its work, and the customer has the mail.
-fn is_told(spans: &[Span]) -> bool {
+fn is_told(spans: &[Finished]) -> bool {
     ["process notifications", "create notification.sent.v1"].map(|name| count(spans, name))
         == [1, 1]
 }
 
 /// Who caused what, and how often. A call is two spans, one on each side of it; here it is one edge.
-fn edges(spans: &[Span]) -> BTreeMap<String, usize> {
-    let cause = |span: &Span| {
-        let parent = spans.iter().find(|one| Some(one.place.span_id()) == span.parent);
+fn edges(spans: &[Finished]) -> BTreeMap<String, usize> {
+    let cause = |span: &Finished| {
+        let parent = spans.iter().find(|one| Some(one.place.span) == span.parent);
         assert_eq!(parent.is_some(), span.parent.is_some(), "the parent of {span:?} is missing");
         parent.cloned()
     };
     let mut edges = BTreeMap::new();
-    for span in spans.iter().filter(|span| span.kind != SpanKind::Client) {
+    for span in spans.iter().filter(|span| span.kind != Kind::Client) {
         let caused = match cause(span) {
-            Some(call) if call.kind == SpanKind::Client => cause(&call),
+            Some(call) if call.kind == Kind::Client => cause(&call),
             caused => caused,
         };
         let from = caused.map_or("the street".to_owned(), |cause| told(&cause));
@@ -61,7 +59,7 @@ fn edges(spans: &[Span]) -> BTreeMap<String, usize> {
     edges
 }
 
-fn told(span: &Span) -> String {
+fn told(span: &Finished) -> String {
     format!("{}: {}", span.service, span.name)
 }
 
@@ -130,7 +128,7 @@ pub(crate) async fn a_saga_goes_on_in_the_trace_that_began_it(open: Open) {
     let ada = open.customer("ada").await;
     ada.put(open.products[0], 1).await.expect("in the cart");
     ada.buy("tok_ok", "first-wish").await.expect("taken");
-    let whole = |spans: &[Span]| {
+    let whole = |spans: &[Finished]| {
         let empty = "DELETE /carts/{customer}/items/{product}";
         is_told(spans) && count(spans, empty) == 1
     };
@@ -141,8 +139,8 @@ pub(crate) async fn a_saga_goes_on_in_the_trace_that_began_it(open: Open) {
 }
 
 /// The spans of this trace, when the customer has the mail.
-async fn until_told(open: &Open, trace: &str) -> Vec<Span> {
-    let trace = TraceId::from_hex(trace).expect("an id");
+async fn until_told(open: &Open, trace: &str) -> Vec<Finished> {
+    let trace = shop::traces::id(trace).expect("an id");
     let since = Instant::now();
     loop {
         let spans = open.shop.telemetry.recent().find(trace);
@@ -176,10 +174,8 @@ pub(crate) async fn a_redelivery_is_a_span_of_its_own(open: Open) {
         let cause = heard.parent.expect("a cause").to_string();
         assert!(parent.contains(&cause), "{parent} is not of {cause}");
         assert_eq!(heard.links.len(), 1, "a link to the message");
-        assert_eq!(heard.links[0].span_id().to_string(), cause);
-        let again =
-            heard.attributes.iter().find(|(key, _)| key.as_str() == "messaging.redelivered");
-        assert_eq!(again.map(|(_, value)| value.to_string()).as_deref(), Some("true"));
+        assert_eq!(heard.links[0].span.to_string(), cause);
+        assert_eq!(heard.attribute("messaging.redelivered"), Some("true"));
         return;
     }
     panic!("of twenty messages none came to the rival");

@@ -3,13 +3,16 @@
 //! What is looked at is what has just happened: an order that was placed a minute ago. So a program
 //! can show it without any collector, as Go's `net/trace` does under `/debug/requests`.
 
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceId};
-use opentelemetry::{Context, Key, Value};
+use crate::spans::{Finished, Kind, Place, Said, SpanId, TraceId};
+use opentelemetry::trace::{SpanContext, SpanKind, Status};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{Span as Begun, SpanData, SpanProcessor};
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+use tracing::Level;
 
 /// So many spans of one trace are kept. A loop that runs wild must not push out all the others.
 const MOST_OF_ONE: usize = 2_000;
@@ -23,69 +26,26 @@ pub struct Recent {
 #[derive(Debug)]
 struct Kept {
     most: usize,
-    traces: HashMap<TraceId, Vec<Span>>,
+    traces: HashMap<TraceId, Vec<SpanData>>,
     /// Whoever began first goes first.
     order: VecDeque<TraceId>,
     spans: usize,
     recorded: u64,
 }
 
-/// A span that has ended.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Span {
-    /// The service that worked.
-    pub service: String,
-    /// What it did.
-    pub name: String,
-    /// Which trace and span it is.
-    pub place: SpanContext,
-    /// The span that caused it; none for the first of a trace.
-    pub parent: Option<SpanId>,
-    /// On which side of a call it stands.
-    pub kind: SpanKind,
-    /// When it began, by this machine's clock.
-    pub start: SystemTime,
-    /// How long it took.
-    pub took: Duration,
-    /// Whether it failed by its own account.
-    pub failed: bool,
-    /// What is known of it, by OpenTelemetry's names.
-    pub attributes: Vec<(Key, Value)>,
-    /// Other spans that have to do with it.
-    pub links: Vec<SpanContext>,
-}
-
-impl From<SpanData> for Span {
-    fn from(span: SpanData) -> Span {
-        let parent = span.parent_span_id;
-        Span {
-            service: span.instrumentation_scope.name().to_owned(),
-            name: span.name.into_owned(),
-            place: span.span_context,
-            parent: (parent != SpanId::INVALID).then_some(parent),
-            kind: span.span_kind,
-            start: span.start_time,
-            // A clock that was set back in between makes no time negative.
-            took: span.end_time.duration_since(span.start_time).unwrap_or_default(),
-            failed: matches!(span.status, Status::Error { .. }),
-            attributes: span.attributes.into_iter().map(|one| (one.key, one.value)).collect(),
-            links: span.links.links.into_iter().map(|link| link.span_context).collect(),
-        }
-    }
-}
-
 impl Recent {
     /// Keeps at most so many spans.
     pub fn new(most: usize) -> Recent {
-        let kept =
-            Kept { most, traces: HashMap::new(), order: VecDeque::new(), spans: 0, recorded: 0 };
+        let (traces, order) = (HashMap::new(), VecDeque::new());
+        let kept = Kept { most, traces, order, spans: 0, recorded: 0 };
         Recent { kept: Arc::new(Mutex::new(kept)) }
     }
 
     /// The spans of a trace that have ended so far, by their beginning; none where it is not known
     /// here, or not any more.
-    pub fn find(&self, trace: TraceId) -> Vec<Span> {
-        let mut spans = self.lock().traces.get(&trace).cloned().unwrap_or_default();
+    pub fn find(&self, trace: TraceId) -> Vec<Finished> {
+        let spans = self.lock().traces.get(&trace).cloned().unwrap_or_default();
+        let mut spans: Vec<_> = spans.into_iter().map(finished).collect();
         spans.sort_by_key(|span| span.start);
         spans
     }
@@ -106,9 +66,9 @@ impl Recent {
 }
 
 impl Kept {
-    fn keep(&mut self, span: Span) {
+    fn keep(&mut self, span: SpanData) {
         self.recorded += 1;
-        let trace = span.place.trace_id();
+        let trace = place(&span.span_context).trace;
         let spans = self.traces.entry(trace).or_insert_with(|| {
             self.order.push_back(trace);
             Vec::new()
@@ -126,11 +86,11 @@ impl Kept {
 }
 
 impl SpanProcessor for Recent {
-    fn on_start(&self, _: &mut Begun, _: &Context) {}
+    fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
         if span.span_context.is_sampled() {
-            self.lock().keep(span.into());
+            self.lock().keep(span);
         }
     }
 
@@ -140,5 +100,47 @@ impl SpanProcessor for Recent {
 
     fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
         Ok(())
+    }
+}
+
+fn place(span: &SpanContext) -> Place {
+    let trace = TraceId(u128::from_be_bytes(span.trace_id().to_bytes()));
+    Place { trace, span: SpanId(u64::from_be_bytes(span.span_id().to_bytes())) }
+}
+
+fn attributes(attributes: Vec<KeyValue>) -> Vec<(Cow<'static, str>, String)> {
+    attributes.into_iter().map(|one| (one.key.to_string().into(), one.value.to_string())).collect()
+}
+
+/// OpenTelemetry's span as plain data. How long a thread was at work in it, it does not know.
+fn finished(span: SpanData) -> Finished {
+    let said = span.events.events.into_iter().map(|event| Said {
+        at: event.timestamp,
+        level: Level::INFO,
+        message: event.name.into_owned(),
+        attributes: attributes(event.attributes),
+    });
+    // A clock that was set back in between makes no time negative.
+    let duration = span.end_time.duration_since(span.start_time).unwrap_or_default();
+    Finished {
+        place: place(&span.span_context),
+        parent: (span.parent_span_id != opentelemetry::SpanId::INVALID)
+            .then(|| SpanId(u64::from_be_bytes(span.parent_span_id.to_bytes()))),
+        service: span.instrumentation_scope.name().into(),
+        name: span.name,
+        kind: match span.span_kind {
+            SpanKind::Server => Kind::Server,
+            SpanKind::Client => Kind::Client,
+            SpanKind::Producer => Kind::Producer,
+            SpanKind::Consumer => Kind::Consumer,
+            SpanKind::Internal => Kind::Internal,
+        },
+        start: span.start_time,
+        duration,
+        busy: duration,
+        failed: matches!(span.status, Status::Error { .. }),
+        attributes: attributes(span.attributes),
+        events: said.collect(),
+        links: span.links.links.iter().map(|link| place(&link.span_context)).collect(),
     }
 }

@@ -96,7 +96,9 @@ async fn traced(
     let (saga, mut happened) = store.happened(id).await?;
     happened.extend(outbox.said(&id.to_string()).await?.into_iter().map(orders::Happened::from));
     happened.sort_by_key(|one| one.at);
-    Ok(Json(Trace { order, saga, happened }))
+    let parent = outbox.began(id).await?.parent;
+    let trace = parent.as_deref().and_then(|parent| parent.get(3..35)).map(str::to_owned);
+    Ok(Json(Trace { order, saga, trace, happened }))
 }
 
 async fn books(State(store): State<Store>) -> Answer<Books> {
