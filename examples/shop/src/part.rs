@@ -43,7 +43,7 @@ pub struct Part<'a> {
     /// Over which they tell each other.
     pub bus: &'a Arc<dyn Bus>,
     /// What is recorded of them.
-    pub telemetry: &'a Telemetry,
+    pub telemetry: Option<&'a Telemetry>,
 }
 
 type Tending = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -66,7 +66,7 @@ impl Opened {
     }
 
     /// With what all services answer: how they are, their switches, and their traces.
-    pub fn complete(self, flags: &Flags, telemetry: &Telemetry) -> Healthy {
+    pub fn complete(self, flags: &Flags, telemetry: Option<&Telemetry>) -> Healthy {
         let operated = operate::switches(flags).merge(traces::routes(telemetry));
         Healthy::new(self.router.merge(operated), self.needs)
     }
@@ -113,13 +113,13 @@ pub fn gateway(
     place: &Place,
     setup: &Setup,
     peers: &Peers,
-    telemetry: &Telemetry,
+    telemetry: Option<&Telemetry>,
 ) -> Result<Healthy> {
     let (tokens, flags, limiting) =
         (setup.tokens.clone(), setup.flags.clone(), setup.limiting.clone());
     let gateway = Gateway::open(peers.clone(), tokens, flags, &place.cache, limiting)?
         .places(setup.places)
-        .traced(telemetry.traces("gateway"))
+        .traced(traces::of(telemetry, "gateway"))
         .calls(setup.calls);
     let peers = peers.all().into_iter().map(health::peer);
     let needs = peers.chain(redis(place, "limits")?).collect();
@@ -140,7 +140,7 @@ impl Part<'_> {
         let Part { place, setup, cache, peers, bus, telemetry } = *self;
         let known = Peers::NAMES.into_iter().find(|known| *known == name);
         let known = known.unwrap_or_default();
-        let traces = telemetry.traces(known);
+        let traces = traces::of(telemetry, known);
         let calls = Calls::new(known, setup.flags.clone(), setup.calls).traced(traces.clone());
         let peers = &calls.through(peers);
         let (storage, flags) = (place.storage.as_str(), setup.flags.clone());

@@ -24,7 +24,15 @@ use crate::part::{self, Part};
 use crate::place::Place;
 
 /// How long the collector gets for what it has not taken yet.
-pub(crate) const FLUSH: Duration = Duration::from_secs(2);
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Sends what the collector has not taken yet: the last thing that a program does.
+pub(crate) async fn flush(telemetry: &Telemetry) {
+    let left = telemetry.stop(FLUSH).await;
+    if left.lost > 0 {
+        tracing::warn!(spans = left.lost, "the collector has not taken all of the traces");
+    }
+}
 
 /// How long the services get after the gateway: for what it has given up.
 const AFTER: Duration = Duration::from_millis(200);
@@ -54,8 +62,9 @@ pub struct Setup {
     pub calls: shop_calls::Options,
     /// How long an order's saga rests when whoever drove it is dead.
     pub lease: Duration,
-    /// What is recorded of it, but for how much: `pattern.tracing` says that.
-    pub telemetry: telemetry::Setup,
+    /// What is recorded of it, but for how much: `pattern.tracing` says that. Without, nothing is
+    /// there that could be recorded.
+    pub telemetry: Option<telemetry::Setup>,
     /// Services that run in a process of their own, and where: they are asked there, and not opened
     /// here.
     pub apart: Vec<(&'static str, String)>,
@@ -64,18 +73,19 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Begins to record.
+    /// Begins to record, if anything is to be.
     ///
     /// # Errors
     /// The collector has no address.
-    pub fn recorded(&self) -> Result<Telemetry> {
+    pub fn recorded(&self) -> Result<Option<Telemetry>> {
+        let Some(setup) = self.telemetry.clone() else { return Ok(None) };
         let flags = self.flags.clone();
         let share = telemetry::Share::asking(move || match flags.get() {
             PatternTracing::Off => 0.0,
             PatternTracing::Tenth => 0.1,
             PatternTracing::Full => 1.0,
         });
-        Ok(Telemetry::start(telemetry::Setup { share, ..self.telemetry.clone() })?)
+        Ok(Some(Telemetry::start(telemetry::Setup { share, ..setup })?))
     }
 }
 
@@ -93,7 +103,7 @@ impl Default for Setup {
             places: Gateway::PLACES,
             calls: shop_calls::Options::default(),
             lease: Duration::from_secs(10),
-            telemetry: telemetry::Setup::default(),
+            telemetry: Some(telemetry::Setup::default()),
             apart: Vec::new(),
             closing: Closing::default(),
         }
@@ -109,7 +119,7 @@ pub struct Shop {
     /// Over which its services tell each other.
     pub bus: Arc<dyn Bus>,
     /// What is recorded of it.
-    pub telemetry: Telemetry,
+    pub telemetry: Option<Telemetry>,
     gateway: Running,
     services: Vec<Running>,
     tending: Vec<JoinHandle<()>>,
@@ -148,7 +158,7 @@ impl Shop {
             cache: &cache,
             peers: &peers,
             bus: &bus,
-            telemetry: &telemetry,
+            telemetry: telemetry.as_ref(),
         };
         let stop = Stop::by(Closing { lame_duck: Duration::ZERO, drain: AFTER });
         let close = Stop::by(setup.closing);
@@ -159,13 +169,13 @@ impl Shop {
         let (mut services, mut tending) = (Vec::new(), Vec::new());
         for (name, listener, mut service) in opened {
             tending.extend(service.tend());
-            let service = service.complete(&setup.flags, &telemetry);
+            let service = service.complete(&setup.flags, telemetry.as_ref());
             if let Some(peer) = peers.all().into_iter().find(|peer| peer.name() == name) {
                 peer.is_here(here(service.router()));
             }
             services.push(serve(name, listener, service, &stop)?);
         }
-        let gateway = part::gateway(place, &setup, &peers, &telemetry)?;
+        let gateway = part::gateway(place, &setup, &peers, telemetry.as_ref())?;
         let gateway = serve("gateway", door, gateway, &close)?;
         Ok(Shop { setup, peers, bus, telemetry, gateway, services, tending, close, stop })
     }
@@ -199,9 +209,8 @@ impl Shop {
             // Behind the gateway one customer may be several requests; who is lost is lost once.
             drained.lost = drained.lost.max(service.stopped().await.lost);
         }
-        let left = self.telemetry.stop(FLUSH).await;
-        if left.lost > 0 {
-            tracing::warn!(spans = left.lost, "the collector has not taken all of the traces");
+        if let Some(telemetry) = &self.telemetry {
+            flush(telemetry).await;
         }
         drained
     }

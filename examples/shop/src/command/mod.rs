@@ -152,6 +152,8 @@ enum Compare {
     /// Orders that are answered at once, while the process that brings them to their end is killed at
     /// every step: by a task in memory, and by a saga
     Saga(compare::saga::Seeds),
+    /// Purchases of which nothing is recorded, every tenth request, and all of them
+    Tracing(Run),
 }
 
 impl Leave {
@@ -256,6 +258,7 @@ pub async fn main(patterns: Patterns) -> ExitCode {
         Command::Compare { what: Compare::Breaker(hang) } => compare::breaker::compare(&hang).await,
         Command::Compare { what: Compare::Retry(run) } => compare::retry::compare(&run).await,
         Command::Compare { what: Compare::Saga(seeds) } => compare::saga::compare(&seeds).await,
+        Command::Compare { what: Compare::Tracing(run) } => compare::tracing::compare(&run).await,
         Command::Compare { what: Compare::Async(run) } => {
             compare::asynchronous::compare(&run).await
         }

@@ -12,7 +12,7 @@ use shop_service::{Stop, listen, serve};
 
 use super::up::asked_to_stop;
 use super::{Leave, PORT, Patterns, Stores};
-use crate::whole::FLUSH;
+use crate::whole::flush;
 
 #[derive(Args)]
 pub(crate) struct Run {
@@ -63,7 +63,7 @@ impl Run {
         let peers = peers(self.port);
         let telemetry = setup.recorded()?;
         let service = if name == "gateway" {
-            part::gateway(&place, &setup, &peers, &telemetry)?
+            part::gateway(&place, &setup, &peers, telemetry.as_ref())?
         } else {
             let cache = Cache::open(&place.cache, setup.cache)?;
             let bus = place.open_bus(name).await?;
@@ -73,11 +73,11 @@ impl Run {
                 cache: &cache,
                 peers: &peers,
                 bus: &bus,
-                telemetry: &telemetry,
+                telemetry: telemetry.as_ref(),
             };
             let mut opened = part.open(name).await?;
             opened.tend();
-            opened.complete(&setup.flags, &telemetry)
+            opened.complete(&setup.flags, telemetry.as_ref())
         };
         let offset = Peers::NAMES.iter().position(|peer| *peer == name).map_or(0, |at| at + 1);
         let port = self.port.saturating_add(u16::try_from(offset)?);
@@ -95,7 +95,9 @@ impl Run {
         let begun = Instant::now();
         stop.now();
         let drained = running.stopped().await;
-        telemetry.stop(FLUSH).await;
+        if let Some(telemetry) = &telemetry {
+            flush(telemetry).await;
+        }
         Leave::tell(begun.elapsed(), drained);
         Ok(())
     }

@@ -10,6 +10,7 @@ use crate::goods::{self, ACCOUNTS};
 use crate::place::{self, Place};
 use crate::whole::{Setup, Shop};
 use anyhow::{Context, Result};
+use observability::telemetry;
 use serde_json::json;
 use shop_gateway::Limiting;
 use shop_outside::payment;
@@ -86,6 +87,7 @@ impl Stores {
         let lease = self.lease;
         let mut setup = Setup { port, tokens, limiting, lease, ..Setup::default() };
         setup.stock.leases = patterns.leases;
+        setup.telemetry = Some(telemetry::Setup::from_env()?);
         for switch in &self.switches {
             let (name, variant) = switch.split_once('=').with_context(|| {
                 format!("`{switch}` sets no switch; next: --set pattern.async=on")

@@ -22,6 +22,7 @@ pub mod lock;
 pub mod monolith;
 pub mod retry;
 pub mod saga;
+pub mod tracing;
 
 /// How a comparison is run.
 #[derive(Args, Clone, Copy, Debug)]

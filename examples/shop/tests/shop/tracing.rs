@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use observability::spans::{Finished, Kind};
+use observability::telemetry::Recent;
 use serde_json::json;
 use shop_bus::Subscription;
 use tokio::time::{Instant, sleep, timeout};
@@ -12,9 +13,13 @@ use crate::open::Open;
 
 const LONG: Duration = Duration::from_secs(20);
 
+fn recent(open: &Open) -> &Recent {
+    open.shop.telemetry.as_ref().expect("it is recorded").recent()
+}
+
 /// The newest trace that began at the street with this, as soon as it is `whole`.
 async fn trace(open: &Open, began: &str, whole: impl Fn(&[Finished]) -> bool) -> Vec<Finished> {
-    let recent = open.shop.telemetry.recent();
+    let recent = recent(open);
     let since = Instant::now();
     loop {
         let mut traces = recent.traces().into_iter().map(|trace| recent.find(trace));
@@ -143,7 +148,7 @@ async fn until_told(open: &Open, trace: &str) -> Vec<Finished> {
     let trace = shop::traces::id(trace).expect("an id");
     let since = Instant::now();
     loop {
-        let spans = open.shop.telemetry.recent().find(trace);
+        let spans = recent(open).find(trace);
         if is_told(&spans) {
             return spans;
         }

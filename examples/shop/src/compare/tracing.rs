@@ -1,0 +1,280 @@
+//! `shop compare tracing`: what it costs that every checkout can be looked at.
+//!
+//! Three shops in one: without anything that could be recorded, with every tenth request recorded, and
+//! with all of them. They take turns of half a second, so that what else the machine does meets all
+//! three alike, and each is told by the median of its turns.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use shop_contracts::id::{OrderId, ProductId};
+use shop_contracts::{Peer, Problem};
+use shop_flags::{PatternLimiter, PatternTracing};
+use shop_outside::{mail, payment};
+use tokio::task::JoinSet;
+
+use super::{Run, build, buyers};
+use crate::goods;
+use crate::journeys::Customer;
+use crate::place::Place;
+use crate::whole::{Setup, Shop};
+
+/// Customers at once, each of whom asks again as soon as it is answered.
+const CUSTOMERS: usize = 8;
+
+/// Reads for each purchase.
+const READS: usize = 8;
+
+/// A turn.
+const TURN: Duration = Duration::from_millis(500);
+
+/// Turns for each of the three.
+const TURNS: usize = 10;
+
+/// How much slower a shop may be of which every tenth request is recorded, and all of them.
+const TENTH: f64 = 0.05;
+const FULL: f64 = 0.15;
+
+#[derive(Serialize)]
+struct Outcome {
+    seed: u64,
+    place: Vec<String>,
+    ways: Vec<Way>,
+}
+
+#[derive(Serialize)]
+struct Way {
+    way: &'static str,
+    requests: u64,
+    errors: u64,
+    /// The median of the turns.
+    requests_a_second: f64,
+    /// Against the first one.
+    slower_percent: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    spans: u64,
+}
+
+/// A shop, and its customers.
+struct Scene {
+    shop: Shop,
+    gateway: Peer,
+    customers: Vec<Customer>,
+    products: Vec<ProductId>,
+}
+
+/// What came of the turns of one way.
+struct Told {
+    rates: Vec<f64>,
+    took: Histogram<u64>,
+    errors: u64,
+    spans: u64,
+}
+
+/// Runs the comparison and prints it.
+///
+/// # Errors
+/// A shop that does not open, a request that fails, or a shop that is too slow.
+pub async fn compare(run: &Run) -> Result<()> {
+    let places = [Place::for_a_run(run.real).await?, Place::for_a_run(run.real).await?];
+    let bare = Scene::open(&places[0], false, run.seed).await?;
+    let seen = Scene::open(&places[1], true, run.seed).await?;
+    let ways = [
+        ("off", &bare, PatternTracing::Off),
+        ("every tenth", &seen, PatternTracing::Tenth),
+        ("all", &seen, PatternTracing::Full),
+    ];
+    for (_, scene, share) in &ways {
+        scene.turn(*share, 0).await?;
+    }
+    let mut told: Vec<Told> = ways.iter().map(|_| Told::new()).collect::<Result<_>>()?;
+    for turn in 0..TURNS {
+        // Nobody is always the first, or always behind the same one.
+        for at in 0..ways.len() {
+            let way = (at + turn) % ways.len();
+            let (_, scene, share) = &ways[way];
+            told[way].add(scene.turn(*share, turn + 1).await?)?;
+        }
+    }
+    let outcome = Outcome {
+        seed: run.seed,
+        place: places[0].told.clone(),
+        ways: ways
+            .iter()
+            .zip(&told)
+            .map(|((name, ..), one)| one.way(name, told[0].rate()))
+            .collect(),
+    };
+    bare.shop.close().await;
+    seen.shop.close().await;
+    if run.json {
+        anstream::println!("{}", serde_json::to_string_pretty(&outcome)?);
+    } else {
+        print(&outcome);
+    }
+    judge(&outcome)
+}
+
+impl Scene {
+    async fn open(place: &Place, seen: bool, seed: u64) -> Result<Scene> {
+        let setup = Setup::default();
+        setup.flags.set(PatternLimiter::Off);
+        let setup = Setup {
+            telemetry: setup.telemetry.clone().filter(|_| seen),
+            // What is outside takes no time: that would be most of it, and the same for all.
+            provider: payment::Provider::new(Duration::ZERO),
+            mail: mail::Server::new(Duration::ZERO),
+            ..setup
+        };
+        let shop = Shop::open(place, setup).await?;
+        let products = goods::take_in(&shop.peers, seed, 40).await?;
+        let gateway = Peer::new("gateway", shop.url());
+        let accounts = buyers::accounts(&shop.peers, CUSTOMERS).await?;
+        let customers = buyers::crowd(&accounts, &shop.setup.tokens, &gateway)?;
+        Ok(Scene { shop, gateway, customers, products })
+    }
+
+    async fn turn(&self, share: PatternTracing, turn: usize) -> Result<Turn> {
+        self.shop.setup.flags.set(share);
+        let spans = || self.shop.telemetry.as_ref().map_or(0, |all| all.recent().recorded());
+        let (before, is_over) = (spans(), Arc::new(AtomicBool::new(false)));
+        let began = Instant::now();
+        let customers = JoinSet::from_iter(self.customers.iter().map(|customer| {
+            let (customer, gateway) = (customer.clone(), self.gateway.clone());
+            let (products, is_over) = (self.products.clone(), Arc::clone(&is_over));
+            async move { shops(&customer, &gateway, &products, turn, &is_over).await }
+        }));
+        tokio::time::sleep(TURN).await;
+        is_over.store(true, Ordering::Relaxed);
+        let took = customers.join_all().await.into_iter().flatten().collect();
+        Ok(Turn { lasted: began.elapsed(), took, spans: spans() - before })
+    }
+}
+
+/// What came of a turn: how long each request took, if it was answered well.
+struct Turn {
+    lasted: Duration,
+    took: Vec<Option<Duration>>,
+    spans: u64,
+}
+
+/// Looks around and buys something, until it is over.
+async fn shops(
+    customer: &Customer,
+    gateway: &Peer,
+    products: &[ProductId],
+    turn: usize,
+    is_over: &AtomicBool,
+) -> Vec<Option<Duration>> {
+    let mut took = Vec::new();
+    let mut note = |began: Instant, answer: Result<(), Problem>| {
+        took.push(answer.is_ok().then(|| began.elapsed()));
+    };
+    for round in turn.. {
+        for look in 0..READS {
+            let began = Instant::now();
+            note(began, Customer::look(gateway, products[(round + look) % products.len()]).await);
+        }
+        let began = Instant::now();
+        note(began, customer.put(products[round % products.len()], 1).await);
+        let (key, began) = (format!("key-{}", OrderId::new()), Instant::now());
+        note(began, customer.buy(&key).await.map(drop));
+        if is_over.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    took
+}
+
+impl Told {
+    fn new() -> Result<Told> {
+        let took = Histogram::new_with_bounds(1, 60_000_000, 3)?;
+        Ok(Told { rates: Vec::new(), took, errors: 0, spans: 0 })
+    }
+
+    fn add(&mut self, turn: Turn) -> Result<()> {
+        self.rates.push(turn.took.len() as f64 / turn.lasted.as_secs_f64());
+        self.spans += turn.spans;
+        for took in turn.took {
+            match took {
+                Some(took) => self.took.record(u64::try_from(took.as_micros())?.max(1))?,
+                None => self.errors += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// The median of the turns.
+    fn rate(&self) -> f64 {
+        let mut rates = self.rates.clone();
+        rates.sort_by(f64::total_cmp);
+        rates[rates.len() / 2]
+    }
+
+    fn way(&self, way: &'static str, first: f64) -> Way {
+        let millis = |quantile| self.took.value_at_quantile(quantile) as f64 / 1e3;
+        Way {
+            way,
+            requests: self.took.len(),
+            errors: self.errors,
+            requests_a_second: self.rate(),
+            slower_percent: 100.0 * (1.0 - self.rate() / first),
+            p50_ms: millis(0.5),
+            p99_ms: millis(0.99),
+            spans: self.spans,
+        }
+    }
+}
+
+fn print(outcome: &Outcome) {
+    page::title("shop compare tracing · the same purchases, seen and unseen");
+    outcome.place.iter().for_each(page::note);
+    build().into_iter().for_each(page::note);
+    page::part(1, "What it costs to be seen");
+    page::note(format_args!(
+        "{CUSTOMERS} customers who do not pause: {READS} reads, one of it into the cart, one order."
+    ));
+    page::note(format_args!(
+        "{TURNS} turns of {} ms for each way; what is outside of the shop takes no time.",
+        TURN.as_millis()
+    ));
+    let heads: Vec<_> = outcome.ways.iter().map(|way| way.way).collect();
+    page::heads(&heads);
+    let row = |what: &str, told: &dyn Fn(&Way) -> String| {
+        let more: Vec<_> = outcome.ways[1..].iter().map(told).collect();
+        page::row(what, told(&outcome.ways[0]), &more, "");
+    };
+    row("requests", &|way| page::count(way.requests));
+    row("errors", &|way| page::count(way.errors));
+    row("spans", &|way| page::count(way.spans));
+    row("answered, a second", &|way| page::count(way.requests_a_second as u64));
+    row("slower by", &|way| format!("{:.1} %", way.slower_percent));
+    row("half took at most (p50)", &|way| format!("{:.2} ms", way.p50_ms));
+    row("99 of 100 (p99)", &|way| format!("{:.1} ms", way.p99_ms));
+    page::next(&[
+        ("cargo run -p shop -- trace latest", "one order, in the shop that is up"),
+        ("cargo lab start spans", "write it yourself"),
+    ]);
+}
+
+fn judge(outcome: &Outcome) -> Result<()> {
+    for way in &outcome.ways {
+        ensure!(way.errors == 0, "{} requests failed with {} recorded", way.errors, way.way);
+    }
+    let [off, tenth, full] = &outcome.ways[..] else { return Ok(()) };
+    ensure!(off.spans == 0, "{} spans where nothing was to be recorded", off.spans);
+    ensure!(full.spans > tenth.spans, "a tenth has {} spans, all {}", tenth.spans, full.spans);
+    if cfg!(debug_assertions) {
+        return Ok(());
+    }
+    for (way, most) in [(tenth, TENTH), (full, FULL)] {
+        let (slower, most) = (way.slower_percent, 100.0 * most);
+        ensure!(slower <= most, "{} recorded is {slower:.1} % slower, not {most} %", way.way);
+    }
+    Ok(())
+}
