@@ -4,6 +4,7 @@
 //!
 //! - [`correlation_ids`] (07.1): every line that is logged for a request carries the request's id,
 //!   in every service that works for it.
+//! - [`metrics`] (07.5): how often, how badly, how long, and how full, as Prometheus reads them.
 //!
 //! And what they share:
 //!
@@ -13,3 +14,4 @@
 
 pub mod correlation_ids;
 pub mod lines;
+pub mod metrics;
