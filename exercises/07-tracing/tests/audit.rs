@@ -2,13 +2,15 @@
 
 use grading::Lesson;
 use observability::correlation_ids::TaskIds;
-use observability_exercises::correlation_ids;
+use observability::metrics::Instance;
+use observability_exercises::{correlation_ids, metrics};
 
 /// The wrong answers that people really give. Each names the check that must reject it.
 #[allow(unreachable_pub)] // they are written like the learner's own files
 #[path = "../decoys"]
 mod decoys {
     pub mod correlation_ids;
+    pub mod metrics;
 }
 
 /// The untouched starters. They must fail.
@@ -16,13 +18,22 @@ mod decoys {
 #[path = "../starters"]
 mod starters {
     pub mod correlation_ids;
+    pub mod metrics;
 }
 
 fn main() -> std::process::ExitCode {
-    grading::audit(vec![Lesson {
-        name: "correlation_ids",
-        starter: correlation_ids::checks::<starters::correlation_ids::MyIds>(),
-        reference: correlation_ids::checks::<TaskIds>(),
-        decoys: decoys::correlation_ids::all(),
-    }])
+    grading::audit(vec![
+        Lesson {
+            name: "correlation_ids",
+            starter: correlation_ids::checks::<starters::correlation_ids::MyIds>(),
+            reference: correlation_ids::checks::<TaskIds>(),
+            decoys: decoys::correlation_ids::all(),
+        },
+        Lesson {
+            name: "metrics",
+            starter: metrics::checks::<starters::metrics::MyMetrics>(),
+            reference: metrics::checks::<Instance>(),
+            decoys: decoys::metrics::all(),
+        },
+    ])
 }
