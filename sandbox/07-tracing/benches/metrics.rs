@@ -25,6 +25,7 @@ use std::convert::Infallible;
 use std::future::{IntoFuture, Ready, poll_fn, ready};
 use std::hint::black_box;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -66,10 +67,7 @@ where
 fn registry(traced: bool) -> Registry {
     let trace =
         if traced { || Some("0199f2c6-4c11-7a63-9a56-0d6a3a1f9b02".into()) } else { || None };
-    let route = |found: &http::Extensions| -> Option<&str> {
-        found.get::<MatchedPath>().map(MatchedPath::as_str)
-    };
-    Registry::new("bench", Sources { trace, route, ..Sources::default() })
+    Registry::new("bench", Sources { trace, ..Sources::default() })
 }
 
 /// A service over HTTP that answers at once, with its ids, and measured or not.

@@ -21,10 +21,10 @@ use std::time::Duration;
 use tower_service::Service;
 
 fn sources() -> Sources {
-    let route = |found: &http::Extensions| -> Option<&str> {
-        found.get::<MatchedPath>().map(MatchedPath::as_str)
-    };
-    Sources { route, ..Sources::default() }
+    Sources {
+        route: |found| found.get::<MatchedPath>().map(MatchedPath::as_str),
+        ..Sources::default()
+    }
 }
 
 async fn ask(router: &Router, method: Method, path: &str) -> StatusCode {

@@ -31,7 +31,7 @@ impl Scene {
 
     fn rated(&self, expected: Option<f64>, instances: &[Vec<Point>]) -> Result<(), Finding> {
         let told = |rate: Option<f64>| match rate {
-            Some(rate) => format!("{} a second", (rate * 1e3).round() / 1e3),
+            Some(rate) => format!("{} a second", (rate * 1e3).round() / 1e3 + 0.0),
             None => "no rate".to_owned(),
         };
         self.shows(instances);
@@ -121,7 +121,7 @@ pub(super) async fn quantile_of_all<D: Metrics>(world: World) -> Result<(), Find
         scene.world.history().turn_page();
         scene.world.history().note("one", format!("{fast} requests of 1 to 40 ms"));
         scene.world.history().note("other", format!("{slow} of 0.3 to 12 s"));
-        for q in [0.25, 0.5, 0.9, 0.95, 0.99, 1.0] {
+        for q in [0.5, 0.9, 0.95, 0.99, 0.25, 1.0] {
             let nth = (q * all.len() as f64).ceil() as usize;
             let truth = all[nth.clamp(1, all.len()) - 1];
             let saw = (scene.quantile)(q, &instances);
@@ -133,7 +133,7 @@ pub(super) async fn quantile_of_all<D: Metrics>(world: World) -> Result<(), Find
 }
 
 fn shown(value: f64) -> String {
-    format!("{}", (value * 1e6).round() / 1e6)
+    format!("{}", (value * 1e3).round() / 1e3 + 0.0)
 }
 
 /// In the bucket of the true one; in the last, where nobody knows more, at its beginning.

@@ -24,7 +24,9 @@ impl Scrape {
         match text::samples(&text) {
             Ok(samples) => Ok(Scrape { text, samples, step, history }),
             Err(odd) => {
-                let line: String = odd.text.escape_debug().take(48).collect();
+                // Its labels are what is interesting, and not the long name before them.
+                let line = odd.text.replace(DURATION, "…");
+                let line: String = line.escape_debug().take(60).collect();
                 let saw = format!("line {}: {line}", odd.line);
                 Err(Evidence::new("lines that can be read", saw).at(step).into())
             }
@@ -48,7 +50,8 @@ impl Scrape {
 
     /// Their sum; nothing is zero.
     pub(super) fn sum(&self, name: &str, labels: Labels<'_>) -> f64 {
-        self.of(name, labels).map(|sample| sample.value).sum()
+        // Of nothing the sum is −0, which nobody should have to read.
+        self.of(name, labels).map(|sample| sample.value).sum::<f64>() + 0.0
     }
 
     /// So many requests with these labels were counted.

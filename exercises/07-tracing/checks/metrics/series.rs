@@ -27,7 +27,8 @@ pub(super) async fn routes<D: Metrics>(world: World) -> Result<(), Finding> {
     let expected = BTreeSet::from(["/users/{id}".to_owned(), UNMATCHED.to_owned()]);
     if routes != expected {
         let some: Vec<_> = routes.iter().take(2).map(String::as_str).collect();
-        let saw = format!("{} routes: {} …", routes.len(), some.join(", "));
+        let more = if routes.len() > 2 { " …" } else { "" };
+        let saw = format!("{} routes: {}{more}", routes.len(), some.join(", "));
         return Err(scrape.is_wrong(format!("two routes: /users/{{id}}, {UNMATCHED}"), saw));
     }
     scrape.is("series", 2.0, scrape.series() as f64)?;
