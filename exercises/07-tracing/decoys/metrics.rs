@@ -6,10 +6,10 @@ mod right;
 mod telling;
 
 use counting::{
-    AfterTheAwait, AnyMethod, DefaultBounds, EndsUnseen, FailuresUntimed, HangUpIsAnError,
-    HangUpUncounted, InUseWhileWaiting, LessThan, Milliseconds, NeverAbandoned, NobodyWaits,
-    OneOrNone, OnlySuccesses, PanicIsAHangUp, PathForTheLost, RawPath, StatusClass, UpperCases,
-    UserAsLabel, WaitsForEver, WaitsInATask, WholeMillis,
+    AfterTheAwait, AnyMethod, DefaultBounds, EndsUnseen, FailuresUntimed, GuardBeside,
+    HangUpIsAnError, HangUpUncounted, InUseWhileWaiting, LessThan, Milliseconds, NeverAbandoned,
+    NobodyWaits, OneOrNone, OnlySuccesses, PanicIsAHangUp, PathForTheLost, RawPath, StatusClass,
+    UpperCases, UserAsLabel, WaitsForEver, WaitsInATask, WholeMillis,
 };
 use grading::Decoy;
 use observability_exercises::metrics::check;
@@ -44,6 +44,7 @@ pub fn all() -> Vec<Decoy> {
         HangUpIsAnError: hung_up_on,
         EndsUnseen: unwinding,
         PanicIsAHangUp: unwinding,
+        GuardBeside: unwinding,
         RawPath: routes,
         PathForTheLost: routes,
         UserAsLabel: routes,

@@ -41,7 +41,7 @@ async fn run() -> anyhow::Result<()> {
     labels(seed).await?;
     page::next(&[
         ("cargo lab start metrics", "write it yourself, and be scraped in between"),
-        ("cargo lab why metrics", "fifty-seven ways to miscount"),
+        ("cargo lab why metrics", "fifty-eight ways to miscount"),
     ]);
     Ok(())
 }
@@ -151,8 +151,8 @@ async fn two_instances(seed: u64) -> anyhow::Result<()> {
     let heads = ["", "averaged", "ratio", "merged", "ratio", "the truth"];
     page::grid(&heads, &rows);
     page::note("Averaged: of each instance its quantile. Merged: of all buckets together.");
-    page::note("Ratios are to the truth. Bounds are 0.025, 0.05, … 2.5, 5 s, and nobody can be");
-    page::note("more exact than they are.");
+    page::note("Ratios are to the truth. With bounds of 0.025, 0.05, … 2.5 and 5 s, nobody");
+    page::note("can be more exact.");
 
     let p99 = quantile(&merged(&instances), 0.99);
     let holds = |sample: &&Sample| {

@@ -301,6 +301,16 @@ fn a_quantile_is_in_the_bucket_of_the_true_one() {
     });
 }
 
+/// The example that ClickHouse gives for its `quantilePrometheusHistogram`.
+#[test]
+fn others_who_do_as_prometheus_find_the_same() {
+    let bounds = [0.0, 0.5, 1.0, f64::INFINITY];
+    let counts = [6.0, 11.0, 14.0, 19.0];
+    let all: Vec<Bucket> =
+        bounds.into_iter().zip(counts).map(|(le, count)| Bucket { le, count }).collect();
+    assert!((quantile(&all, 0.5) - 0.35).abs() < 1e-12);
+}
+
 #[test]
 fn where_negative_values_are_the_lowest_bucket_has_no_lower_edge() {
     let bounds = [-1.0, 1.0, f64::INFINITY];

@@ -1,9 +1,11 @@
 //! Every request is counted, as what it was.
 
 use super::scene::{Ask, Later, Scene, Shop};
+use futures_util::FutureExt;
 use grading::{Finding, SOON, World, comes_to};
 use http::{Method, StatusCode};
 use observability::metrics::{ACTIVE, HUNG_UP, Metrics};
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use testbed::gate::Gate;
 
@@ -98,24 +100,38 @@ pub(super) async fn hung_up_on<D: Metrics>(world: World) -> Result<(), Finding> 
 
 pub(super) async fn unwinding<D: Metrics>(world: World) -> Result<(), Finding> {
     let scene = Scene::of::<D>(world);
-    let shop = scene.open("shop");
-    let hand = scene.hand.clone();
-    let call = scene.world.invoke("shop", "GET /checkout");
-    let broken: Later<StatusCode> = Box::pin(async move {
-        tokio::task::yield_now().await;
-        hand.moves(Duration::from_secs(3));
-        // Not `panic!`: that would stand in the report, as if the subject had.
-        std::panic::resume_unwind(Box::new("the handler's own"))
-    });
-    let _ = tokio::spawn(shop.measures(&Ask::of("/checkout"), broken)).await;
-    call.unknown("the handler panics after 3 s");
-    active(&shop, 0)?;
-    let scrape = shop.scrape()?;
-    let labels = [(CODE, "500"), ("http_route", "/checkout")];
-    scrape.is("requests", 1.0, scrape.counted(&[]))?;
-    scrape.is("requests with 500", 1.0, scrape.counted(&labels))?;
-    scrape.is("their seconds", 3.0, scrape.seconds(&labels))?;
-    shop.serve(Ask::of("/checkout")).await?;
-    let scrape = shop.scrape()?;
-    scrape.is("requests with 200", 1.0, scrape.counted(&[(CODE, "200")]))
+    // The runtime catches it, or a layer that is outside of the metrics.
+    for layered in [false, true] {
+        scene.world.history().turn_page();
+        let (shop, hand) = (scene.open("shop"), scene.hand.clone());
+        let call = scene.world.invoke("shop", "GET /checkout");
+        let broken: Later<StatusCode> = Box::pin(async move {
+            tokio::task::yield_now().await;
+            hand.moves(Duration::from_secs(3));
+            // Not `panic!`: that would stand in the report, as if the subject had.
+            std::panic::resume_unwind(Box::new("the handler's own"))
+        });
+        let measured = shop.measures_bare(&Ask::of("/checkout"), broken);
+        let _ = match layered {
+            false => tokio::spawn(measured).await,
+            true => tokio::spawn(caught(measured)).await,
+        };
+        let by = if layered { ", and a layer catches it" } else { "" };
+        call.unknown(format!("the handler panics after 3 s{by}"));
+        active(&shop, 0)?;
+        let scrape = shop.scrape()?;
+        let labels = [(CODE, "500"), ("http_route", "/checkout")];
+        scrape.is("requests", 1.0, scrape.counted(&[]))?;
+        scrape.is("requests with 500", 1.0, scrape.counted(&labels))?;
+        scrape.is("their seconds", 3.0, scrape.seconds(&labels))?;
+        shop.serve(Ask::of("/checkout")).await?;
+        let scrape = shop.scrape()?;
+        scrape.is("requests with 200", 1.0, scrape.counted(&[(CODE, "200")]))?;
+    }
+    Ok(())
+}
+
+async fn caught(measured: Later<StatusCode>) -> StatusCode {
+    let answer = AssertUnwindSafe(measured).catch_unwind().await;
+    answer.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

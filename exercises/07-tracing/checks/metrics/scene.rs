@@ -41,6 +41,8 @@ pub(super) fn when_asked(hook: impl FnOnce() + 'static) {
 /// answer.
 trait Instance: Send + Sync {
     fn measure(self: Arc<Self>, ask: Ask, work: Later<StatusCode>) -> Later<StatusCode>;
+    fn measure_bare(&'static self, ask: &'static Ask, work: Later<StatusCode>)
+    -> Later<StatusCode>;
     fn take(self: Arc<Self>) -> Later<Box<dyn Any + Send>>;
     fn scrape(&self) -> String;
 }
@@ -51,6 +53,15 @@ impl<D: Metrics> Instance for D {
             let asked = Asked { method: &ask.method, path: &ask.path, route: ask.route.as_deref() };
             D::measure(&self, asked, work).await
         })
+    }
+
+    fn measure_bare(
+        &'static self,
+        ask: &'static Ask,
+        work: Later<StatusCode>,
+    ) -> Later<StatusCode> {
+        let asked = Asked { method: &ask.method, path: &ask.path, route: ask.route.as_deref() };
+        Box::pin(D::measure(self, asked, work))
     }
 
     fn take(self: Arc<Self>) -> Later<Box<dyn Any + Send>> {
@@ -194,6 +205,13 @@ impl Shop {
             None => measured,
             Some(trace) => Box::pin(TRACE.scope(Arc::clone(trace), measured)),
         }
+    }
+
+    /// The same, by the subject's own future and not within a block of ours, which would be left by
+    /// a panic before that future is dropped. What it borrows has to be there for ever.
+    pub(super) fn measures_bare(&self, ask: &Ask, work: Later<StatusCode>) -> Later<StatusCode> {
+        let subject: &'static Arc<dyn Instance> = Box::leak(Box::new(Arc::clone(&self.subject)));
+        subject.measure_bare(Box::leak(Box::new(ask.clone())), work)
     }
 
     /// Serves a request, and writes nothing down.

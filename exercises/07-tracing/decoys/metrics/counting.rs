@@ -1,10 +1,12 @@
 //! Those who count something else than what happened.
 
-use super::right::{Held, Labels, Part, Shared, State};
+use super::right::{Begun, Held, Labels, Part, Shared, State};
 use http::StatusCode;
 use observability::metrics::{Asked, HUNG_UP, METHODS, OTHER_METHOD};
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -166,6 +168,40 @@ pub struct EndsUnseen;
 impl Part for EndsUnseen {
     fn code(ended: Option<StatusCode>) -> Option<String> {
         right_code(ended).filter(|_| ended.is_some() || !std::thread::panicking())
+    }
+}
+
+/// A future of its own, with the guard as a field. Where a layer catches the panic, the guard is
+/// dropped behind that, when nothing panics any more. Rejected by `unwinding`.
+pub struct GuardBeside;
+
+struct Beside<F> {
+    begun: Option<Begun<GuardBeside>>,
+    work: Pin<Box<F>>,
+}
+
+impl<F: Future<Output = StatusCode>> Future for Beside<F> {
+    type Output = StatusCode;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<StatusCode> {
+        let status = ready!(self.work.as_mut().poll(context));
+        if let Some(begun) = self.begun.take() {
+            begun.ends(status);
+        }
+        Poll::Ready(status)
+    }
+}
+
+impl Part for GuardBeside {
+    fn measure<F>(
+        shared: Arc<Shared>,
+        asked: Asked<'_>,
+        work: F,
+    ) -> impl Future<Output = StatusCode> + Send
+    where
+        F: Future<Output = StatusCode> + Send,
+    {
+        Beside { begun: Some(Begun::new(shared, &asked)), work: Box::pin(work) }
     }
 }
 

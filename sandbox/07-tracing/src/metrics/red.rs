@@ -53,8 +53,10 @@ impl Red {
         let route = route.unwrap_or(UNMATCHED).to_owned();
         Begun { red: self.clone(), method, route, active, at: self.clock.now(), status: None }
     }
+    // ANCHOR_END: measure
 }
 
+// ANCHOR: guard
 /// A request that is under way. It is counted when it is dropped, for that happens however it ends.
 struct Begun {
     red: Red,
@@ -84,7 +86,7 @@ impl Drop for Begun {
         self.red.durations.observe([&self.route, self.method, &status.to_string()], took);
     }
 }
-// ANCHOR_END: measure
+// ANCHOR_END: guard
 
 /// Measures the requests of a server: see [`Registry::layer`].
 ///
