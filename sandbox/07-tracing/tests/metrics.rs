@@ -28,20 +28,22 @@ fn sources() -> Sources {
 }
 
 async fn ask(router: &Router, method: Method, path: &str) -> StatusCode {
-    let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-    router.clone().call(request).await.unwrap().status()
+    let request = Request::builder().method(method).uri(path).body(Body::empty());
+    let request = request.expect("a request");
+    router.clone().call(request).await.expect("an answer").status()
 }
 
 /// The number of requests with these labels.
 fn counted(registry: &Registry, labels: &[(&str, &str)]) -> f64 {
     let text = registry.text(Some("application/openmetrics-text")).text;
-    let all = samples(&text).unwrap();
+    let all = samples(&text).expect("samples");
     buckets(&all, DURATION, labels).last().map_or(0.0, |bucket| bucket.count)
 }
 
 fn shown(registry: &Registry, name: &str) -> f64 {
     let text = registry.text(None).text;
-    samples(&text).unwrap().iter().filter(|sample| sample.name == name).map(|s| s.value).sum()
+    let all = samples(&text).expect("samples");
+    all.iter().filter(|sample| sample.name == name).map(|sample| sample.value).sum()
 }
 
 #[tokio::test]

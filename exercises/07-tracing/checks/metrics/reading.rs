@@ -154,18 +154,21 @@ fn lies(truth: f64, saw: f64, q: f64, step: Step) -> Result<(), Finding> {
     Err(Evidence::new(expected, shown(saw)).at(step).into())
 }
 
-fn buckets(all: &[(f64, f64)]) -> Vec<Bucket> {
+/// Bounds, and how many are at most each.
+type Counted = &'static [(f64, f64)];
+
+fn buckets(all: Counted) -> Vec<Bucket> {
     all.iter().map(|(le, count)| Bucket { le: *le, count: *count }).collect()
 }
 
 pub(super) async fn edges<D: Metrics>(world: World) -> Result<(), Finding> {
     const INF: f64 = f64::INFINITY;
     let scene = Scene::of::<D>(world);
-    let usual: &[(f64, f64)] = &[(0.1, 10.0), (0.5, 30.0), (1.0, 40.0), (INF, 40.0)];
-    let open: &[(f64, f64)] = &[(0.1, 10.0), (0.5, 30.0), (1.0, 30.0), (INF, 40.0)];
-    let gap: &[(f64, f64)] = &[(0.1, 0.0), (0.5, 0.0), (1.0, 8.0), (INF, 8.0)];
-    let none: &[(f64, f64)] = &[(0.1, 0.0), (0.5, 0.0), (1.0, 0.0), (INF, 0.0)];
-    let all: [(&[(f64, f64)], f64, f64); 15] = [
+    let usual: Counted = &[(0.1, 10.0), (0.5, 30.0), (1.0, 40.0), (INF, 40.0)];
+    let open: Counted = &[(0.1, 10.0), (0.5, 30.0), (1.0, 30.0), (INF, 40.0)];
+    let gap: Counted = &[(0.1, 0.0), (0.5, 0.0), (1.0, 8.0), (INF, 8.0)];
+    let none: Counted = &[(0.1, 0.0), (0.5, 0.0), (1.0, 0.0), (INF, 0.0)];
+    let all: [(Counted, f64, f64); 15] = [
         (usual, 0.5, 0.3),
         (usual, 0.875, 0.75),
         (usual, 0.75, 0.5),

@@ -106,24 +106,18 @@ impl Part for OneOrNone {
 pub struct AfterTheAwait;
 
 impl Part for AfterTheAwait {
-    fn measure<F>(
-        shared: Arc<Shared>,
-        asked: Asked<'_>,
-        work: F,
-    ) -> impl Future<Output = StatusCode> + Send
+    async fn measure<F>(shared: Arc<Shared>, asked: Asked<'_>, work: F) -> StatusCode
     where
         F: Future<Output = StatusCode> + Send,
     {
-        async move {
-            shared.lock().active += 1;
-            let (mut labels, at) = (Self::labels(&asked), shared.sources.clock.now());
-            let status = work.await;
-            shared.lock().active -= 1;
-            labels.push(("http_response_status_code", status.as_u16().to_string()));
-            let took = shared.sources.clock.now() - at;
-            Self::observe(&shared, labels, took.as_secs_f64());
-            status
-        }
+        shared.lock().active += 1;
+        let (mut labels, at) = (Self::labels(&asked), shared.sources.clock.now());
+        let status = work.await;
+        shared.lock().active -= 1;
+        labels.push(("http_response_status_code", status.as_u16().to_string()));
+        let took = shared.sources.clock.now() - at;
+        Self::observe(&shared, labels, took.as_secs_f64());
+        status
     }
 }
 
@@ -316,19 +310,17 @@ impl Part for NeverAbandoned {
 pub struct WaitsInATask;
 
 impl Part for WaitsInATask {
-    fn take(shared: Arc<Shared>) -> impl Future<Output = Held> + Send {
-        async move {
-            if let Ok(permit) = Arc::clone(&shared.places).try_acquire_owned() {
-                return Held::new(shared, permit);
-            }
-            let (tell, told) = oneshot::channel();
-            Self::waits(&mut shared.lock());
-            tokio::spawn(async move {
-                let permit = Arc::clone(&shared.places).acquire_owned().await.expect("is open");
-                Self::waits_no_longer(&mut shared.lock(), tell.is_closed());
-                let _ = tell.send(Held::new(shared, permit));
-            });
-            told.await.expect("the task sends one")
+    async fn take(shared: Arc<Shared>) -> Held {
+        if let Ok(permit) = Arc::clone(&shared.places).try_acquire_owned() {
+            return Held::new(shared, permit);
         }
+        let (tell, told) = oneshot::channel();
+        Self::waits(&mut shared.lock());
+        tokio::spawn(async move {
+            let permit = Arc::clone(&shared.places).acquire_owned().await.expect("is open");
+            Self::waits_no_longer(&mut shared.lock(), tell.is_closed());
+            let _ = tell.send(Held::new(shared, permit));
+        });
+        told.await.expect("the task sends one")
     }
 }

@@ -133,22 +133,16 @@ impl Part for LastForAll {
 pub struct AskedAtTheBeginning;
 
 impl Part for AskedAtTheBeginning {
-    fn measure<F>(
-        shared: Arc<Shared>,
-        asked: Asked<'_>,
-        work: F,
-    ) -> impl Future<Output = StatusCode> + Send
+    async fn measure<F>(shared: Arc<Shared>, asked: Asked<'_>, work: F) -> StatusCode
     where
         F: Future<Output = StatusCode> + Send,
     {
-        async move {
-            let trace = (shared.sources.trace)();
-            shared.lock().begun_by = trace;
-            let begun = Begun::<Self>::new(shared, &asked);
-            let status = work.await;
-            begun.ends(status);
-            status
-        }
+        let trace = (shared.sources.trace)();
+        shared.lock().begun_by = trace;
+        let begun = Begun::<Self>::new(shared, &asked);
+        let status = work.await;
+        begun.ends(status);
+        status
     }
 
     fn observe(shared: &Shared, labels: Labels, seconds: f64) {
