@@ -6,10 +6,10 @@ mod right;
 mod telling;
 
 use counting::{
-    AfterTheAwait, AnyMethod, DefaultBounds, EndsUnseen, FailuresUntimed, GuardBeside,
-    HangUpIsAnError, HangUpUncounted, InUseWhileWaiting, LessThan, Milliseconds, NeverAbandoned,
-    NobodyWaits, OneOrNone, OnlySuccesses, PanicIsAHangUp, PathForTheLost, RawPath, StatusClass,
-    UpperCases, UserAsLabel, WaitsForEver, WaitsInATask, WholeMillis,
+    ActiveByPath, AfterTheAwait, AnyMethod, DefaultBounds, EndsUnseen, FailuresUntimed,
+    GuardBeside, HangUpIsAnError, HangUpUncounted, InUseWhileWaiting, LessThan, Milliseconds,
+    NeverAbandoned, NobodyWaits, OneOrNone, OnlySuccesses, PanicIsAHangUp, PathForTheLost, RawPath,
+    StatusClass, UpperCases, UserAsLabel, WaitsForEver, WaitsInATask, WholeMillis,
 };
 use grading::Decoy;
 use observability_exercises::metrics::check;
@@ -48,6 +48,7 @@ pub fn all() -> Vec<Decoy> {
         RawPath: routes,
         PathForTheLost: routes,
         UserAsLabel: routes,
+        ActiveByPath: routes,
         AnyMethod: odd_methods,
         UpperCases: odd_methods,
         NoLimit: limit,

@@ -41,7 +41,7 @@ async fn run() -> anyhow::Result<()> {
     labels(seed).await?;
     page::next(&[
         ("cargo lab start metrics", "write it yourself, and be scraped in between"),
-        ("cargo lab why metrics", "fifty-eight ways to miscount"),
+        ("cargo lab why metrics", "fifty-nine ways to miscount"),
     ]);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::right::{Begun, Held, Labels, Part, Shared, State};
 use http::StatusCode;
-use observability::metrics::{Asked, HUNG_UP, METHODS, OTHER_METHOD};
+use observability::metrics::{ACTIVE, Asked, HUNG_UP, METHODS, OTHER_METHOD};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -230,6 +230,36 @@ impl Part for UserAsLabel {
             ("http_request_method", Self::method(asked)),
             ("user", user),
         ]
+    }
+}
+
+/// The histogram has the route, and the gauge beside it the path: it goes down again. What is at zero
+/// is a series as well. Rejected by `routes`.
+pub struct ActiveByPath;
+
+impl Part for ActiveByPath {
+    async fn measure<F>(shared: Arc<Shared>, asked: Asked<'_>, work: F) -> StatusCode
+    where
+        F: Future<Output = StatusCode> + Send,
+    {
+        shared.lock().paths.insert(asked.path.to_owned());
+        let begun = Begun::<Self>::new(shared, &asked);
+        let status = work.await;
+        begun.ends(status);
+        status
+    }
+
+    fn scrape(shared: &Shared) -> String {
+        struct Right;
+        impl Part for Right {}
+        let (text, state) = (Right::scrape(shared), shared.lock());
+        let line = format!("\n{ACTIVE} {}\n", state.active);
+        // Which of them it is that is under way does not matter here.
+        let paths = state.paths.iter().enumerate().map(|(nth, path)| {
+            let active = if nth == 0 { state.active } else { 0 };
+            format!("{ACTIVE}{{path=\"{}\"}} {active}\n", Self::escape(path))
+        });
+        text.replace(&line, &format!("\n{}", paths.collect::<String>()))
     }
 }
 

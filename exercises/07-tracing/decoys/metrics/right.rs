@@ -6,7 +6,7 @@ use observability::metrics::{
     ABANDONED, ACTIVE, Asked, BOUNDS, Bucket, DURATION, HUNG_UP, IN_USE, LIMIT, METHODS, Metrics,
     OTHER, OTHER_METHOD, Point, Sources, UNMATCHED, WAITING,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -33,6 +33,7 @@ pub struct State {
     pub waiting: i64,
     pub abandoned: u64,
     pub begun_by: Option<Arc<str>>,
+    pub paths: BTreeSet<String>,
 }
 
 pub struct Shared {

@@ -105,6 +105,6 @@ pub fn quantile(buckets: &[Bucket], q: f64) -> f64 {
         None if upper <= 0.0 => return upper,
         None => (0.0, 0.0),
     };
-    lower + (upper - lower) * (rank - below) / (up_to - below)
+    lower + (upper - lower) * ((rank - below) / (up_to - below))
 }
 // ANCHOR_END: quantile

@@ -21,9 +21,10 @@ use tower_layer::Layer;
 
 /// The families of one process. A clone is the same registry.
 ///
-/// It has the families of [`Registry::layer`] and [`Registry::pool`] from the beginning; they are not
-/// shown before something was counted. `metrics_series_refused_total` tells, for each family that has
-/// reached its limit of series, how often something new had to go to the one for the rest.
+/// The families of [`Registry::layer`] and [`Registry::pool`] are its own: nobody else can take their
+/// names once they are used. A family is not shown before something was counted in it.
+/// `metrics_series_refused_total` is there from the beginning, and tells of each family how often
+/// something new had no place in it and went to the series for the rest.
 #[derive(Clone)]
 pub struct Registry {
     all: Arc<All>,
