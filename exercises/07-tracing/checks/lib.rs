@@ -6,4 +6,5 @@
 //! them. They are modules of the tests that grade the graders.
 
 pub mod correlation_ids;
+pub mod metrics;
 pub mod propagation;

@@ -2,8 +2,9 @@
 
 use grading::Lesson;
 use observability::correlation_ids::TaskIds;
+use observability::metrics::Instance;
 use observability::propagation::OneTrace;
-use observability_exercises::{correlation_ids, propagation};
+use observability_exercises::{correlation_ids, metrics, propagation};
 
 /// The wrong answers that people really give. Each names the check that must reject it.
 #[allow(unreachable_pub)] // they are written like the learner's own files
@@ -11,6 +12,7 @@ use observability_exercises::{correlation_ids, propagation};
 mod decoys {
     pub mod correlation_ids;
     pub mod propagation;
+    pub mod metrics;
 }
 
 /// The untouched starters. They must fail.
@@ -19,6 +21,7 @@ mod decoys {
 mod starters {
     pub mod correlation_ids;
     pub mod propagation;
+    pub mod metrics;
 }
 
 fn main() -> std::process::ExitCode {
@@ -34,6 +37,12 @@ fn main() -> std::process::ExitCode {
             starter: propagation::checks::<starters::propagation::MyPropagation>(),
             reference: propagation::checks::<OneTrace>(),
             decoys: decoys::propagation::all(),
+        },
+        Lesson {
+            name: "metrics",
+            starter: metrics::checks::<starters::metrics::MyMetrics>(),
+            reference: metrics::checks::<Instance>(),
+            decoys: decoys::metrics::all(),
         },
     ])
 }

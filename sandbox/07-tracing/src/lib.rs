@@ -7,6 +7,7 @@
 //! - [`spans`] (07.3): one request is one tree of spans; which step took the time, and who waited for
 //!   it.
 //! - [`propagation`] (07.4): one order is one trace, over HTTP, an outbox and a queue.
+//! - [`metrics`] (07.5): how often, how badly, how long, and how full, as Prometheus reads them.
 //!
 //! And what they share:
 //!
@@ -20,3 +21,4 @@ pub mod propagation;
 pub mod spans;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
+pub mod metrics;

@@ -39,4 +39,25 @@ fn propagation() {
     assert_eq!(page.cells("process mail, again"), ["mail", "trace B", "send orders"]);
     assert_eq!(page.cells("create orders"), ["orders", "trace A", "POST /orders/{order}"]);
     page.cells("cargo lab start propagation");
+fn metrics() {
+    let page = Printed::by(EXAMPLES, "metrics");
+    // Averaged, its ratio to the truth; merged, its ratio to the truth.
+    for quantile in ["p50", "p90"] {
+        assert!(page.number(quantile, 1) > 20.0, "{quantile} averaged is far too high");
+    }
+    assert!(page.number("p99", 1) < 0.8, "p99 averaged is too low");
+    for quantile in ["p50", "p90", "p95", "p99"] {
+        let merged = page.number(quantile, 3);
+        assert!((0.5..=2.0).contains(&merged), "{quantile} merged is within its bucket");
+    }
+    // The p99 is above 2.5 s, and 5 s is the next bound.
+    assert!((2_500.0..=5_000.0).contains(&page.number("which took", 0)));
+    assert!(page.number("last minus first, added", 0) < 0.0);
+    assert!(page.number("the rate of the sum", 0) > 600.0);
+    assert_eq!(page.number("the sum of the rates", 0), 20.0);
+    assert_eq!(page.cells("histograms"), ["4,000", "2", "2,000 ×"]);
+    assert_eq!(page.cells("requests counted in all"), ["4,000", "4,000"]);
+    let bytes = page.number("bytes of one scrape", 0) / page.number("bytes of one scrape", 1);
+    assert!(bytes > 1_000.0, "a scrape is {bytes} times as long");
+    page.cells("cargo lab start metrics");
 }

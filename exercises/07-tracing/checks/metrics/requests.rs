@@ -1,0 +1,137 @@
+//! Every request is counted, as what it was.
+
+use super::scene::{Ask, Later, Scene, Shop};
+use futures_util::FutureExt;
+use grading::{Finding, SOON, World, comes_to};
+use http::{Method, StatusCode};
+use observability::metrics::{ACTIVE, HUNG_UP, Metrics};
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+use testbed::gate::Gate;
+
+const CODE: &str = "http_response_status_code";
+
+pub(super) async fn every_status<D: Metrics>(world: World) -> Result<(), Finding> {
+    let scene = Scene::of::<D>(world);
+    let shop = scene.open("shop");
+    let ask = || Ask::of("/orders/{id}");
+    let all = [(200, 20), (200, 30), (201, 40), (302, 1), (404, 2), (503, 4_000), (504, 8_000)];
+    for (status, millis) in all {
+        let status = StatusCode::from_u16(status).unwrap_or_default();
+        shop.serve(ask().answered(status).takes(Duration::from_millis(millis))).await?;
+    }
+    shop.serve(ask().by(Method::POST)).await?;
+    shop.serve(Ask::of("/cart")).await?;
+    let scrape = shop.scrape()?;
+    for code in ["200", "201", "302", "404", "503", "504"] {
+        let labels = [(CODE, code), ("http_request_method", "GET"), ("http_route", "/orders/{id}")];
+        let of = all.iter().filter(|(status, _)| status.to_string() == code);
+        let (count, millis) = of.fold((0, 0), |(n, sum), (_, millis)| (n + 1, sum + millis));
+        scrape.is(&format!("requests with {code}"), f64::from(count), scrape.counted(&labels))?;
+        let seconds = millis as f64 / 1e3;
+        scrape.is(&format!("seconds of those with {code}"), seconds, scrape.seconds(&labels))?;
+    }
+    scrape.is("requests by POST", 1.0, scrape.counted(&[("http_request_method", "POST")]))?;
+    scrape.is("requests of /cart", 1.0, scrape.counted(&[("http_route", "/cart")]))?;
+    scrape.is("requests", 9.0, scrape.counted(&[]))
+}
+
+/// Waits at the gate, and then answers.
+fn at(gate: &Gate) -> Later<StatusCode> {
+    let gate = gate.clone();
+    Box::pin(async move {
+        gate.pass().await;
+        StatusCode::OK
+    })
+}
+
+fn active(shop: &Shop, expected: u32) -> Result<(), Finding> {
+    let scrape = shop.scrape()?;
+    scrape.is(ACTIVE, f64::from(expected), scrape.sum(ACTIVE, &[]))
+}
+
+pub(super) async fn under_way<D: Metrics>(world: World) -> Result<(), Finding> {
+    let scene = Scene::of::<D>(world);
+    let shop = scene.open("shop");
+    let (anna, ben) = (Gate::shut(), Gate::shut());
+    let ask = Ask::of("/checkout");
+    let mut annas = tokio::spawn(shop.measures(&ask, at(&anna)));
+    comes_to(&anna, &mut annas).await?;
+    shop.note("anna's checkout is under way");
+    active(&shop, 1)?;
+    let mut bens = tokio::spawn(shop.measures(&ask, at(&ben)));
+    comes_to(&ben, &mut bens).await?;
+    shop.note("ben's as well");
+    active(&shop, 2)?;
+    let scrape = shop.scrape()?;
+    scrape.is("requests that have ended", 0.0, scrape.counted(&[]))?;
+    ben.open();
+    bens.await?;
+    shop.note("ben's has ended");
+    active(&shop, 1)?;
+    anna.open();
+    annas.await?;
+    shop.note("anna's has ended");
+    active(&shop, 0)?;
+    let scrape = shop.scrape()?;
+    scrape.is("requests that have ended", 2.0, scrape.counted(&[]))
+}
+
+pub(super) async fn hung_up_on<D: Metrics>(world: World) -> Result<(), Finding> {
+    let scene = Scene::of::<D>(world);
+    let shop = scene.open("shop");
+    let gate = Gate::shut();
+    let call = scene.world.invoke("shop", "GET /checkout");
+    let mut asks = tokio::spawn(shop.measures(&Ask::of("/checkout"), at(&gate)));
+    comes_to(&gate, &mut asks).await?;
+    scene.hand.moves(Duration::from_secs(30));
+    asks.abort();
+    // An answer here means that the task has ended, and its future is dropped.
+    let _ = tokio::time::timeout(SOON, asks).await;
+    call.unknown("the customer hangs up after 30 s");
+    active(&shop, 0)?;
+    let scrape = shop.scrape()?;
+    let code = HUNG_UP.to_string();
+    let labels = [(CODE, code.as_str()), ("http_route", "/checkout")];
+    scrape.is("requests", 1.0, scrape.counted(&[]))?;
+    scrape.is(&format!("requests with {code}"), 1.0, scrape.counted(&labels))?;
+    scrape.is("their seconds", 30.0, scrape.seconds(&labels))
+}
+
+pub(super) async fn unwinding<D: Metrics>(world: World) -> Result<(), Finding> {
+    let scene = Scene::of::<D>(world);
+    // The runtime catches it, or a layer that is outside of the metrics.
+    for layered in [false, true] {
+        scene.world.history().turn_page();
+        let (shop, hand) = (scene.open("shop"), scene.hand.clone());
+        let call = scene.world.invoke("shop", "GET /checkout");
+        let broken: Later<StatusCode> = Box::pin(async move {
+            tokio::task::yield_now().await;
+            hand.moves(Duration::from_secs(3));
+            // Not `panic!`: that would stand in the report, as if the subject had.
+            std::panic::resume_unwind(Box::new("the handler's own"))
+        });
+        let measured = shop.measures_bare(&Ask::of("/checkout"), broken);
+        let _ = match layered {
+            false => tokio::spawn(measured).await,
+            true => tokio::spawn(caught(measured)).await,
+        };
+        let by = if layered { ", and a layer catches it" } else { "" };
+        call.unknown(format!("the handler panics after 3 s{by}"));
+        active(&shop, 0)?;
+        let scrape = shop.scrape()?;
+        let labels = [(CODE, "500"), ("http_route", "/checkout")];
+        scrape.is("requests", 1.0, scrape.counted(&[]))?;
+        scrape.is("requests with 500", 1.0, scrape.counted(&labels))?;
+        scrape.is("their seconds", 3.0, scrape.seconds(&labels))?;
+        shop.serve(Ask::of("/checkout")).await?;
+        let scrape = shop.scrape()?;
+        scrape.is("requests with 200", 1.0, scrape.counted(&[(CODE, "200")]))?;
+    }
+    Ok(())
+}
+
+async fn caught(measured: Later<StatusCode>) -> StatusCode {
+    let answer = AssertUnwindSafe(measured).catch_unwind().await;
+    answer.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
