@@ -17,6 +17,7 @@ pub mod command;
 pub mod compare;
 pub mod goods;
 pub mod journeys;
+mod meters;
 pub mod part;
 pub mod place;
 pub mod traces;

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, bail};
 use axum::routing::get;
@@ -25,6 +26,7 @@ use shop_service::{Door, Healthy, operate};
 use shop_users::Users;
 use tokio::task::JoinHandle;
 
+use crate::meters::Meters;
 use crate::place::Place;
 use crate::traces;
 use crate::whole::Setup;
@@ -73,11 +75,13 @@ impl Opened {
 
     /// The same, with what its requests bring along, and a route that tells what is counted between
     /// it and those whom it asks.
-    fn among(mut self, calls: &Calls, traces: OneTrace) -> Opened {
+    fn among(mut self, calls: &Calls, traces: OneTrace, meters: &Meters) -> Opened {
         let told = calls.clone();
+        meters.around(calls);
         self.router = self
             .router
-            .layer((Door::inside(traces), calls.arrivals()))
+            .layer((Door::inside(traces), meters.layer(), calls.arrivals()))
+            .merge(meters.routes())
             .route("/calls", get(move || async move { Json(told.book()) }));
         self
     }
@@ -117,13 +121,17 @@ pub fn gateway(
 ) -> Result<Healthy> {
     let (tokens, flags, limiting) =
         (setup.tokens.clone(), setup.flags.clone(), setup.limiting.clone());
+    let meters = Meters::new("gateway");
     let gateway = Gateway::open(peers.clone(), tokens, flags, &place.cache, limiting)?
         .places(setup.places)
         .traced(traces::of(telemetry, "gateway"))
+        .measured(meters.layer())
         .calls(setup.calls);
     let peers = peers.all().into_iter().map(health::peer);
     let needs = peers.chain(redis(place, "limits")?).collect();
-    Ok(Healthy::new(gateway.router().merge(traces::routes(telemetry)), needs))
+    door(&meters, &gateway);
+    let router = gateway.router().merge(traces::routes(telemetry)).merge(meters.routes());
+    Ok(Healthy::new(router, needs))
 }
 
 /// The Redis of `place`, if it has one, as what it is used for.
@@ -141,6 +149,7 @@ impl Part<'_> {
         let known = Peers::NAMES.into_iter().find(|known| *known == name);
         let known = known.unwrap_or_default();
         let traces = traces::of(telemetry, known);
+        let meters = Meters::new(known);
         let calls = Calls::new(known, setup.flags.clone(), setup.calls).traced(traces.clone());
         let peers = &calls.through(peers);
         let (storage, flags) = (place.storage.as_str(), setup.flags.clone());
@@ -151,7 +160,11 @@ impl Part<'_> {
         }
         let opened = async {
             Ok::<_, anyhow::Error>(Some(match name {
-                "catalog" => opened!(Catalog::open(storage, cache.clone(), flags).await?),
+                "catalog" => {
+                    let service = Catalog::open(storage, cache.clone(), flags).await?;
+                    catalogue(&meters, &service);
+                    opened!(service)
+                }
                 "users" => opened!(Users::open(storage, setup.tokens.clone()).await?),
                 "carts" => opened!(Carts::open(storage, peers.catalog.clone()).await?),
                 "inventory" => {
@@ -176,7 +189,9 @@ impl Part<'_> {
                         orders.switched(flags).telling(Arc::clone(bus)).traced(traces.clone());
                     // Twice in a lease it is looked whether somebody has left one.
                     let pace = Pace { tend: setup.lease / 2, ..Pace::default() };
-                    tended!(orders.pace(pace).leases(place.redis(), setup.lease)?)
+                    let orders = orders.pace(pace).leases(place.redis(), setup.lease)?;
+                    orders_by_state(&meters, &orders);
+                    tended!(orders)
                 }
                 _ => return Ok(None),
             }))
@@ -184,7 +199,7 @@ impl Part<'_> {
         match opened.await.with_context(|| {
             format!("the service `{name}` cannot open; next: --data FOLDER, or --storage URL")
         })? {
-            Some(opened) => Ok(opened.among(&calls, traces).leaning_on(match name {
+            Some(opened) => Ok(opened.among(&calls, traces, &meters).leaning_on(match name {
                 "catalog" => redis(place, "cache")?,
                 "inventory" => redis(place, "locks")?,
                 _ => None,
@@ -195,4 +210,63 @@ impl Part<'_> {
             ),
         }
     }
+}
+
+/// How many orders are in which state.
+fn orders_by_state(meters: &Meters, orders: &Orders) {
+    let families = meters.registry();
+    let count = families.gauges("orders", "Orders, by what has become of them", ["state"]);
+    let waiting = families.gauges("outbox_waiting", "Events that are not on the bus yet", []);
+    let orders = orders.clone();
+    meters.looking(move || {
+        let (orders, count, waiting) = (orders.clone(), count.clone(), waiting.clone());
+        async move {
+            // A database that is away leaves the last figures: `/health/ready` tells of it.
+            if let Ok(books) = orders.books().await {
+                for (state, many) in
+                    [("confirmed", books.confirmed), ("failed", books.failed), ("open", books.open)]
+                {
+                    count.with([state]).set(many);
+                }
+            }
+            if let Ok(many) = orders.unsaid().await {
+                waiting.with([]).set(many);
+            }
+        }
+    });
+}
+
+/// What the cache has not kept from the database.
+fn catalogue(meters: &Meters, catalog: &Catalog) {
+    let families = meters.registry();
+    let help = "Reads of one product that the cache could not answer";
+    let loads = families.counters("catalog_product_loads_total", help, []);
+    let help = "Questions that the database answered";
+    let reads = families.counters("catalog_database_reads_total", help, []);
+    let catalog = catalog.clone();
+    meters.looking(move || {
+        let (all, of_a_product) = catalog.counted();
+        reads.with([]).inner().store(all, Ordering::Relaxed);
+        loads.with([]).inner().store(of_a_product, Ordering::Relaxed);
+        std::future::ready(())
+    });
+}
+
+/// Who was let in, and how full it is.
+fn door(meters: &Meters, gateway: &Gateway) {
+    let families = meters.registry();
+    let help = "Requests that were allowed or refused; by_outage, of both, without knowing";
+    let limited = families.counters("limiter_decisions_total", help, ["decision"]);
+    let places = families.gauges("gateway_places", "Places for requests", ["state"]);
+    let counted = gateway.clone();
+    meters.looking(move || {
+        for (decision, count) in counted.limited() {
+            limited.with([decision]).inner().store(count, Ordering::Relaxed);
+        }
+        for (state, count) in counted.taken() {
+            places.with([state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        std::future::ready(())
+    });
+    meters.around(gateway.around());
 }

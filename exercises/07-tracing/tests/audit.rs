@@ -11,8 +11,8 @@ use observability_exercises::{correlation_ids, metrics, propagation};
 #[path = "../decoys"]
 mod decoys {
     pub mod correlation_ids;
-    pub mod propagation;
     pub mod metrics;
+    pub mod propagation;
 }
 
 /// The untouched starters. They must fail.
@@ -20,8 +20,8 @@ mod decoys {
 #[path = "../starters"]
 mod starters {
     pub mod correlation_ids;
-    pub mod propagation;
     pub mod metrics;
+    pub mod propagation;
 }
 
 fn main() -> std::process::ExitCode {

@@ -17,8 +17,8 @@
 
 pub mod correlation_ids;
 pub mod lines;
+pub mod metrics;
 pub mod propagation;
 pub mod spans;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
-pub mod metrics;

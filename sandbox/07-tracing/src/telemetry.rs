@@ -32,15 +32,27 @@ mod recent;
 mod share;
 
 use crate::propagation::{OneTrace, Propagation};
+use opentelemetry::Context;
 use opentelemetry::InstrumentationScope;
 use opentelemetry::global::BoxedTracer;
-use opentelemetry::trace::TracerProvider;
+use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use otlp::Sent;
 pub use recent::Recent;
 pub use share::Share;
+
+/// The trace of here and now, if it is recorded: what an exemplar may name, so that whoever follows it
+/// finds something.
+pub fn recorded() -> Option<Arc<str>> {
+    let (id, is_sampled) = Context::map_current(|context| {
+        let span = context.span();
+        (span.span_context().trace_id(), span.span_context().is_sampled())
+    });
+    is_sampled.then(|| id.to_string().into())
+}
 
 /// What is recorded, how much of it is kept, and where it goes.
 #[derive(Clone, Debug)]

@@ -39,6 +39,10 @@ fn propagation() {
     assert_eq!(page.cells("process mail, again"), ["mail", "trace B", "send orders"]);
     assert_eq!(page.cells("create orders"), ["orders", "trace A", "POST /orders/{order}"]);
     page.cells("cargo lab start propagation");
+}
+
+#[test]
+#[ignore = "builds and runs an example"]
 fn metrics() {
     let page = Printed::by(EXAMPLES, "metrics");
     // Averaged, its ratio to the truth; merged, its ratio to the truth.

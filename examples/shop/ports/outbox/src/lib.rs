@@ -141,6 +141,15 @@ impl Outbox {
         first(self.database.reader(), order).await
     }
 
+    /// How many events wait for the relay.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn unsaid(&self) -> Result<i64, Error> {
+        let unsaid = "SELECT COUNT(*) FROM outbox WHERE sent_at IS NULL";
+        Ok(sqlx::query_scalar(unsaid).fetch_one(self.database.reader()).await?)
+    }
+
     /// All that was said about an order, in its order, for as long as it is kept: a week.
     ///
     /// # Errors

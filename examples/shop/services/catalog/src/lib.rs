@@ -58,6 +58,11 @@ impl Catalog {
         vec![health::database(&self.database)]
     }
 
+    /// How often its database was read, and how often for one product.
+    pub fn counted(&self) -> (u64, u64) {
+        (self.database.reads(), self.loads.load(Ordering::Relaxed))
+    }
+
     async fn counters(&self) -> Result<Counters, Error> {
         let products = store::count(&self.database).await?;
         Ok(Counters {

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
+use observability::metrics::MeasureLayer;
 use observability::propagation::OneTrace;
 use rate_limiting::http_limits::{LimitLayer, Limits};
 use redis::RedisError;
@@ -37,6 +38,8 @@ use shop_contracts::Peers;
 use shop_flags::Flags;
 use shop_service::Door;
 use shop_service::token::Tokens;
+
+use tower::util::option_layer;
 
 pub use limit::{Limiting, Odd};
 
@@ -53,6 +56,7 @@ pub struct Gateway {
     tokens: Tokens,
     flags: Flags,
     traces: OneTrace,
+    measured: Option<MeasureLayer>,
     limits: Arc<Limits<limit::Door>>,
 }
 
@@ -74,7 +78,17 @@ impl Gateway {
         let through = calls.through(&peers);
         let places = Arc::new(places::Places::new(Gateway::PLACES));
         let traces = OneTrace::default();
-        Ok(Gateway { peers: through, bare: peers, calls, places, tokens, flags, traces, limits })
+        Ok(Gateway {
+            peers: through,
+            bare: peers,
+            calls,
+            places,
+            tokens,
+            flags,
+            traces,
+            measured: None,
+            limits,
+        })
     }
 
     /// How many requests are under way at once, where nobody says otherwise.
@@ -90,6 +104,29 @@ impl Gateway {
     pub fn traced(mut self, traces: OneTrace) -> Gateway {
         self.traces = traces;
         self
+    }
+
+    /// The same, whose requests are counted.
+    pub fn measured(mut self, measured: MeasureLayer) -> Gateway {
+        self.measured = Some(measured);
+        self
+    }
+
+    /// What stands around its calls.
+    pub fn around(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// How many requests the limiter has `allowed` and `refused`, and of both `by_outage`.
+    pub fn limited(&self) -> [(&'static str, u64); 3] {
+        let limit::Counters { allowed, refused, by_outage } = self.limits.limiter.counters();
+        [("allowed", allowed), ("refused", refused), ("by_outage", by_outage)]
+    }
+
+    /// How many places are `taken` and `free`.
+    pub fn taken(&self) -> [(&'static str, usize); 2] {
+        let places::Counts { all, free, .. } = self.places.counts();
+        [("taken", all - free), ("free", free)]
     }
 
     /// The same, with another way to treat those whom it asks.
@@ -111,6 +148,7 @@ impl Gateway {
         // waiting for one counts. All in one layer, for axum copies a route at each.
         let api = api.layer((
             Door::to_the_street(self.traces.clone()),
+            option_layer(self.measured.clone()),
             LimitLayer::new(Arc::clone(&self.limits)),
             self.calls.arrivals(),
             places::PlacesLayer(Arc::clone(&self.places)),

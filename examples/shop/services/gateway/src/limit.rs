@@ -185,10 +185,10 @@ const MOST_CLIENTS: usize = 100_000;
 /// What the limiter has decided since the gateway opened.
 #[derive(Debug, Serialize)]
 pub(crate) struct Counters {
-    allowed: u64,
-    refused: u64,
+    pub(crate) allowed: u64,
+    pub(crate) refused: u64,
     /// Those of both that were decided without knowing: while this rises, nobody is limited.
-    by_outage: u64,
+    pub(crate) by_outage: u64,
 }
 
 impl Door {

@@ -33,8 +33,8 @@ pub(crate) struct Places {
 /// How full it is.
 #[derive(Debug, Serialize)]
 pub(crate) struct Counts {
-    all: usize,
-    free: usize,
+    pub(crate) all: usize,
+    pub(crate) free: usize,
     /// Requests that found no place free when they came.
     waited: u64,
 }

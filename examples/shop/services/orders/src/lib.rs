@@ -35,6 +35,7 @@ use locks::lease::{Lease, Options as LeaseOptions};
 use observability::propagation::OneTrace;
 use redis::RedisError;
 use shop_bus::Bus;
+use shop_contracts::orders::Books;
 use shop_contracts::{carts, inventory, notifications, payments};
 use shop_flags::Flags;
 use shop_outbox::{OUTBOX, Outbox};
@@ -136,6 +137,22 @@ impl Orders {
     /// The same, switched by `flags`.
     pub fn switched(self, flags: Flags) -> Orders {
         Orders::of(self.store, self.services, How { flags, ..self.how })
+    }
+
+    /// How many orders there are, and what they come to.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn books(&self) -> Result<Books, Error> {
+        self.store.books().await
+    }
+
+    /// How many events wait in the outbox.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn unsaid(&self) -> Result<i64, Error> {
+        self.outbox.unsaid().await
     }
 
     /// The same, in whose trace what happens for an order stays one.
