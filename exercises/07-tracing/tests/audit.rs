@@ -2,13 +2,15 @@
 
 use grading::Lesson;
 use observability::correlation_ids::TaskIds;
-use observability_exercises::correlation_ids;
+use observability::structured_logs::JsonLines;
+use observability_exercises::{correlation_ids, structured_logs};
 
 /// The wrong answers that people really give. Each names the check that must reject it.
 #[allow(unreachable_pub)] // they are written like the learner's own files
 #[path = "../decoys"]
 mod decoys {
     pub mod correlation_ids;
+    pub mod structured_logs;
 }
 
 /// The untouched starters. They must fail.
@@ -16,13 +18,22 @@ mod decoys {
 #[path = "../starters"]
 mod starters {
     pub mod correlation_ids;
+    pub mod structured_logs;
 }
 
 fn main() -> std::process::ExitCode {
-    grading::audit(vec![Lesson {
-        name: "correlation_ids",
-        starter: correlation_ids::checks::<starters::correlation_ids::MyIds>(),
-        reference: correlation_ids::checks::<TaskIds>(),
-        decoys: decoys::correlation_ids::all(),
-    }])
+    grading::audit(vec![
+        Lesson {
+            name: "correlation_ids",
+            starter: correlation_ids::checks::<starters::correlation_ids::MyIds>(),
+            reference: correlation_ids::checks::<TaskIds>(),
+            decoys: decoys::correlation_ids::all(),
+        },
+        Lesson {
+            name: "structured_logs",
+            starter: structured_logs::checks::<starters::structured_logs::MyLines>(),
+            reference: structured_logs::checks::<JsonLines>(),
+            decoys: decoys::structured_logs::all(),
+        },
+    ])
 }

@@ -36,7 +36,8 @@ pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
 /// The end of the card number that begins at `start`, if one does.
 fn end_of_card(text: &str, start: usize) -> Option<usize> {
     let bytes = text.as_bytes();
-    if !matches!(bytes[start], b'2'..=b'6') || continues(&text[..start]) || is_in_uuid(bytes, start) {
+    if !matches!(bytes[start], b'2'..=b'6') || continues(&text[..start]) || is_in_uuid(bytes, start)
+    {
         return None;
     }
     let (mut number, mut at, mut between, mut end) = (Vec::new(), start, None, None);

@@ -7,9 +7,31 @@ use std::sync::LazyLock;
 
 /// What is called so is a secret.
 pub const SECRETS: &[&str] = &[
-    "password", "passwd", "pwd", "passphrase", "secret", "token", "api_key", "access_key",
-    "account_key", "private_key", "credential", "authorization", "cookie", "session_id", "email",
-    "phone", "address", "addresses", "birthday", "card", "cvc", "cvv", "pin", "iban", "account_number",
+    "password",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "secret",
+    "token",
+    "api_key",
+    "access_key",
+    "account_key",
+    "private_key",
+    "credential",
+    "authorization",
+    "cookie",
+    "session_id",
+    "email",
+    "phone",
+    "address",
+    "addresses",
+    "birthday",
+    "card",
+    "cvc",
+    "cvv",
+    "pin",
+    "iban",
+    "account_number",
 ];
 
 /// What ends so only says something about one: `card_id`, `token_type`, `password_length`.
@@ -20,7 +42,8 @@ const HEADERS: &[&str] = &["authorization", "cookie"];
 
 /// A name, which may be in quotes, and what comes between it and its value.
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"([\p{L}_][\w.\-]*)(?:\\*["'`]?\s*(?:=>|[:=])\s*|\()"#).expect("a pattern that a test compiles")
+    Regex::new(r#"([\p{L}_][\w.\-]*)(?:\\*["'`]?\s*(?:=>|[:=])\s*|\()"#)
+        .expect("a pattern that a test compiles")
 });
 
 /// The words of a name: what is between punctuation, digits and the capitals of `camelCase`.
@@ -32,7 +55,8 @@ fn words(name: &str) -> Vec<String> {
             at.and_then(|at| letters.get(at)).is_some_and(|letter| letter.is_lowercase())
         };
         // `userEmail` and `APIKey`: behind a small letter, and before one.
-        let begins = letter.is_uppercase() && (is_small(at.checked_sub(1)) || is_small(Some(at + 1)));
+        let begins =
+            letter.is_uppercase() && (is_small(at.checked_sub(1)) || is_small(Some(at + 1)));
         if begins || !letter.is_alphabetic() {
             words.push(String::new());
         }
@@ -115,7 +139,8 @@ fn value(text: &str, start: usize, to_the_end: bool) -> Range<usize> {
 /// of them than that.
 fn quoted_end(text: &str, start: usize, quote: char, deep: usize) -> usize {
     for (at, _) in text[start..].match_indices(quote) {
-        let slashes = text[start..start + at].bytes().rev().take_while(|byte| *byte == b'\\').count();
+        let slashes =
+            text[start..start + at].bytes().rev().take_while(|byte| *byte == b'\\').count();
         if slashes <= deep {
             return start + at - slashes;
         }

@@ -47,7 +47,8 @@ pub struct BadDirective {
 
 impl fmt::Display for BadDirective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = "a level (off, error, warn, info, debug, trace) or target=level, each target once";
+        let words =
+            "a level (off, error, warn, info, debug, trace) or target=level, each target once";
         write!(f, "`{}` is no directive: write {words}", self.piece.escape_debug())
     }
 }
@@ -179,7 +180,8 @@ impl fmt::Display for Wanted {
     /// As it can be read again, the longest target first.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (nth, (target, level)) in self.directives.iter().enumerate() {
-            let (comma, equals) = (if nth > 0 { "," } else { "" }, if target.is_empty() { "" } else { "=" });
+            let (comma, equals) =
+                (if nth > 0 { "," } else { "" }, if target.is_empty() { "" } else { "=" });
             write!(f, "{comma}{target}{equals}{level}")?;
         }
         Ok(())
