@@ -9,6 +9,7 @@
 //! its own fields, it cannot pretend to be of another request. What may stand in a line, and what is
 //! hidden, is lesson 07.2, [`structured_logs`](crate::structured_logs).
 
+mod aside;
 mod people;
 
 use crate::structured_logs::{Policy, Raised, Told, json};
@@ -21,6 +22,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::Context;
+
+pub use aside::{Aside, Ending};
 
 /// Writes each event as a line. A part of a subscriber:
 ///
@@ -39,8 +42,8 @@ use tracing_subscriber::layer::Context;
 /// # Ok::<(), observability::structured_logs::BadDirective>(())
 /// ```
 ///
-/// A line that cannot be written is lost, and nobody is told. A writer that blocks holds up whoever
-/// logs: where that may be, as with a pipe whose reader hangs, hand it lines through a queue.
+/// A line that cannot be written is lost, and nobody is told. A writer that blocks, such as a pipe
+/// whose reader hangs, holds up whoever logs, unless the lines go [`Aside`].
 pub struct Lines<W> {
     to: W,
     id: fn() -> Option<Arc<str>>,

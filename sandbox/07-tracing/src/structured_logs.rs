@@ -22,10 +22,11 @@
 //!
 //! - **That every secret is found.** `"the code is 4711"` has no name and no look. A policy is the
 //!   net below the rope, and [`Secret`] is the rope.
-//! - **That nothing else is hidden.** Of ten order numbers with 16 digits one passes as a card's. Put
-//!   a letter before it.
+//! - **That nothing else is hidden.** Of twenty order numbers with 16 digits one passes as a card's.
+//!   Put a letter before it.
 //! - **That a line arrives.** A line that cannot be written is lost, and a writer that blocks holds up
-//!   the thread that logs. 07.8 takes the lines from there.
+//!   the thread that logs, unless it writes [`Aside`](crate::lines::Aside). 07.8 takes the lines from
+//!   there.
 //!
 //! Sources: OWASP, [*Logging Cheat Sheet*](https://cheatsheetseries.owasp.org/cheatsheets/Logging_Cheat_Sheet.html),
 //! what must not be in a log; [CWE-532](https://cwe.mitre.org/data/definitions/532.html) and
@@ -113,8 +114,8 @@ pub trait StructuredLogs: Send + Sync + Sized + 'static {
 /// Stands in the place of a secret.
 pub const REDACTED: &str = "[redacted]";
 
-/// So many bytes a text may have. A line of a container is split at 16 KiB by Docker and by
-/// containerd, and half a JSON object is none.
+/// So many bytes a text may have. Docker splits a line at 16 KiB
+/// ([moby#32923](https://github.com/moby/moby/issues/32923)), and half a JSON object is none.
 pub const LONGEST: usize = 4_096;
 
 /// Stands at the end of a text that went on.

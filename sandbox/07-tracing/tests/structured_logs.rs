@@ -1,11 +1,12 @@
 //! What the checks of the lesson leave out: the policy by itself, the filter of one layer, the layer,
 //! and lines for people.
 
-use observability::lines::{Lines, shows_colours};
+use observability::lines::{Aside, Lines, shows_colours};
 use observability::structured_logs::{BadDirective, LONGEST, Policy, Secret, Wanted};
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::{Layer, Registry};
@@ -58,6 +59,7 @@ fn what_looks_like_a_secret_is_hidden_and_the_rest_stays() {
         ("bearer authentication failed", "bearer authentication failed"),
         ("got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOjd9.c2ln!", "got [redacted]!"),
         ("postgres://shop:p@ss@db:5432/shop?a=b", "postgres://[redacted]@db:5432/shop?a=b"),
+        ("redis://a:b@cache.example.org/0", "redis://[redacted]@cache.example.org/0"),
         ("https://example.org/?at=7@x", "https://example.org/?at=7@x"),
     ];
     for (text, expected) in cases {
@@ -308,4 +310,56 @@ fn a_secret_is_read_from_configuration() {
     let database: Database = serde_json::from_str(r#"{"url":"postgres://a:b@c"}"#).expect("JSON");
     assert_eq!(format!("{database:?}"), "Database { url: Secret }");
     assert_eq!(database.url.expose(), "postgres://a:b@c");
+}
+
+/// Tells when a line has come, and takes the next when it is told to.
+struct Stuck {
+    log: Log,
+    comes: mpsc::Sender<()>,
+    goes: mpsc::Receiver<()>,
+}
+
+impl Write for Stuck {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let _ = self.comes.send(());
+        // Without anybody at the other end it goes on.
+        let _ = self.goes.recv();
+        self.log.write(line)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn who_logs_does_not_wait_for_a_reader_that_hangs() {
+    let (log, (comes, came), (go, goes)) = (Log::default(), mpsc::channel(), mpsc::channel());
+    let (aside, ending) = Aside::to(Stuck { log: log.clone(), comes, goes }, 2).expect("a thread");
+    let counted = aside.clone();
+    let subscriber = tracing_subscriber::registry().with(Lines::new(aside, || None));
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::info!("is being written");
+        came.recv().expect("it comes");
+        for nth in 0..5 {
+            tracing::info!(nth, "waits");
+        }
+    });
+    assert_eq!(counted.lost(), 3);
+    drop(go);
+    assert!(ending.wait(Duration::from_secs(30)));
+    let text = log.text();
+    assert_eq!(text.lines().count(), 3, "{text}");
+    assert!(text.contains("\"nth\":1") && !text.contains("\"nth\":2"));
+}
+
+#[test]
+fn whoever_ends_does_not_wait_for_ever_either() {
+    let (log, (comes, _came), (go, goes)) = (Log::default(), mpsc::channel(), mpsc::channel());
+    let (mut aside, ending) = Aside::to(Stuck { log, comes, goes }, 1).expect("a thread");
+    for _ in 0..3 {
+        aside.write_all(b"line\n").expect("no wait");
+    }
+    assert!(!ending.wait(Duration::from_millis(20)));
+    drop(go);
 }

@@ -2,7 +2,7 @@
 
 use super::scene::{Log, Scene, raise};
 use grading::{Evidence, Finding, SOON, World};
-use observability::structured_logs::{CUT, LONGEST, StructuredLogs, UNPRINTABLE};
+use observability::structured_logs::{CUT, LONGEST, REDACTED, StructuredLogs, UNPRINTABLE};
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -37,6 +37,7 @@ pub(super) async fn cut<D: StructuredLogs>(world: World) -> Result<(), Finding> 
         }
     }
     // A card at each place around the cut.
+    let most = LONGEST + REDACTED.len() + CUT.len();
     for before in LONGEST - 21..LONGEST {
         scene.world.history().turn_page();
         let more = "x".repeat(before) + " 4111 1111 1111 1111" + &" and so on".repeat(50);
@@ -45,7 +46,7 @@ pub(super) async fn cut<D: StructuredLogs>(world: World) -> Result<(), Finding> 
         let (part, end) = (body.contains('4'), body.ends_with(CUT));
         let saw = format!("…{}", &body[body.len().saturating_sub(30)..]);
         written.expected(!part, "no part of a card at the cut", &saw)?;
-        written.expected(end && body.len() <= LONGEST + CUT.len(), "a text that is cut", &saw)?;
+        written.expected(end && body.len() <= most, "a text that is cut", &saw)?;
     }
     Ok(())
 }
@@ -215,23 +216,18 @@ pub(super) async fn stuck<D: StructuredLogs>(world: World) -> Result<(), Finding
     let (anna, go) = held(&scene, &log).await?;
     let band = scene.world.fault("the reader of that line hangs");
     let step = scene.world.history().note("shop", "change(\"warn\")");
-    let changes = scene.clone();
-    let changing = spawn_blocking(move || {
-        let changed = changes.subject.change("warn");
-        let unwanted = raise!(changes, info!("ben's"));
-        (changed, unwanted, raise!(changes, warn!("ben's")))
-    });
-    let came = tokio::time::timeout(SOON, changing).await;
-    drop(go);
-    drop(band);
-    anna.await?;
-    let Ok(ended) = came else {
+    let changes = Arc::clone(&scene.subject);
+    let mut changing = spawn_blocking(move || changes.change("warn"));
+    let Ok(changed) = tokio::time::timeout(SOON, &mut changing).await else {
+        drop((go, band));
+        anna.await?;
+        let _ = changing.await;
         let saw = "it waits until somebody reads";
-        let expected = "the level changed, and Ben's line written";
-        return Err(Evidence::new(expected, saw).at(step).into());
+        return Err(Evidence::new("the level changed", saw).at(step).into());
     };
-    let (changed, unwanted, wanted) = ended?;
-    changed.map_err(|bad| Evidence::new("the level changed", bad.to_string()).at(step))?;
-    unwanted.nothing("warnings are wanted")?;
-    wanted.is("/message", "ben's")
+    changed?.map_err(|bad| Evidence::new("the level changed", bad.to_string()).at(step))?;
+    raise!(scene, info!("ben's")).nothing("warnings are wanted")?;
+    raise!(scene, warn!("ben's")).is("/message", "ben's")?;
+    drop((go, band));
+    Ok(anna.await?)
 }

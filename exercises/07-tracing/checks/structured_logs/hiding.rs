@@ -93,7 +93,7 @@ pub(super) async fn cards<D: StructuredLogs>(world: World) -> Result<(), Finding
         "4111-1111-1111-1111",
         "3782 822463 10005",
         "378282246310005",
-        "6304000000000000",
+        "6304900017740292441",
         "5555-5555-5555-4444",
         "4222222222222",
     ] {
@@ -115,8 +115,9 @@ pub(super) async fn cards<D: StructuredLogs>(world: World) -> Result<(), Finding
 
 pub(super) async fn credentials<D: StructuredLogs>(world: World) -> Result<(), Finding> {
     let scene = Scene::of::<D>(world)?;
-    let url = raise!(scene, error!("cannot reach {}", "postgres://shop:hunter2@db:5432/shop"));
-    url.hides(&["hunter2", "shop:"], &["cannot reach postgres://", "@db:5432/shop"])?;
+    let url =
+        raise!(scene, error!("cannot reach {}", "postgres://shop:hunter2@db.example:5432/shop"));
+    url.hides(&["hunter2", "shop:"], &["cannot reach postgres://", "@db.example:5432/shop"])?;
     let odd = raise!(scene, error!(url = "amqp://shop:p@ssw0rd@rabbit:5672", "x"));
     odd.hides(&["ssw0rd", "shop:"], &["amqp://", "rabbit:5672"])?;
     let without_a_user = raise!(scene, error!(url = "redis://:hunter2@cache/0", "x"));

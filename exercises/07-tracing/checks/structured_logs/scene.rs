@@ -118,12 +118,7 @@ impl Scene {
     /// Looks at what has been written.
     pub(super) fn read(&self, log: &Log) -> Written {
         let text = String::from_utf8_lossy(&log.bytes()).into_owned();
-        let told = match text.find("\"message\"") {
-            // The clock, the level and the target are the same each time.
-            Some(from) => format!("{{… {}", &text[from..]),
-            None if text.is_empty() => "nothing".to_owned(),
-            None => text.clone(),
-        };
+        let told = if text.is_empty() { "nothing".to_owned() } else { without_the_same(&text) };
         let told: String = told.trim_end_matches('\n').chars().map(visible).collect();
         let step = self.world.history().note("shop", format!("= {told}"));
         Written { text, step }
@@ -136,6 +131,20 @@ fn opened(new: New, wanted: &str, world: &World) -> Result<Arc<dyn AnyLog>, Find
         let saw = format!("the error `{}`", bad.piece);
         Evidence::new(format!("a log of \"{wanted}\""), saw).at(step).into()
     })
+}
+
+/// Without what is the same in each line.
+fn without_the_same(line: &str) -> String {
+    let mut line = line.to_owned();
+    let target = line.find("\"target\":\"observability_exercises").map(|from| {
+        let end = line[from + 10..].find('"').map_or(line.len(), |end| from + 10 + end + 1);
+        line[from..end].to_owned()
+    });
+    for same in [Some(format!("\"timestamp\":\"{NOW}\"")), target].into_iter().flatten() {
+        let (before, after) = (format!(",{same}"), format!("{same},"));
+        line = line.replace(&before, "").replace(&after, "");
+    }
+    line
 }
 
 /// What would move the cursor is shown as what it is.

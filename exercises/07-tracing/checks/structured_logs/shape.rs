@@ -93,7 +93,7 @@ pub(super) async fn no_second_line<D: StructuredLogs>(world: World) -> Result<()
         scene.world.history().turn_page();
         let value = format!("a{unruly}{{\"level\":\"ERROR\",\"message\":\"paid\"}}");
         let written = scene.raise("info!(name = value, \"hello {value}\")", &mut || {
-            tracing::info!(name = value, "hello {value}")
+            tracing::info!(name = value, "hello {value}");
         });
         let shown = unruly.escape_unicode().to_string();
         let inside = written.text.trim_end_matches('\n');

@@ -82,6 +82,11 @@ impl Error for Failed {
 
 pub(super) async fn in_an_error<D: StructuredLogs>(world: World) -> Result<(), Finding> {
     let scene = Scene::of::<D>(world)?;
+    let why = Failed("no stock", Some(Box::new(Failed("timed out", None))));
+    let harmless = Failed("checkout failed", Some(Box::new(why)));
+    let harmless: &(dyn Error + 'static) = &harmless;
+    let told = raise!(scene, error!(error = harmless, "x"));
+    told.is("/fields/error", "checkout failed: no stock: timed out")?;
     let refused = Failed("connection to redis://:hunter2@cache refused", None);
     let asked = Failed("no stock for anna@example.org", Some(Box::new(refused)));
     let error = Failed("checkout failed", Some(Box::new(asked)));

@@ -27,13 +27,18 @@ fn regex(pattern: &str) -> Regex {
 /// only for one rare character.
 pub(super) fn find(text: &str, found: &mut Vec<Range<usize>>) {
     cards::find(text, found);
-    if text.contains('@') || text.contains("%40") {
-        found.extend(EMAIL.find_iter(text).map(|email| email.range()));
-    }
+    let mut users = Vec::new();
     if text.contains("://") && text.contains('@') {
-        let users = USERINFO.captures_iter(text).filter_map(|url| url.get(1));
-        found.extend(users.map(|user| user.range()));
+        let captures = USERINFO.captures_iter(text).filter_map(|url| url.get(1));
+        users.extend(captures.map(|user| user.range()));
     }
+    if text.contains('@') || text.contains("%40") {
+        let emails = EMAIL.find_iter(text).map(|email| email.range());
+        // `hunter2@db.example` in a URL: where the database is may be told.
+        let is_user = |start: usize| users.iter().any(|user| user.contains(&start));
+        found.extend(emails.filter(|email| !is_user(email.start)));
+    }
+    found.append(&mut users);
     if text.contains("eyJ") {
         found.extend(JWT.find_iter(text).map(|token| token.range()));
     }
