@@ -21,11 +21,11 @@ use std::fmt;
 /// assert_eq!(anna.password.expose(), "hunter2");
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// println!("{}", observability::structured_logs::Secret::new("hunter2"));
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// serde_json::to_string(&observability::structured_logs::Secret::new("hunter2"));
 /// ```
 ///
