@@ -96,6 +96,16 @@ fn what_is_called_a_secret_is_hidden_to_its_end() {
         ("auth::password::check failed", "auth::password::check failed"),
         ("password=hunter2 was wrong", "password=[redacted] was wrong"),
         ("{\n  \"iban\": \"DE89 3704\"\n}", "{\n  \"iban\": \"[redacted]\"\n}"),
+        ("Key (phone)=(+49 30 7) already exists.", "Key (phone)=[redacted] already exists."),
+        (
+            r#"[("password", "hunter2"), ("lines", "3")]"#,
+            r#"[("password", "[redacted]"), ("lines", "3")]"#,
+        ),
+        (r#"["--token", "t7", "--port", "7"]"#, r#"["--token", "[redacted]", "--port", "7"]"#),
+        (r#"("pin", 3)"#, r#"("pin", 3)"#),
+        ("<pwd>hunter2</pwd><lines>3</lines>", "<pwd>[redacted]</pwd><lines>3</lines>"),
+        ("user[password]=hunter2&a=1", "user[password]=[redacted]&a=1"),
+        ("no token, or an email", "no token, or an email"),
     ];
     for (text, expected) in cases {
         assert_eq!(hidden(text), expected, "{text}");

@@ -35,7 +35,7 @@ impl Told {
     }
 }
 
-/// Beyond these a reader that counts in 64-bit floats, as JavaScript and jq do, may round: RFC 8259,
+/// Beyond these a reader that counts in 64-bit floats, as JavaScript does, may round: RFC 8259,
 /// section 6.
 const EXACT: i128 = (1 << 53) - 1;
 
@@ -52,7 +52,7 @@ fn value(said: Said<'_>, policy: &Policy) -> Value {
     let Some(number) = number else { return text(said, policy).into() };
     // A card may come as a number; what is shorter than one needs no second look.
     match number.as_f64() {
-        Some(size) if size < 1e12 => number,
+        Some(size) if size.abs() < 1e12 => number,
         _ => match text(said, policy) {
             hidden if hidden.contains(REDACTED) => hidden.into(),
             _ => number,
@@ -153,6 +153,10 @@ pub(crate) fn json(event: &Raised<'_>, told: &Told) -> String {
 
 /// With `\u` and four digits for each character that does not show itself where it stands.
 pub(crate) fn escaped(text: &str) -> String {
+    // Most lines are of plain letters.
+    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len() + 1);
     for letter in text.chars() {
         match is_unruly(letter) {

@@ -40,10 +40,12 @@ pub const ABOUT: &[&str] = &["id", "type", "kind", "count", "length", "size"];
 /// Behind these the whole line is the value.
 const HEADERS: &[&str] = &["authorization", "cookie"];
 
-/// A name, which may be in quotes, and what comes between it and its value.
+/// A name, which may be in quotes or brackets, and what comes between it and its value: `name: `,
+/// `"name":`, `(name)=(` of PostgreSQL, `name(` of a `Debug`, `("name", "` of a pair, `<name>`.
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"([\p{L}_][\w.\-]*)(?:\\*["'`]?\s*(?:=>|[:=])\s*|\()"#)
-        .expect("a pattern that a test compiles")
+    let pattern =
+        r#"([\p{L}_][\w.\-]*)(?:\\*["'`)\]]?\s*(?:=>|[:=])\s*|\\*["']\s*(,)\s*|(\()|(>))"#;
+    Regex::new(pattern).expect("a pattern that a test compiles")
 });
 
 /// The words of a name: what is between punctuation, digits and the capitals of `camelCase`.
@@ -77,6 +79,9 @@ pub(super) fn joined(name: &str) -> String {
 /// Some of its words in a row are one of `names`, which are [`joined`], and it does not end in one of
 /// [`ABOUT`]. By words, and not by letters: a microphone is no phone.
 pub(super) fn is_one_of(name: &str, names: &[String]) -> bool {
+    if names.is_empty() {
+        return false;
+    }
     let words = words(name);
     let is_about = |rest: &[String]| rest.last().is_some_and(|last| ABOUT.contains(&last.as_str()));
     (0..words.len()).any(|from| {
@@ -92,7 +97,7 @@ pub(super) fn is_one_of(name: &str, names: &[String]) -> bool {
 
 /// Adds the places of what stands in `text` behind a name that `hides`.
 pub(super) fn find(text: &str, hides: impl Fn(&str) -> bool, found: &mut Vec<Range<usize>>) {
-    if !text.contains([':', '=', '(']) {
+    if !text.contains([':', '=', '(', '>']) && !text.contains("\",") {
         return;
     }
     let mut at = 0;
@@ -104,9 +109,13 @@ pub(super) fn find(text: &str, hides: impl Fn(&str) -> bool, found: &mut Vec<Ran
         if is_path || !hides(name.as_str()) {
             continue;
         }
-        let value = match whole.as_str().ends_with('(') {
-            true => at - 1..bare_end(text, at - 1),
-            false => value(text, at, is_header(name.as_str())),
+        let rest = &text[at..];
+        let value = match (named.get(2), named.get(3), named.get(4)) {
+            // Of a list of names none is the value of another.
+            (Some(_), ..) if !rest.trim_start_matches('\\').starts_with(['"', '\'']) => continue,
+            (_, Some(_), _) => at - 1..bare_end(text, at - 1),
+            (_, _, Some(_)) => at..rest.find('<').map_or(text.len(), |end| at + end),
+            _ => value(text, at, is_header(name.as_str())),
         };
         at = value.end.max(at);
         if !value.is_empty() {

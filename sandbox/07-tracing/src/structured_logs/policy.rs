@@ -30,9 +30,8 @@ impl Default for Policy {
 
 // ANCHOR: policy
 impl Policy {
-    /// Hides what is named in [`SECRETS`](super::SECRETS), and what looks like an email address, a
-    /// card number, a token or the password of a URL. [`StructuredLogs::write`](super::StructuredLogs::write)
-    /// has the details.
+    /// Hides what is named in `SECRETS`, and what looks like an email address, a card number, a token
+    /// or the password of a URL. The contract has the details.
     pub fn standard() -> Policy {
         let names = names::SECRETS.iter().map(|name| names::joined(name)).collect();
         Policy { names, looks: true }
