@@ -93,17 +93,20 @@ pub trait StructuredLogs: Send + Sync + Sized + 'static {
     /// - **One line stays one**: characters of control (C0, DEL, C1), U+2028, U+2029 and those that
     ///   change the direction of writing (U+200E, U+200F, U+061C, U+202A to U+202E, U+2066 to U+2069)
     ///   are escaped. Who reads the JSON gets the text as it was.
-    /// - **Secrets** are [`REDACTED`]. A field is one by its *name*, if some of its words in a row are
-    ///   one of [`SECRETS`], and the last word is not one of [`ABOUT`] that comes after them. Words are
-    ///   what is between capitals, digits and punctuation: `userEmail`, `user.e-mail` and `EMAIL` are
-    ///   the same. In texts (messages, errors and `Debug` included) it is what stands behind such a
-    ///   name and `:`, `=` or `(`: in quotes, in brackets, or bare up to `,`, `;`, `&` or a space (not one
-    ///   before a digit, as in a telephone number); behind
-    ///   `authorization` and `cookie` the rest of the line. And by its *look*, also in numbers: email
-    ///   addresses; card numbers (13 to 19 digits, in groups of at least three with spaces or hyphens
-    ///   between or without, beginning with 2 to 6, with Luhn's check digit, and no part of a longer
-    ///   word, fraction or UUID); `Bearer` and a token; JWTs (`eyJ…`); what stands before `@` in a URL.
-    ///   The text around a secret stays.
+    /// - **Secrets** are [`REDACTED`], and the text around them stays.
+    ///   - *A field by its name*, whatever its value: some of its words in a row, put together, are one
+    ///     of [`SECRETS`], or the plural with `s`, and its last word is not one of [`ABOUT`] that comes
+    ///     after them. Words are what is between punctuation, digits and the capitals of `camelCase`:
+    ///     `userEmail`, `user.e-mail` and `EMAIL` all have `email` in them.
+    ///   - *In a text, behind such a name* and `:`, `=` or `(`: what is in quotes, in brackets, or bare
+    ///     up to `,`, `;`, `&` or a space, if that is not before a digit, as in a telephone number.
+    ///     Behind `authorization` and `cookie` the rest of the line. `Debug`, JSON (also in quotes once
+    ///     more), queries and headers are such texts; messages and errors may be.
+    ///   - *In a text, by its look*: email addresses; what stands before `@` in a URL; `Bearer` and a
+    ///     token (of 20 letters, or with a digit in it); JWTs (`eyJ…`); and card numbers, which may
+    ///     also come as a number: 13 to 19 digits with Luhn's check digit, beginning with 2 to 6, in one
+    ///     or in groups of at least three with spaces or hyphens between, and no part of a longer word,
+    ///     a fraction or a UUID.
     /// - **A text of more than [`LONGEST`] bytes** is cut there, at the character before if that is in
     ///   the midst of one, and [`CUT`] follows. No part of a secret is left at the cut.
     /// - **A value whose `Debug` or `Display` panics**, or fails, is [`UNPRINTABLE`]; the rest of the
