@@ -26,7 +26,7 @@ use wanting::{
 };
 use writing::{
     Cuts, CutsFirst, CutsSilently, DropsTheLine, HoldsTheLevel, InPieces, LetsItPanic, LineAndEnd,
-    NeverCuts, NoMoreThanOnce, TellsHalf, Unwraps,
+    NeverCuts, NoMoreThanOnce, TellsHalf, TrustsErrors, Unwraps,
 };
 
 /// Every decoy with the check that must reject it.
@@ -75,6 +75,7 @@ pub fn all() -> Vec<Decoy> {
         CutsFirst: cut,
         CutsSilently: cut,
         LetsItPanic: unprintable,
+        TrustsErrors: unprintable,
         DropsTheLine: unprintable,
         TellsHalf: unprintable,
         LooksFirst: unwanted,

@@ -83,6 +83,18 @@ impl fmt::Display for Fails {
     }
 }
 
+/// An error that does not survive being told.
+#[derive(Debug)]
+struct Breaks;
+
+impl fmt::Display for Breaks {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("poisoned")
+    }
+}
+
+impl std::error::Error for Breaks {}
+
 pub(super) async fn unprintable<D: StructuredLogs>(world: World) -> Result<(), Finding> {
     let scene = Scene::of::<D>(world)?;
     let panics = raise!(scene, info!(before = 1, state = ?Panics, after = 2, "x"));
@@ -96,6 +108,10 @@ pub(super) async fn unprintable<D: StructuredLogs>(world: World) -> Result<(), F
     let message = raise!(scene, info!(after = 2, "state: {:?}", Panics));
     message.is("/message", UNPRINTABLE)?;
     message.is("/fields/after", 2)?;
+    let error: &(dyn std::error::Error + 'static) = &Breaks;
+    let broken = raise!(scene, error!(error, after = 2, "failed"));
+    broken.is("/fields/error", UNPRINTABLE)?;
+    broken.is("/fields/after", 2)?;
     raise!(scene, info!("goes on")).is("/message", "goes on")
 }
 

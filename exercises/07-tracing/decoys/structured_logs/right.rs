@@ -68,11 +68,15 @@ pub trait Way: Sized + Send + Sync + 'static {
     }
 
     fn error(error: &(dyn Error + 'static)) -> String {
-        Self::shown(&chain(error))
+        Self::caught(|| chain(error))
     }
 
     fn debug(value: &dyn Debug) -> String {
-        match catch_unwind(AssertUnwindSafe(|| format!("{value:?}"))) {
+        Self::caught(|| format!("{value:?}"))
+    }
+
+    fn caught(print: impl FnOnce() -> String) -> String {
+        match catch_unwind(AssertUnwindSafe(print)) {
             Ok(text) => Self::shown(&text),
             Err(_) => UNPRINTABLE.to_owned(),
         }

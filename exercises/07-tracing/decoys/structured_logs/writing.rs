@@ -1,7 +1,8 @@
 //! Those who do not expect the worst of values and writers.
 
-use super::right::{Way, Whole, cut};
+use super::right::{Way, Whole, chain, cut};
 use observability::structured_logs::{CUT, LONGEST, Raised};
+use std::error::Error;
 use std::fmt::{Debug, Write as _};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -64,6 +65,16 @@ pub struct LetsItPanic;
 impl Way for LetsItPanic {
     fn debug(value: &dyn Debug) -> String {
         Self::shown(&format!("{value:?}"))
+    }
+}
+
+/// Distrusts `Debug`, and trusts errors: those have a `Display`. It was written by the same people.
+/// Rejected by `unprintable`.
+pub struct TrustsErrors;
+
+impl Way for TrustsErrors {
+    fn error(error: &(dyn Error + 'static)) -> String {
+        Self::shown(&chain(error))
     }
 }
 
