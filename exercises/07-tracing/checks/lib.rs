@@ -8,3 +8,4 @@
 pub mod correlation_ids;
 pub mod metrics;
 pub mod propagation;
+pub mod structured_logs;

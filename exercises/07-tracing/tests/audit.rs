@@ -4,7 +4,8 @@ use grading::Lesson;
 use observability::correlation_ids::TaskIds;
 use observability::metrics::Instance;
 use observability::propagation::OneTrace;
-use observability_exercises::{correlation_ids, metrics, propagation};
+use observability::structured_logs::JsonLines;
+use observability_exercises::{correlation_ids, metrics, propagation, structured_logs};
 
 /// The wrong answers that people really give. Each names the check that must reject it.
 #[allow(unreachable_pub)] // they are written like the learner's own files
@@ -13,6 +14,7 @@ mod decoys {
     pub mod correlation_ids;
     pub mod metrics;
     pub mod propagation;
+    pub mod structured_logs;
 }
 
 /// The untouched starters. They must fail.
@@ -22,6 +24,7 @@ mod starters {
     pub mod correlation_ids;
     pub mod metrics;
     pub mod propagation;
+    pub mod structured_logs;
 }
 
 fn main() -> std::process::ExitCode {
@@ -31,6 +34,12 @@ fn main() -> std::process::ExitCode {
             starter: correlation_ids::checks::<starters::correlation_ids::MyIds>(),
             reference: correlation_ids::checks::<TaskIds>(),
             decoys: decoys::correlation_ids::all(),
+        },
+        Lesson {
+            name: "structured_logs",
+            starter: structured_logs::checks::<starters::structured_logs::MyLines>(),
+            reference: structured_logs::checks::<JsonLines>(),
+            decoys: decoys::structured_logs::all(),
         },
         Lesson {
             name: "propagation",

@@ -330,9 +330,13 @@ async fn strangers() -> anyhow::Result<()> {
         let echoed = place(gateway, 0, huge.as_bytes()).await?.len();
         let bytes = take_log(LINES_OF_AN_ORDER).await?.len();
         place(gateway, 1, second.as_bytes()).await?;
-        let log = String::from_utf8(take_log(LINES_OF_AN_ORDER).await?)?;
-        let lines = log.split(['\n', '\u{2028}']).filter(|line| !line.is_empty());
-        let theirs = lines.filter(|line| line.starts_with("{\\\"level")).count();
+        let mut theirs = 0;
+        for line in take_log(LINES_OF_AN_ORDER).await?.split(|byte| *byte == b'\n') {
+            // In the file it is escaped: that is lesson 07.2. Whoever reads it shows what it says.
+            let line: serde_json::Value = serde_json::from_slice(line).unwrap_or_default();
+            let id = line["request_id"].as_str().unwrap_or_default();
+            theirs += id.split('\u{2028}').filter(|line| line.starts_with("{\"level")).count();
+        }
         told.push([bytes as u64, echoed as u64, theirs as u64]);
     }
     let [believed, validated] = &told[..] else { anyhow::bail!("two manners") };

@@ -4,6 +4,7 @@
 //!
 //! - [`correlation_ids`] (07.1): every line that is logged for a request carries the request's id,
 //!   in every service that works for it.
+//! - [`structured_logs`] (07.2): lines that a machine can search, and that give nobody away.
 //! - [`spans`] (07.3): one request is one tree of spans; which step took the time, and who waited for
 //!   it.
 //! - [`propagation`] (07.4): one order is one trace, over HTTP, an outbox and a queue.
@@ -11,7 +12,7 @@
 //!
 //! And what they share:
 //!
-//! - [`lines`]: a log of one JSON object a line.
+//! - [`lines`]: a log of one JSON object a line, or for people on a terminal.
 //!
 //! Nothing here sets a global default: a program does that, once, in its `main`.
 
@@ -20,5 +21,6 @@ pub mod lines;
 pub mod metrics;
 pub mod propagation;
 pub mod spans;
+pub mod structured_logs;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;

@@ -6,15 +6,16 @@
 //! ```
 //!
 //! (Here in two, to fit.) The id stands beside the fields and not among them: whatever an event calls
-//! its own fields, it cannot pretend to be of another request.
+//! its own fields, it cannot pretend to be of another request. What may stand in a line, and what is
+//! hidden, is lesson 07.2, [`structured_logs`](crate::structured_logs).
 
-use serde::Serialize;
-use serde_json::Value;
-use std::collections::BTreeMap;
+mod aside;
+mod people;
+
+use crate::structured_logs::{Policy, Raised, Told, json};
 use std::fmt::{self, Debug};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
-use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::MakeWriter;
@@ -22,29 +23,72 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::Context;
 
+pub use aside::{Aside, Ending};
+
 /// Writes each event as a line. A part of a subscriber:
 ///
 /// ```
 /// use observability::correlation_ids::{CorrelationIds, TaskIds};
 /// use observability::lines::Lines;
+/// use observability::structured_logs::Wanted;
+/// use tracing_subscriber::Layer;
 /// use tracing_subscriber::layer::SubscriberExt;
 ///
-/// let lines = Lines::new(std::io::stdout, TaskIds::current);
+/// let wanted = Wanted::parse("info,orders=debug")?;
+/// let lines = Lines::new(std::io::stdout, TaskIds::current).with_filter(wanted);
 /// let subscriber = tracing_subscriber::registry().with(lines);
 /// # drop(subscriber);
 /// // tracing::subscriber::set_global_default(subscriber)?;
+/// # Ok::<(), observability::structured_logs::BadDirective>(())
 /// ```
+///
+/// A line that cannot be written is lost, and nobody is told. A writer that blocks, such as a pipe
+/// whose reader hangs, holds up whoever logs, unless the lines go [`Aside`].
 pub struct Lines<W> {
     to: W,
     id: fn() -> Option<Arc<str>>,
+    policy: Policy,
+    form: Form,
+}
+
+/// For whom the lines are.
+#[derive(Clone, Copy)]
+enum Form {
+    Machines,
+    People { colours: bool },
 }
 
 impl<W> Lines<W> {
     /// Lines to `to`, each with what `id` says on the thread that logs, at the moment at which it
-    /// logs.
+    /// logs. Secrets are hidden by [`Policy::standard`]: who forgets to say anything is safe.
     pub fn new(to: W, id: fn() -> Option<Arc<str>>) -> Lines<W> {
-        Lines { to, id }
+        Lines { to, id, policy: Policy::standard(), form: Form::Machines }
     }
+
+    /// Hides what `policy` says instead.
+    pub fn redacting(self, policy: Policy) -> Lines<W> {
+        Lines { policy, ..self }
+    }
+
+    /// For somebody who watches: the time, the level, where from, what, and the fields; in colours or
+    /// without. What is hidden and escaped is the same.
+    ///
+    /// ```
+    /// use observability::lines::{Lines, shows_colours};
+    ///
+    /// let colours = shows_colours(&std::io::stdout());
+    /// let lines = Lines::new(std::io::stdout, || None).for_people(colours);
+    /// # drop(lines);
+    /// ```
+    pub fn for_people(self, colours: bool) -> Lines<W> {
+        Lines { form: Form::People { colours }, ..self }
+    }
+}
+
+/// Whether somebody may see colours there: it is a terminal, and `NO_COLOR` is not set, or empty
+/// (<https://no-color.org>).
+pub fn shows_colours(to: &impl IsTerminal) -> bool {
+    to.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
 }
 
 impl<W> Debug for Lines<W> {
@@ -53,89 +97,24 @@ impl<W> Debug for Lines<W> {
     }
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    timestamp: &'a str,
-    level: &'a str,
-    target: &'a str,
-    message: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    fields: &'a BTreeMap<&'static str, Value>,
-}
-
 impl<S, W> Layer<S> for Lines<W>
 where
     S: Subscriber,
     W: for<'a> MakeWriter<'a> + 'static,
 {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut said = Said::default();
-        event.record(&mut said);
         let mut timestamp = String::new();
         // Where the clock cannot be told, the rest of the line still can.
         let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
         let id = (self.id)();
-        let line = Line {
-            timestamp: &timestamp,
-            level: event.metadata().level().as_str(),
-            target: event.metadata().target(),
-            message: &said.message,
-            request_id: id.as_deref(),
-            fields: &said.fields,
+        let raised = Raised::of(event, &timestamp, id.as_deref());
+        let told = Told::of(&raised, &self.policy);
+        let line = match self.form {
+            Form::Machines => json(&raised, &told),
+            Form::People { colours } => people::line(&raised, &told, colours),
         };
-        let Ok(mut line) = serde_json::to_vec(&line) else {
-            return;
-        };
-        line.push(b'\n');
         // In one write: two threads that log at once must not share a line. And if nobody reads it
         // any more, that is no reason to refuse the request.
-        let _ = self.to.make_writer_for(event.metadata()).write_all(&line);
-    }
-}
-
-#[derive(Default)]
-struct Said {
-    message: String,
-    fields: BTreeMap<&'static str, Value>,
-}
-
-impl Said {
-    fn put(&mut self, field: &Field, value: Value) {
-        match (field.name(), value) {
-            ("message", Value::String(message)) => self.message = message,
-            (name, value) => drop(self.fields.insert(name, value)),
-        }
-    }
-}
-
-impl Visit for Said {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.put(field, format!("{value:?}").into());
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value.into());
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value.into());
-    }
-
-    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.put(field, value.to_string().into());
+        let _ = self.to.make_writer_for(event.metadata()).write_all(line.as_bytes());
     }
 }

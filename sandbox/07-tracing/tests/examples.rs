@@ -29,6 +29,23 @@ fn correlation_ids() {
 
 #[test]
 #[ignore = "builds and runs an example"]
+fn structured_logs() {
+    let page = Printed::by(EXAMPLES, "structured_logs");
+    assert_eq!(page.cells("customers' passwords"), ["300", "0"]);
+    assert_eq!(page.cells("customers' card numbers"), ["300", "0"]);
+    assert_eq!(page.cells("customers' email addresses"), ["300", "0"]);
+    assert!(page.number("the database's password", 0) > 0.0, "in sentences");
+    assert_eq!(page.number("the database's password", 1), 0.0, "structured");
+    assert_eq!(page.cells("customers, by their order"), ["300", "300"]);
+    assert_eq!(page.number("found", 1), page.number("there were", 1), "structured");
+    assert!(page.number("found", 0) > page.number("there were", 0), "in sentences");
+    assert_eq!(page.cells("lines of the carts"), ["0", "0", "300"]);
+    assert_eq!(page.cells("carts printed"), ["0", "0", "300"]);
+    page.cells("cargo lab start structured_logs");
+}
+
+#[test]
+#[ignore = "builds and runs an example"]
 fn propagation() {
     let page = Printed::by(EXAMPLES, "propagation");
     assert_eq!(page.cells("traces"), ["41", "41"]);

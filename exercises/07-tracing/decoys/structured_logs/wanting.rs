@@ -1,0 +1,173 @@
+//! Those who are wrong about what is wanted.
+
+use super::right::{Rules, Way, Whole, bad, is_below, level, pieces, rule};
+use observability::structured_logs::{BadDirective, Raised};
+use std::io::Write;
+use tracing::Level;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Makes the line, and then asks whether it is wanted. Thousands of lines a second are made for
+/// nobody. Rejected by `unwanted`.
+pub struct LooksFirst;
+
+impl Way for LooksFirst {
+    fn write(log: &Whole<Self>, event: &Raised<'_>, to: &mut dyn Write) {
+        let line = Self::line(event);
+        if Self::wants(&log.rules(), event.level, event.target) {
+            Self::put(&line.unwrap_or_default(), to);
+        }
+    }
+}
+
+/// The first directive that fits. `info,orders=debug` never comes to its second. Rejected by
+/// `most_specific`.
+pub struct FirstWins;
+
+impl Way for FirstWins {
+    fn wants(rules: &Rules, level: Level, target: &str) -> bool {
+        let first = rules.iter().find(|(of, _)| is_below(target, of));
+        first.is_some_and(|(_, most)| level <= *most)
+    }
+}
+
+/// The last one that fits, as a later line overrides an earlier one. Rejected by `most_specific`.
+pub struct LastWins;
+
+impl Way for LastWins {
+    fn wants(rules: &Rules, level: Level, target: &str) -> bool {
+        let last = rules.iter().rfind(|(of, _)| is_below(target, of));
+        last.is_some_and(|(_, most)| level <= *most)
+    }
+}
+
+/// `starts_with`. So does `orders_archive`, which writes ten thousand lines a minute. Rejected by
+/// `most_specific`.
+pub struct ByTheLetters;
+
+impl Way for ByTheLetters {
+    fn wants(rules: &Rules, level: Level, target: &str) -> bool {
+        let fitting = rules.iter().filter(|(of, _)| target.starts_with(of.as_str()));
+        fitting.max_by_key(|(of, _)| of.len()).is_some_and(|(_, most)| level <= *most)
+    }
+}
+
+/// A map from target to level. What is below a target is not found in it. Rejected by
+/// `most_specific`.
+pub struct ExactTarget;
+
+impl Way for ExactTarget {
+    fn wants(rules: &Rules, level: Level, target: &str) -> bool {
+        let of = |wanted: &str| rules.iter().find(|(of, _)| of == wanted);
+        of(target).or_else(|| of("")).is_some_and(|(_, most)| level <= *most)
+    }
+}
+
+/// Reads the environment when it starts. To see more, the program is restarted, and what was to be
+/// seen is gone. Rejected by `changed`.
+pub struct AtRestart;
+
+impl Way for AtRestart {
+    fn change(_: &Whole<Self>, wanted: &str) -> Result<(), BadDirective> {
+        Self::rules(wanted).map(drop)
+    }
+}
+
+/// Adds what is wanted now to what was. After the search nobody can turn it off. Rejected by
+/// `changed`.
+pub struct OnlyWider;
+
+impl Way for OnlyWider {
+    fn change(log: &Whole<Self>, wanted: &str) -> Result<(), BadDirective> {
+        let mut all = log.rules();
+        for (target, most) in Self::rules(wanted)? {
+            match all.iter_mut().find(|(known, _)| *known == target) {
+                Some((_, known)) => *known = most.max(*known),
+                None => all.push((target, most)),
+            }
+        }
+        log.set(all);
+        Ok(())
+    }
+}
+
+/// A switch: one level for everything. To see one module's secrets is to drown in all the others'.
+/// Rejected by `changed`.
+pub struct AllOrNothing;
+
+impl Way for AllOrNothing {
+    fn change(log: &Whole<Self>, wanted: &str) -> Result<(), BadDirective> {
+        let most = Self::rules(wanted)?.into_iter().map(|(_, most)| most).max();
+        log.set(vec![(String::new(), most.unwrap_or(LevelFilter::OFF))]);
+        Ok(())
+    }
+}
+
+/// What cannot be read wants everything: better too much than too little. It fills a disk in a night,
+/// and `debug` lines are where the secrets are. Rejected by `bad_directive`.
+pub struct Opens;
+
+impl Way for Opens {
+    fn rules(wanted: &str) -> Result<Rules, BadDirective> {
+        Ok(super::right::rules(wanted).unwrap_or(vec![(String::new(), LevelFilter::TRACE)]))
+    }
+}
+
+/// What cannot be read wants nothing. The service is silent, and that looks like health. Rejected by
+/// `bad_directive`.
+pub struct Closes;
+
+impl Way for Closes {
+    fn rules(wanted: &str) -> Result<Rules, BadDirective> {
+        Ok(super::right::rules(wanted).unwrap_or_default())
+    }
+}
+
+/// Leaves out what it does not understand, and goes on, as `EnvFilter::from_default_env` does.
+/// Rejected by `bad_directive`.
+pub struct Skips;
+
+impl Way for Skips {
+    fn rules(wanted: &str) -> Result<Rules, BadDirective> {
+        Ok(pieces(wanted).filter_map(rule).collect())
+    }
+}
+
+/// Takes directive after directive into force, up to the one that is none. Rejected by
+/// `bad_directive`.
+pub struct HalfAChange;
+
+impl Way for HalfAChange {
+    fn change(log: &Whole<Self>, wanted: &str) -> Result<(), BadDirective> {
+        let read: Rules = pieces(wanted).map_while(rule).collect();
+        if !read.is_empty() {
+            log.set(read);
+        }
+        Self::rules(wanted).map(drop)
+    }
+}
+
+/// "Invalid filter", followed by all of it. Of twelve directives one is wrong, and it is night.
+/// Rejected by `bad_directive`.
+pub struct NamesAll;
+
+impl Way for NamesAll {
+    fn rules(wanted: &str) -> Result<Rules, BadDirective> {
+        super::right::rules(wanted).map_err(|_| bad(wanted))
+    }
+}
+
+/// A word that is no level is a target, all of which is wanted: so `EnvFilter` reads it. `inof` is a
+/// target then, that nobody has. Rejected by `bad_directive`.
+pub struct WordsAreTargets;
+
+impl Way for WordsAreTargets {
+    fn rules(wanted: &str) -> Result<Rules, BadDirective> {
+        let mut rules = Rules::new();
+        for piece in pieces(wanted) {
+            let is_word = !piece.is_empty() && !piece.contains('=') && level(piece).is_none();
+            let word = is_word.then(|| (piece.to_owned(), LevelFilter::TRACE));
+            rules.push(word.or_else(|| rule(piece)).ok_or_else(|| bad(piece))?);
+        }
+        Ok(rules)
+    }
+}
