@@ -47,6 +47,7 @@ pub use aside::{Aside, Ending};
 pub struct Lines<W> {
     to: W,
     id: fn() -> Option<Arc<str>>,
+    trace: fn() -> Option<Arc<str>>,
     policy: Policy,
     form: Form,
 }
@@ -62,7 +63,14 @@ impl<W> Lines<W> {
     /// Lines to `to`, each with what `id` says on the thread that logs, at the moment at which it
     /// logs. Secrets are hidden by [`Policy::standard`]: who forgets to say anything is safe.
     pub fn new(to: W, id: fn() -> Option<Arc<str>>) -> Lines<W> {
-        Lines { to, id, policy: Policy::standard(), form: Form::Machines }
+        let (policy, form) = (Policy::standard(), Form::Machines);
+        Lines { to, id, trace: || None, policy, form }
+    }
+
+    /// Each line also names the trace that `trace` says, on the same thread and at the same moment: from
+    /// a line to its waterfall, and back. [`propagation::trace`](crate::propagation::trace) is one.
+    pub fn traced(self, trace: fn() -> Option<Arc<str>>) -> Lines<W> {
+        Lines { trace, ..self }
     }
 
     /// Hides what `policy` says instead.
@@ -108,7 +116,7 @@ where
         let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
         let id = (self.id)();
         let raised = Raised::of(event, &timestamp, id.as_deref());
-        let told = Told::of(&raised, &self.policy);
+        let told = Told { trace_id: (self.trace)(), ..Told::of(&raised, &self.policy) };
         let line = match self.form {
             Form::Machines => json(&raised, &told),
             Form::People { colours } => people::line(&raised, &told, colours),

@@ -1,16 +1,22 @@
 //! What can be asked of the shop on a command line. It stands in the library, so that a learner's
 //! own code can be put into the same shop.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::compare::{self, Run};
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use observability::correlation_ids::{CorrelationIds, TaskIds};
+use observability::lines::{Lines, shows_colours};
+use observability::propagation;
+use observability::structured_logs::Wanted;
 use shop_inventory::leases::OpenLeases;
 use shop_service::Closing;
 use shop_service::health::Drained;
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt;
 
 mod load;
 mod orders;
@@ -240,14 +246,10 @@ pub async fn main(patterns: Patterns) -> ExitCode {
         // What lapin says of a lost connection, the bus says again, and to whom it matters.
         _ => "warn,sqlx=error,lapin=off",
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colours)
-        .with_writer(std::io::stderr)
-        .init();
+    if let Err(error) = log(usual) {
+        anstream::eprintln!("{error:#}");
+        return ExitCode::from(2);
+    }
     page::end(match cli.command {
         Command::Up(up) => up::up(up, patterns).await,
         Command::Run(run) => run.run(patterns).await,
@@ -269,4 +271,19 @@ pub async fn main(patterns: Patterns) -> ExitCode {
         Command::Compare { what: Compare::Limiter(run) } => compare::limiter::compare(&run).await,
         Command::Compare { what: Compare::Monolith(run) } => compare::monolith::compare(&run).await,
     })
+}
+
+/// The log: for people, or with `SHOP_LOG=json` for machines; without secrets, and each line with the
+/// request and the trace that it is about. Lessons 07.1, 07.2 and 07.4, in place.
+fn log(usual: &str) -> Result<()> {
+    let said = std::env::var("RUST_LOG").unwrap_or_else(|_| usual.to_owned());
+    let wanted = Wanted::parse(&said)
+        .with_context(|| format!("RUST_LOG is `{said}`; next: RUST_LOG=info,shop_orders=debug"))?;
+    let lines = Lines::new(std::io::stderr, TaskIds::current).traced(propagation::trace);
+    let lines = match std::env::var("SHOP_LOG").as_deref() {
+        Ok("json") => lines,
+        _ => lines.for_people(shows_colours(&std::io::stderr())),
+    };
+    let subscriber = tracing_subscriber::registry().with(lines.with_filter(wanted));
+    tracing::subscriber::set_global_default(subscriber).context("there is a log already")
 }

@@ -40,6 +40,9 @@ pub(super) fn line(event: &Raised<'_>, told: &Told, colours: bool) -> String {
     if let Some(id) = &told.request_id {
         let _ = write!(line, "  {}", coloured(DIM, &format!("request_id={}", escaped(id))));
     }
+    if let Some(id) = &told.trace_id {
+        let _ = write!(line, "  {}", coloured(DIM, &format!("trace_id={id}")));
+    }
     line.push('\n');
     line
 }

@@ -8,12 +8,15 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// What an event says, without its secrets.
 #[derive(Default)]
 pub(crate) struct Told {
     pub(crate) message: String,
     pub(crate) request_id: Option<String>,
+    /// Nobody outside has any say in it, so nothing is hidden in it.
+    pub(crate) trace_id: Option<Arc<str>>,
     pub(crate) fields: BTreeMap<&'static str, Value>,
 }
 
@@ -31,7 +34,7 @@ impl Told {
                 fields.insert(name, value(said, policy));
             }
         });
-        Told { message: message.unwrap_or_default(), request_id, fields }
+        Told { message: message.unwrap_or_default(), request_id, trace_id: None, fields }
     }
 }
 
@@ -129,6 +132,8 @@ struct Line<'a> {
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     fields: &'a BTreeMap<&'static str, Value>,
 }
@@ -142,6 +147,7 @@ pub(crate) fn json(event: &Raised<'_>, told: &Told) -> String {
         target: event.target,
         message: &told.message,
         request_id: told.request_id.as_deref(),
+        trace_id: told.trace_id.as_deref(),
         fields: &told.fields,
     };
     // Texts and numbers, all of which JSON can carry.
