@@ -17,8 +17,8 @@
 //! | No message is lost for its context | one that cannot be read is none, and the work is done |
 //!
 //! *Context* is OpenTelemetry's [`Context::current`], and nothing else: of the spans that this makes,
-//! of those that you begin by its [`Tracer`](opentelemetry::trace::Tracer), and of those of `tracing`
-//! under `tracing-opentelemetry`. All of them are one tree, in any order. And it is there also when a
+//! of those that you begin by its [`Tracer`], and of those of `tracing` under
+//! `tracing-opentelemetry`. All of them are one tree, in any order. And it is there also when a
 //! filter lets no span of `tracing` pass: 07.1 has the story.
 //!
 //! [`ContextLayer`] is the door of a server, [`InjectLayer`] goes around a client, inside of whatever

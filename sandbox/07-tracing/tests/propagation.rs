@@ -6,6 +6,7 @@ use observability::propagation::{
     TRACEPARENT, TRACESTATE, trace, w3c,
 };
 use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::noop::NoopTracerProvider;
@@ -188,4 +189,41 @@ fn what_is_written_is_read_again_also_by_the_sdk() {
     let theirs = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
     assert!(theirs.span().span_context().is_valid());
     assert!(!w3c::read(&carrier).span().span_context().is_valid());
+}
+
+#[test]
+fn what_is_too_long_is_left_out_and_not_cut() {
+    let mut carrier = Carrier::default();
+    carrier.set("traceparent", PARENT.to_owned());
+    carrier.set("tracestate", format!("a={0},b={0},c={0}", "x".repeat(w3c::LONGEST_STATE / 3)));
+    // As it came it is short enough, and encoded it is not.
+    carrier.set("baggage", format!("tenant={}", "/".repeat(w3c::LONGEST_BAGGAGE / 2)));
+    let context = w3c::read(&carrier);
+    assert_eq!(context.baggage().len(), 1);
+    let written = w3c::write(&context);
+    assert_eq!(written.to_json(), format!(r#"{{"traceparent":"{PARENT}"}}"#));
+}
+
+/// Whatever is read of version 00 is written as it was: nothing else looks like it.
+#[test]
+fn a_letter_more_or_less_is_another_text_or_none() {
+    let read = |text: &str| {
+        let mut carrier = Carrier::default();
+        carrier.set("traceparent", text.to_owned());
+        let written = w3c::write(&w3c::read(&carrier));
+        written.get("traceparent").map(str::to_owned)
+    };
+    assert_eq!(read(PARENT).as_deref(), Some(PARENT));
+    for at in 0..PARENT.len() {
+        assert_eq!(read(&PARENT[..at]), None, "cut at {at}");
+        for letter in ['0', '1', 'f', 'F', 'g', '+', '-', ' ', '_', 'é', '\0'] {
+            let text = format!("{}{letter}{}", &PARENT[..at], &PARENT[at + 1..]);
+            let more = format!("{}{letter}{}", &PARENT[..at], &PARENT[at..]);
+            // A later version, or flags that only the next level knows.
+            let is_told = (2..=52).contains(&at);
+            let is_like = |read: &str| !is_told || read == text;
+            assert!(read(&text).is_none_or(|read| is_like(&read)), "{text}");
+            assert_eq!(read(&more), None, "{more}");
+        }
+    }
 }

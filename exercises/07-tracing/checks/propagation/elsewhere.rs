@@ -121,9 +121,9 @@ async fn next(channel: &Channel) -> Result<Delivery, Finding> {
 }
 
 pub(super) async fn over_amqp(scene: Scene) -> Result<(), Finding> {
-    let url = scene.world.rabbit().await?.url().to_owned();
     let orders = Orders::in_scene(&scene);
     let row = orders.order(&scene, &[]).await?;
+    let url = scene.world.rabbit().await?.url().to_owned();
     let (_publisher, channel) = connected(&url).await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(|e| own(&e))?;
     let relay = scene.service("relay");

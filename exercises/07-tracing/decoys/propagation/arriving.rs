@@ -1,6 +1,6 @@
 //! Those who are wrong about what comes from outside.
 
-use super::right::{method, parent, said, within, wrong};
+use super::right::{Right, method, parent, said, within, wrong};
 use futures_util::future::Either as Way;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use observability::propagation::{
@@ -15,8 +15,8 @@ use std::future::Future;
 
 /// A decoy, by what it makes of the headers before they are read as they should be.
 macro_rules! reading {
-    ($(#[$says:meta])* $decoy:ident: |$headers:ident| $change:expr) => {
-        wrong! { $(#[$says])* $decoy; ask, enqueue, send, receive;
+    ($decoy:ident: |$headers:ident| $change:expr) => {
+        wrong! { $decoy; ask, enqueue, send, receive;
             method!(serve(self, caller, service, request) {
                 let $headers = request.headers_mut();
                 $change;
@@ -37,24 +37,30 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> String {
     said(headers).get(name.as_str()).unwrap_or_default().to_owned()
 }
 
+/// Each service begins a trace, as an agent does that knows nothing of the others. Two services,
+/// two traces, and nothing that joins them. Rejected by `one_order`.
+pub struct BeginsAnew(Right);
+
 reading! {
-    /// Each service begins a trace, as an agent does that knows nothing of the others. Two services,
-    /// two traces, and nothing that joins them. Rejected by `one_order`.
     BeginsAnew: |headers| headers.remove(TRACEPARENT)
 }
 
+/// Hexadecimal is hexadecimal, and capitals are. W3C says small letters: the next service does
+/// not understand what this one has. Rejected by `odd_ones`.
+pub struct TakesCapitals(Right);
+
 reading! {
-    /// Hexadecimal is hexadecimal, and capitals are. W3C says small letters: the next service does
-    /// not understand what this one has. Rejected by `odd_ones`.
     TakesCapitals: |headers| {
         let small = text(headers, &TRACEPARENT).to_lowercase();
         put(headers, &TRACEPARENT, &small);
     }
 }
 
+/// Version 00 is the version that there is. With the first caller that has the next one, all
+/// traces are cut at this door. Rejected by `believed`.
+pub struct RefusesTheFuture(Right);
+
 reading! {
-    /// Version 00 is the version that there is. With the first caller that has the next one, all
-    /// traces are cut at this door. Rejected by `believed`.
     RefusesTheFuture: |headers| {
         if !text(headers, &TRACEPARENT).starts_with("00-") {
             headers.remove(TRACEPARENT);
@@ -62,8 +68,10 @@ reading! {
     }
 }
 
+/// Splits at the hyphens and takes the first four, of any version. Rejected by `odd_ones`.
+pub struct TakesTheFirstFour(Right);
+
 reading! {
-    /// Splits at the hyphens and takes the first four, of any version. Rejected by `odd_ones`.
     TakesTheFirstFour: |headers| {
         let text = text(headers, &TRACEPARENT);
         let first: Vec<&str> = text.split('-').take(4).collect();
@@ -71,8 +79,10 @@ reading! {
     }
 }
 
+/// `headers.get`: the first of two. The next service takes the last. Rejected by `odd_ones`.
+pub struct TakesTheFirstOfTwo(Right);
+
 reading! {
-    /// `headers.get`: the first of two. The next service takes the last. Rejected by `odd_ones`.
     TakesTheFirstOfTwo: |headers| {
         if let Some(first) = headers.get(TRACEPARENT).cloned() {
             headers.insert(TRACEPARENT, first);
@@ -80,9 +90,11 @@ reading! {
     }
 }
 
+/// OpenTelemetry's own propagator, as every tutorial has it. It parses numbers: ids may be too
+/// short, and have a sign. Rejected by `odd_ones`.
+pub struct TakesWhatTheSdkTakes(Right);
+
 reading! {
-    /// OpenTelemetry's own propagator, as every tutorial has it. It parses numbers: ids may be too
-    /// short, and have a sign. Rejected by `odd_ones`.
     TakesWhatTheSdkTakes: |headers| {
         let mut carrier = Carrier::default();
         opentelemetry::propagation::Injector::set(
@@ -98,8 +110,10 @@ reading! {
     }
 }
 
+/// Version `ff` is forbidden, and looks like any other. Rejected by `odd_ones`.
+pub struct TakesVersionFf(Right);
+
 reading! {
-    /// Version `ff` is forbidden, and looks like any other. Rejected by `odd_ones`.
     TakesVersionFf: |headers| {
         let text = text(headers, &TRACEPARENT);
         if let (Some(rest), 55) = (text.strip_prefix("ff"), text.len()) {
@@ -108,9 +122,11 @@ reading! {
     }
 }
 
+/// What comes is recorded: the flag is for others. One service of ten then fills the storage with
+/// halves of traces that nobody else has kept. Rejected by `unsampled`.
+pub struct RecordsEverything(Right);
+
 reading! {
-    /// What comes is recorded: the flag is for others. One service of ten then fills the storage with
-    /// halves of traces that nobody else has kept. Rejected by `unsampled`.
     RecordsEverything: |headers| {
         let text = text(headers, &TRACEPARENT);
         if let (Some(rest), 55) = (text.strip_suffix("00"), text.len()) {
@@ -119,9 +135,11 @@ reading! {
     }
 }
 
+/// Keeps as many members of tracestate as are allowed. Which of them, the one who reads does not
+/// know. Rejected by `tracestate`.
+pub struct CutsTheState(Right);
+
 reading! {
-    /// Keeps as many members of tracestate as are allowed. Which of them, the one who reads does not
-    /// know. Rejected by `tracestate`.
     CutsTheState: |headers| {
         let text = text(headers, &TRACESTATE);
         let first: Vec<&str> = text.split(',').take(w3c::MEMBERS).collect();
@@ -129,15 +147,19 @@ reading! {
     }
 }
 
+/// tracestate is for other people's systems, and left out. They lose their place. Rejected by
+/// `tracestate`.
+pub struct LeavesTheState(Right);
+
 reading! {
-    /// tracestate is for other people's systems, and left out. They lose their place. Rejected by
-    /// `tracestate`.
     LeavesTheState: |headers| headers.remove(TRACESTATE)
 }
 
+/// Something is wrong with the headers, so none of them is believed: a bad tracestate costs the
+/// trace. Rejected by `tracestate`.
+pub struct AllOrNothing(Right);
+
 reading! {
-    /// Something is wrong with the headers, so none of them is believed: a bad tracestate costs the
-    /// trace. Rejected by `tracestate`.
     AllOrNothing: |headers| {
         let state = text(headers, &TRACESTATE);
         let context = w3c::read(&said(headers));
@@ -148,8 +170,10 @@ reading! {
     }
 }
 
+/// Cuts baggage at the limit. Half a list is another list. Rejected by `baggage`.
+pub struct CutsTheBaggage(Right);
+
 reading! {
-    /// Cuts baggage at the limit. Half a list is another list. Rejected by `baggage`.
     CutsTheBaggage: |headers| {
         let text = text(headers, &BAGGAGE);
         let cut = text.get(..w3c::LONGEST_BAGGAGE).unwrap_or(&text).to_owned();
@@ -157,18 +181,22 @@ reading! {
     }
 }
 
+/// Whoever asks is believed. A stranger who sends the flag has all of their requests recorded,
+/// and one who sends another's id writes into that trace. Rejected by `strangers`.
+pub struct BelievesStrangers(Right);
+
 wrong! {
-    /// Whoever asks is believed. A stranger who sends the flag has all of their requests recorded,
-    /// and one who sends another's id writes into that trace. Rejected by `strangers`.
     BelievesStrangers; ask, enqueue, send, receive;
     method!(serve(self, caller, service, request) {
         self.0.one.serve(Peer::Ours, service, request)
     });
 }
 
+/// Drops what strangers say at the door, also what a link would have kept for the day on which
+/// both sides compare. Rejected by `strangers`.
+pub struct ForgetsStrangers(Right);
+
 wrong! {
-    /// Drops what strangers say at the door, also what a link would have kept for the day on which
-    /// both sides compare. Rejected by `strangers`.
     ForgetsStrangers; ask, enqueue, send, receive;
     method!(serve(self, caller, service, request) {
         if caller == Peer::Stranger {
@@ -178,9 +206,11 @@ wrong! {
     });
 }
 
+/// A stranger's trace stays outside, and their baggage comes in: whoever they say the tenant is.
+/// Rejected by `strangers`.
+pub struct TakesTheirBaggage(Right);
+
 wrong! {
-    /// A stranger's trace stays outside, and their baggage comes in: whoever they say the tenant is.
-    /// Rejected by `strangers`.
     TakesTheirBaggage; ask, enqueue, send, receive;
     method!(serve(self, caller, service, request) {
         let said = w3c::read(&said(request.headers()));
@@ -203,9 +233,11 @@ wrong! {
     });
 }
 
+/// Reads the fields, and does not ask whether they are zero. OpenTelemetry makes a new trace of
+/// that, and a link to nobody. Rejected by `strangers`.
+pub struct LinksToNobody(Right);
+
 wrong! {
-    /// Reads the fields, and does not ask whether they are zero. OpenTelemetry makes a new trace of
-    /// that, and a link to nobody. Rejected by `strangers`.
     LinksToNobody; ask, enqueue, send, receive;
     method!(serve(self, caller, service, request) {
         let zero = parent(request.headers()).is_some_and(|text| text.contains(&"0".repeat(32)));
@@ -225,9 +257,11 @@ wrong! {
     });
 }
 
+/// The path is the name: each order is a name of its own, and no two spans can be compared.
+/// Rejected by `named`.
+pub struct NamesThePath(Right);
+
 wrong! {
-    /// The path is the name: each order is a name of its own, and no two spans can be compared.
-    /// Rejected by `named`.
     NamesThePath; ask, enqueue, send, receive;
     method!(serve(self, caller, service, request) {
         let path = request.uri().path().into();
@@ -236,8 +270,10 @@ wrong! {
     });
 }
 
+/// 404 is an error, and the service is red whenever somebody mistypes. Rejected by `named`.
+pub struct BlamesItself(Right);
+
 wrong! {
-    /// 404 is an error, and the service is red whenever somebody mistypes. Rejected by `named`.
     BlamesItself; ask, enqueue, send, receive;
     method!(serve(self, caller, service, request) {
         let said = w3c::read(&said(request.headers()));
@@ -246,9 +282,11 @@ wrong! {
     });
 }
 
+/// All of the URL, with the token in its query, in a system that everybody may search. Rejected
+/// by `named`.
+pub struct KeepsTheQuery(Right);
+
 wrong! {
-    /// All of the URL, with the token in its query, in a system that everybody may search. Rejected
-    /// by `named`.
     KeepsTheQuery; ask, enqueue, send, receive;
     method!(serve(self, caller, service, request) {
         let said = w3c::read(&said(request.headers()));

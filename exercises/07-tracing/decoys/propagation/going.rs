@@ -1,6 +1,8 @@
 //! Those who are wrong about calls and answers, or about how long a context lasts.
 
-use super::right::{Edited, answer, method, parent, right, said, with_parent, within, wrong};
+use super::right::{
+    Edited, Right, answer, method, parent, right, said, with_parent, within, wrong,
+};
 use http::{HeaderMap, HeaderValue};
 use observability::propagation::{
     BAGGAGE, Carrier, Ending, Peer, Propagation, TRACEPARENT, conventions, w3c,
@@ -11,9 +13,11 @@ use opentelemetry::trace::FutureExt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// `append`, where `insert` was meant. There are two then, and each reader has its favourite.
+/// Rejected by `told_once`.
+pub struct TellsASecond(Right);
+
 wrong! {
-    /// `append`, where `insert` was meant. There are two then, and each reader has its favourite.
-    /// Rejected by `told_once`.
     TellsASecond; serve, enqueue, send, receive;
     method!(ask(self, callee, client, request) {
         let old = request.headers().get(TRACEPARENT).cloned();
@@ -26,9 +30,11 @@ wrong! {
     });
 }
 
+/// Does not touch what is there already: somebody will have put it there on purpose. It was
+/// copied. Rejected by `told_once`.
+pub struct KeepsWhatWasCopied(Right);
+
 wrong! {
-    /// Does not touch what is there already: somebody will have put it there on purpose. It was
-    /// copied. Rejected by `told_once`.
     KeepsWhatWasCopied; serve, enqueue, send, receive;
     method!(ask(self, callee, client, request) {
         let old = request.headers().get(TRACEPARENT).cloned();
@@ -41,9 +47,11 @@ wrong! {
     });
 }
 
+/// Tells the span of the request and not that of the call. Of three attempts nobody can say which
+/// of them was answered. Rejected by `told_once`.
+pub struct TellsTheRequest(Right);
+
 wrong! {
-    /// Tells the span of the request and not that of the call. Of three attempts nobody can say which
-    /// of them was answered. Rejected by `told_once`.
     TellsTheRequest; serve, enqueue, send, receive;
     method!(ask(self, callee, client, request) {
         let carrier = w3c::write(&Context::current());
@@ -52,8 +60,10 @@ wrong! {
     });
 }
 
+/// `start` without a parent: each call begins a trace. Rejected by `one_order`.
+pub struct BeginsAtEachCall(Right);
+
 wrong! {
-    /// `start` without a parent: each call begins a trace. Rejected by `one_order`.
     BeginsAtEachCall; serve, enqueue, send, receive;
     method!(ask(self, callee, client, request) {
         let _nobody = Context::new().attach();
@@ -61,9 +71,11 @@ wrong! {
     });
 }
 
+/// An `async` block that asks where it is when it is polled. That is in another task. Rejected
+/// by `told_once`.
+pub struct AsksWhenPolled(Right);
+
 wrong! {
-    /// An `async` block that asks where it is when it is polled. That is in another task. Rejected
-    /// by `told_once`.
     AsksWhenPolled; serve, enqueue, send, receive;
     method!(ask(self, callee, client, request) {
         let one = self.0.one.clone();
@@ -71,9 +83,11 @@ wrong! {
     });
 }
 
+/// What is not recorded need not be told. The next service knows of no trace, begins one, and
+/// records it. Rejected by `unsampled`.
+pub struct TellsTheRecordedOnly(Right);
+
 wrong! {
-    /// What is not recorded need not be told. The next service knows of no trace, begins one, and
-    /// records it. Rejected by `unsampled`.
     TellsTheRecordedOnly; serve, enqueue, send, receive;
     method!(ask(self, callee, client, request) {
         let client = Edited(client, |headers: &mut HeaderMap| {
@@ -85,8 +99,10 @@ wrong! {
     });
 }
 
+/// The same in the row: nothing is stored of what is not recorded. Rejected by `unsampled`.
+pub struct StoresTheRecordedOnly(Right);
+
 wrong! {
-    /// The same in the row: nothing is stored of what is not recorded. Rejected by `unsampled`.
     StoresTheRecordedOnly; serve, ask, send, receive;
     fn enqueue(&self, to: &str) -> Carrier {
         let carrier = self.0.one.enqueue(to);
@@ -95,8 +111,10 @@ wrong! {
     }
 }
 
+/// A constant at the end of the text: all are told to record. Rejected by `unsampled`.
+pub struct SaysAlwaysRecorded(Right);
+
 wrong! {
-    /// A constant at the end of the text: all are told to record. Rejected by `unsampled`.
     SaysAlwaysRecorded; serve, ask, send, receive;
     fn enqueue(&self, to: &str) -> Carrier {
         let carrier = self.0.one.enqueue(to);
@@ -104,26 +122,32 @@ wrong! {
     }
 }
 
+/// The other constant: none are. Rejected by `unsampled`.
+pub struct SaysNeverRecorded(Right);
+
 wrong! {
-    /// The other constant: none are. Rejected by `unsampled`.
     SaysNeverRecorded; serve, ask, send, receive;
     fn enqueue(&self, to: &str) -> Carrier {
         with_parent(&self.0.one.enqueue(to), |text| format!("{}00", &text[..53]))
     }
 }
 
+/// Our baggage for everybody: the provider of payments learns the tenant and the campaign.
+/// Rejected by `strangers`.
+pub struct TellsStrangersAll(Right);
+
 wrong! {
-    /// Our baggage for everybody: the provider of payments learns the tenant and the campaign.
-    /// Rejected by `strangers`.
     TellsStrangersAll; serve, enqueue, send, receive;
     method!(ask(self, callee, client, request) {
         self.0.one.ask(Peer::Ours, client, request)
     });
 }
 
+/// Adds no baggage for a stranger, and leaves that which was copied along. Rejected by
+/// `strangers`.
+pub struct LeavesCopiedBaggage(Right);
+
 wrong! {
-    /// Adds no baggage for a stranger, and leaves that which was copied along. Rejected by
-    /// `strangers`.
     LeavesCopiedBaggage; serve, enqueue, send, receive;
     method!(ask(self, callee, client, request) {
         let copied = request.headers().get(BAGGAGE).cloned().filter(|_| callee == Peer::Stranger);
@@ -136,9 +160,11 @@ wrong! {
     });
 }
 
+/// Tells the trace to whoever asked, for the support. So does the provider's mirror tell ours.
+/// Rejected by `answers`.
+pub struct AnswersWithIt(Right);
+
 wrong! {
-    /// Tells the trace to whoever asked, for the support. So does the provider's mirror tell ours.
-    /// Rejected by `answers`.
     AnswersWithIt; ask, enqueue, send, receive;
     method!(serve(self, caller, service, request) {
         let serving = self.0.one.serve(caller, service, request);
@@ -150,9 +176,11 @@ wrong! {
     });
 }
 
+/// `with_context`, as OpenTelemetry has it. It holds while the future is polled. A customer who
+/// hangs up drops it. Rejected by `hung_up_on`.
+pub struct WhilePolled(Right);
+
 wrong! {
-    /// `with_context`, as OpenTelemetry has it. It holds while the future is polled. A customer who
-    /// hangs up drops it. Rejected by `hung_up_on`.
     WhilePolled; ask, enqueue, send, receive;
     method!(serve(self, caller, service, request) {
         let context = self.0.begin(conventions::server(&request), &w3c::read(&said(request.headers())));
@@ -166,9 +194,11 @@ wrong! {
     });
 }
 
+/// The span ends when nobody holds it any more. A task does, and the request seems to have taken
+/// as long. Rejected by `after_the_answer`.
+pub struct EndsWithTheLast(Right);
+
 wrong! {
-    /// The span ends when nobody holds it any more. A task does, and the request seems to have taken
-    /// as long. Rejected by `after_the_answer`.
     EndsWithTheLast; ask, enqueue, send, receive;
     method!(serve(self, caller, service, request) {
         let context = self.0.begin(conventions::server(&request), &w3c::read(&said(request.headers())));
@@ -181,9 +211,11 @@ tokio::task_local! {
     static HERE: Context;
 }
 
+/// A place of its own for the context. What everybody else uses, `with_current_context`, does not
+/// know of it. Rejected by `after_the_answer`.
+pub struct APlaceOfItsOwn(Right);
+
 wrong! {
-    /// A place of its own for the context. What everybody else uses, `with_current_context`, does not
-    /// know of it. Rejected by `after_the_answer`.
     APlaceOfItsOwn; ask, send, receive;
     method!(serve(self, caller, service, request) {
         let context = self.0.begin(conventions::server(&request), &w3c::read(&said(request.headers())));
@@ -197,11 +229,11 @@ wrong! {
 
 /// The request of the moment is a field of the service. There are always two. Rejected by
 /// `two_orders`.
-pub struct OneForAll(super::right::Right, Arc<Mutex<Context>>);
+pub struct OneForAll(Right, Arc<Mutex<Context>>);
 
 impl Propagation for OneForAll {
     fn new(tracer: BoxedTracer) -> OneForAll {
-        OneForAll(super::right::Right::new(tracer), Arc::default())
+        OneForAll(Right::new(tracer), Arc::default())
     }
 
     method!(serve(self, caller, service, request) {
@@ -220,9 +252,11 @@ impl Propagation for OneForAll {
     right!(receive);
 }
 
+/// Spans of `tracing`, and the parent is set from inside of the span, where it has begun:
+/// `AlreadyStarted`, says the `Result` that nobody reads. Rejected by `between`.
+pub struct SetsTheParentTooLate(Right);
+
 wrong! {
-    /// Spans of `tracing`, and the parent is set from inside of the span, where it has begun:
-    /// `AlreadyStarted`, says the `Result` that nobody reads. Rejected by `between`.
     SetsTheParentTooLate; ask, enqueue, send, receive;
     method!(serve(self, caller, service, request) {
         let said = w3c::read(&said(request.headers()));
@@ -238,9 +272,11 @@ wrong! {
     });
 }
 
+/// Spans of `tracing`, done well. In production the filter lets warnings pass, and there is no
+/// span, no context, and nothing to tell. Rejected by `between`.
+pub struct LivesInASpan(Right);
+
 wrong! {
-    /// Spans of `tracing`, done well. In production the filter lets warnings pass, and there is no
-    /// span, no context, and nothing to tell. Rejected by `between`.
     LivesInASpan; ask, enqueue, send, receive;
     method!(serve(self, caller, service, request) {
         let said = w3c::read(&said(request.headers()));

@@ -1,6 +1,6 @@
 //! Those who are wrong about messages.
 
-use super::right::{method, right, working, wrong};
+use super::right::{Right, method, right, working, wrong};
 use observability::propagation::{
     BAGGAGE, Carrier, Delivery, Ending, Propagation, TRACEPARENT, Within, conventions, w3c,
 };
@@ -23,9 +23,11 @@ fn heard(deliveries: &[Delivery]) -> (Vec<Context>, Vec<Link>) {
     (said, links)
 }
 
+/// Whoever publishes injects, as a library for the broker does by itself. That is the relay, and
+/// the customer's trace ends at the outbox. Rejected by `relay_apart`.
+pub struct InjectsWhenSent(Right);
+
 wrong! {
-    /// Whoever publishes injects, as a library for the broker does by itself. That is the relay, and
-    /// the customer's trace ends at the outbox. Rejected by `relay_apart`.
     InjectsWhenSent; serve, ask, receive;
     fn enqueue(&self, to: &str) -> Carrier {
         let _ = self.0.one.enqueue(to);
@@ -36,18 +38,22 @@ wrong! {
     });
 }
 
+/// Stored as it should be, and then the client library writes its own span over it. Rejected by
+/// `over_amqp`.
+pub struct OverwrittenWhenSent(Right);
+
 wrong! {
-    /// Stored as it should be, and then the client library writes its own span over it. Rejected by
-    /// `over_amqp`.
     OverwrittenWhenSent; serve, ask, enqueue, receive;
     method!(send(self, to, stored, publish) {
         self.0.one.send(to, stored, move |_| publish(w3c::write(&Context::current())))
     });
 }
 
+/// Helps out where nothing is stored, so that there is at least something. It is the relay's
+/// round, with all that it carries. Rejected by `relay_apart`.
+pub struct HelpsOut(Right);
+
 wrong! {
-    /// Helps out where nothing is stored, so that there is at least something. It is the relay's
-    /// round, with all that it carries. Rejected by `relay_apart`.
     HelpsOut; serve, ask, enqueue, receive;
     method!(send(self, to, stored, publish) {
         self.0.one.send(to, stored, move |stored| {
@@ -57,9 +63,11 @@ wrong! {
     });
 }
 
+/// Goes on in the message's context when it sends: the relay's time is the customer's now, and
+/// its round is nowhere. Rejected by `relay_apart`.
+pub struct SendsForTheCustomer(Right);
+
 wrong! {
-    /// Goes on in the message's context when it sends: the relay's time is the customer's now, and
-    /// its round is nowhere. Rejected by `relay_apart`.
     SendsForTheCustomer; serve, ask, enqueue, receive;
     method!(send(self, to, stored, publish) {
         let _there = w3c::read(&stored).attach();
@@ -67,18 +75,22 @@ wrong! {
     });
 }
 
+/// Stores the span of the request: the message has none. When it was written, and by which of
+/// three, stays unknown. Rejected by `one_order`.
+pub struct StoresTheRequest(Right);
+
 wrong! {
-    /// Stores the span of the request: the message has none. When it was written, and by which of
-    /// three, stays unknown. Rejected by `one_order`.
     StoresTheRequest; serve, ask, send, receive;
     fn enqueue(&self, _: &str) -> Carrier {
         w3c::write(&Context::current())
     }
 }
 
+/// Nothing is stored. The request's trace ends, and the mail's begins. Rejected by
+/// `another_process`.
+pub struct LostAtTheQueue(Right);
+
 wrong! {
-    /// Nothing is stored. The request's trace ends, and the mail's begins. Rejected by
-    /// `another_process`.
     LostAtTheQueue; serve, ask, send, receive;
     fn enqueue(&self, to: &str) -> Carrier {
         let _ = self.0.one.enqueue(to);
@@ -86,8 +98,10 @@ wrong! {
     }
 }
 
+/// Is asked where it is in a task of its own, in which it is nowhere. Rejected by `one_order`.
+pub struct WritesElsewhere(Right);
+
 wrong! {
-    /// Is asked where it is in a task of its own, in which it is nowhere. Rejected by `one_order`.
     WritesElsewhere; serve, ask, send, receive;
     fn enqueue(&self, to: &str) -> Carrier {
         let (one, to) = (self.0.one.clone(), to.to_owned());
@@ -95,8 +109,10 @@ wrong! {
     }
 }
 
+/// Stores trace and span, and forgets the baggage. Rejected by `baggage`.
+pub struct BaggageStaysBehind(Right);
+
 wrong! {
-    /// Stores trace and span, and forgets the baggage. Rejected by `baggage`.
     BaggageStaysBehind; serve, ask, send, receive;
     fn enqueue(&self, to: &str) -> Carrier {
         let mut carrier = self.0.one.enqueue(to);
@@ -105,9 +121,11 @@ wrong! {
     }
 }
 
+/// A consumer begins a trace, and links. So it is for a batch; a single message has a cause.
+/// Rejected by `one_order`.
+pub struct LinksOnly(Right);
+
 wrong! {
-    /// A consumer begins a trace, and links. So it is for a batch; a single message has a cause.
-    /// Rejected by `one_order`.
     LinksOnly; serve, ask, enqueue, send;
     method!(receive(self, from, deliveries, work) {
         let (_, links) = heard(deliveries);
@@ -116,9 +134,11 @@ wrong! {
     });
 }
 
+/// The consumer has a span of its own already, around its loop, and that is the parent of all
+/// that it does. Rejected by `redelivered`.
+pub struct LoopIsTheParent(Right);
+
 wrong! {
-    /// The consumer has a span of its own already, around its loop, and that is the parent of all
-    /// that it does. Rejected by `redelivered`.
     LoopIsTheParent; serve, ask, enqueue, send;
     method!(receive(self, from, deliveries, work) {
         let (mut said, links) = heard(deliveries);
@@ -133,9 +153,11 @@ wrong! {
     });
 }
 
+/// Works in the message's own context, without a span. Two attempts, two consumers: all the same
+/// span, and nobody can tell them apart. Rejected by `redelivered`.
+pub struct NoSpanOfItsOwn(Right);
+
 wrong! {
-    /// Works in the message's own context, without a span. Two attempts, two consumers: all the same
-    /// span, and nobody can tell them apart. Rejected by `redelivered`.
     NoSpanOfItsOwn; serve, ask, enqueue, send;
     method!(receive(self, _from, deliveries, work) {
         let (said, _) = heard(deliveries);
@@ -145,11 +167,11 @@ wrong! {
 
 /// A second attempt follows the first, so it is its child: the trace grows a level with each, and
 /// whoever died is the cause of all that comes. Rejected by `redelivered`.
-pub struct ChildOfTheAttempt(super::right::Right, Arc<Mutex<HashMap<String, Context>>>);
+pub struct ChildOfTheAttempt(Right, Arc<Mutex<HashMap<String, Context>>>);
 
 impl Propagation for ChildOfTheAttempt {
     fn new(tracer: BoxedTracer) -> ChildOfTheAttempt {
-        ChildOfTheAttempt(super::right::Right::new(tracer), Arc::default())
+        ChildOfTheAttempt(Right::new(tracer), Arc::default())
     }
 
     method!(receive(self, from, deliveries, work) {
@@ -173,9 +195,11 @@ impl Propagation for ChildOfTheAttempt {
     right!(send);
 }
 
+/// `with_context` once more. A consumer that is shut down drops its work, and what it writes then
+/// is nobody's. Rejected by `hung_up_on`.
+pub struct WhileItWorks(Right);
+
 wrong! {
-    /// `with_context` once more. A consumer that is shut down drops its work, and what it writes then
-    /// is nobody's. Rejected by `hung_up_on`.
     WhileItWorks; serve, ask, enqueue, send;
     method!(receive(self, from, deliveries, work) {
         let (mut said, links) = heard(deliveries);
@@ -194,8 +218,10 @@ wrong! {
     });
 }
 
+/// Two attempts that look the same. Which of them was the second? Rejected by `redelivered`.
+pub struct SaysNothingOfIt(Right);
+
 wrong! {
-    /// Two attempts that look the same. Which of them was the second? Rejected by `redelivered`.
     SaysNothingOfIt; serve, ask, enqueue, send;
     method!(receive(self, from, deliveries, work) {
         let (mut said, links) = heard(deliveries);
@@ -208,9 +234,11 @@ wrong! {
     });
 }
 
+/// Has the parent, and thinks a link to the same too much. A search by links, as for batches,
+/// does not find the attempt. Rejected by `redelivered`.
+pub struct NoLinkForOne(Right);
+
 wrong! {
-    /// Has the parent, and thinks a link to the same too much. A search by links, as for batches,
-    /// does not find the attempt. Rejected by `redelivered`.
     NoLinkForOne; serve, ask, enqueue, send;
     method!(receive(self, from, deliveries, work) {
         let (mut said, links) = heard(deliveries);
@@ -224,9 +252,11 @@ wrong! {
     });
 }
 
+/// A batch goes on in the trace of its first message: that customer's order contains the work on
+/// all others. Rejected by `batch`.
+pub struct FirstOfTheBatch(Right);
+
 wrong! {
-    /// A batch goes on in the trace of its first message: that customer's order contains the work on
-    /// all others. Rejected by `batch`.
     FirstOfTheBatch; serve, ask, enqueue, send;
     method!(receive(self, from, deliveries, work) {
         let (said, links) = heard(deliveries);
@@ -235,8 +265,10 @@ wrong! {
     });
 }
 
+/// A batch has no parent, and no links either. Rejected by `batch`.
+pub struct BatchOfNobody(Right);
+
 wrong! {
-    /// A batch has no parent, and no links either. Rejected by `batch`.
     BatchOfNobody; serve, ask, enqueue, send;
     method!(receive(self, from, deliveries, work) {
         match deliveries {
@@ -246,9 +278,11 @@ wrong! {
     });
 }
 
+/// A message without a context cannot be: `expect`. The old ones in the queue stop the consumer,
+/// again and again. Rejected by `garbled`.
+pub struct ExpectsAContext(Right);
+
 wrong! {
-    /// A message without a context cannot be: `expect`. The old ones in the queue stop the consumer,
-    /// again and again. Rejected by `garbled`.
     ExpectsAContext; serve, ask, enqueue, send;
     method!(receive(self, from, deliveries, work) {
         for one in deliveries {

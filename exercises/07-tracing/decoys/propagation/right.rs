@@ -15,7 +15,7 @@ use std::task::Poll;
 use tower_service::Service;
 
 /// The reference, and its tracer for what is done by hand.
-pub(super) struct Right {
+pub struct Right {
     pub(super) one: OneTrace,
     tracer: Arc<BoxedTracer>,
 }
@@ -220,10 +220,7 @@ macro_rules! method {
 
 /// A wrong answer: what it does by itself, and the names of what it has from the reference.
 macro_rules! wrong {
-    ($(#[$says:meta])* $decoy:ident; $($right:ident),* ; $($own:tt)*) => {
-        $(#[$says])*
-        pub struct $decoy($crate::decoys::propagation::right::Right);
-
+    ($decoy:ident; $($right:ident),* ; $($own:tt)*) => {
         impl observability::propagation::Propagation for $decoy {
             $crate::decoys::propagation::right::right!(new);
             $($crate::decoys::propagation::right::right!($right);)*
