@@ -6,3 +6,4 @@
 //! them. They are modules of the tests that grade the graders.
 
 pub mod correlation_ids;
+pub mod spans;

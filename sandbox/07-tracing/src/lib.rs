@@ -4,6 +4,8 @@
 //!
 //! - [`correlation_ids`] (07.1): every line that is logged for a request carries the request's id,
 //!   in every service that works for it.
+//! - [`spans`] (07.3): one request is one tree of spans; which step took the time, and who waited for
+//!   it.
 //!
 //! And what they share:
 //!
@@ -13,3 +15,4 @@
 
 pub mod correlation_ids;
 pub mod lines;
+pub mod spans;
