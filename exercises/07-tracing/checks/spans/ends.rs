@@ -2,8 +2,10 @@
 
 use super::door::{Door, Refused};
 use super::scene::{Scene, answered};
+use futures_util::FutureExt;
 use grading::{Evidence, Finding, World, comes_to};
 use observability::spans::{Recorder, Spans};
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 use testbed::gate::Gate;
 
@@ -116,10 +118,17 @@ pub(super) async fn unwinding<D: Spans>(world: World) -> Result<(), Finding> {
         scene.says(&span, "error.type", panicked.then_some("panic"))?;
         scene.says(&span, "cancelled", (!panicked).then_some("true"))?;
     }
-    // The thread is as it was.
+    // The thread is as it was; also where the request itself goes on.
     let left = scene.run(async { Recorder::here() }).await?;
-    scene.ask("ben", "/ben", Door::works(move || subject.leaf("ben's cart"))).await?;
-    scene.tree(&[("POST /ben", ""), ("ben's cart", "POST /ben")])?;
+    let door = Door::works(move || async move {
+        let pays = subject.does("ben pays", async { panic!("the service's own") });
+        let _ = AssertUnwindSafe(pays).catch_unwind().await;
+        subject.leaf("apologise").await;
+    });
+    scene.ask("ben", "/ben", door).await?;
+    scene.tree(&[("POST /ben", ""), ("ben pays", "POST /ben"), ("apologise", "POST /ben")])?;
+    scene.failed(&scene.span("ben pays")?, true)?;
+    scene.failed(&scene.span("POST /ben")?, false)?;
     match left {
         None => Ok(()),
         Some(_) => {

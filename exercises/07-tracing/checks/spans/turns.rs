@@ -34,15 +34,15 @@ pub(super) async fn interleaved<D: Spans>(world: World) -> Result<(), Finding> {
     let door = checkout(scene.subject, ["ben's cart", "ben's price", "ben's pay"], &bens);
     let ben = scene.begin("ben", "/ben", door)?;
     bens[0].arrived(1, SOON).await?;
-    // Anna goes on, and ben; ben ends, and anna.
+    // Anna goes on, and ben; anna ends, and ben.
     annas[0].open();
     annas[1].arrived(1, SOON).await?;
     bens[0].open();
     bens[1].arrived(1, SOON).await?;
-    bens[1].open();
-    answered(ben.await)?;
     annas[1].open();
     answered(anna.await)?;
+    bens[1].open();
+    answered(ben.await)?;
     scene.tree(&[
         ("anna's cart", "POST /anna"),
         ("anna's price", "anna's cart"),

@@ -19,7 +19,7 @@ pub(super) fn below(name: &'static str) -> Span {
     )
 }
 
-pub(super) fn method<I>(request: &Request<I>) -> Option<&str> {
+pub(super) fn known_method<I>(request: &Request<I>) -> Option<&str> {
     Some(request.method().as_str()).filter(|method| METHODS.contains(method))
 }
 
@@ -28,7 +28,7 @@ pub(super) fn route<I>(request: &Request<I>) -> Option<&str> {
 }
 
 pub(super) fn name<I>(request: &Request<I>) -> String {
-    let verb = method(request).unwrap_or("HTTP");
+    let verb = known_method(request).unwrap_or("HTTP");
     route(request).map_or_else(|| verb.to_owned(), |route| format!("{verb} {route}"))
 }
 
@@ -54,7 +54,7 @@ pub(super) fn door<I>(request: &Request<I>, name: &str, kind: &str, method: &str
 }
 
 pub(super) fn right_door<I>(request: &Request<I>) -> Span {
-    door(request, &name(request), "server", method(request).unwrap_or("_OTHER"))
+    door(request, &name(request), "server", known_method(request).unwrap_or("_OTHER"))
 }
 
 pub(super) async fn answer<S: Hop<I, O>, I, O>(
@@ -103,7 +103,9 @@ pub(super) struct Ends {
 }
 
 pub(super) const RIGHT: Ends = Ends {
-    cancelled: |span| drop(span.record("cancelled", true)),
+    cancelled: |span| {
+        span.record("cancelled", true);
+    },
     panicked: |span| fail(span, "panic"),
     by_the_thread: false,
 };
@@ -148,7 +150,7 @@ impl Drop for Watch {
 
 /// Sees how it ends, and enters nothing.
 pub(super) fn watched<F>(
-    span: &Span,
+    span: Span,
     work: F,
     ends: Ends,
     judge: impl FnOnce(&Span, &F::Output) + Send,
@@ -156,7 +158,7 @@ pub(super) fn watched<F>(
 where
     F: Future<Output: Send> + Send,
 {
-    let mut watch = Watch::over(span, ends);
+    let mut watch = Watch::over(&span, ends);
     async move {
         let mut work = pin!(work);
         let ended = poll_fn(|context| watch.during(|| work.as_mut().poll(context))).await;
@@ -175,12 +177,10 @@ pub(super) fn within<F>(
 where
     F: Future<Output: Send> + Send,
 {
-    let watched = watched(&span, work, ends, judge).instrument(span);
+    let watched = watched(span.clone(), work, ends, judge).instrument(span);
+    #[expect(clippy::redundant_async_block, reason = "it lets go of the span: see the reference")]
     async move {
-        let ended = watched.await;
-        // A block of its own: see the reference.
-        drop(());
-        ended
+        watched.await
     }
 }
 

@@ -26,7 +26,7 @@ pub struct NamedByThePath;
 
 serving!(NamedByThePath: |service, request| {
     let name = format!("{} {}", request.method(), request.uri().path());
-    let method = super::right::method(&request).unwrap_or("_OTHER").to_owned();
+    let method = super::right::known_method(&request).unwrap_or("_OTHER").to_owned();
     let span = door(&request, &name, "server", &method);
     within(span, answer(service, request), RIGHT, judge)
 });
@@ -57,7 +57,7 @@ serving!(AnyMethod: |service, request| {
 pub struct OfNoKind;
 
 serving!(OfNoKind: |service, request| {
-    let method = super::right::method(&request).unwrap_or("_OTHER").to_owned();
+    let method = super::right::known_method(&request).unwrap_or("_OTHER").to_owned();
     let span = door(&request, &name(&request), "internal", &method);
     within(span, answer(service, request), RIGHT, judge)
 });
@@ -93,7 +93,7 @@ serving!(OnlyWhatIsKnown: |service, request| {
             otel.name = name(&request),
             otel.kind = "server",
             otel.status_code = Empty,
-            http.request.method = super::right::method(&request).unwrap_or("_OTHER"),
+            http.request.method = super::right::known_method(&request).unwrap_or("_OTHER"),
             http.response.status_code = Empty,
             error.type = Empty,
             cancelled = Empty,
@@ -179,7 +179,7 @@ impl Drop for Guard {
 
 serving!(GuardAcrossAwait: |service, request| {
     let span = right_door(&request);
-    let work = super::right::watched(&span, answer(service, request), RIGHT, judge);
+    let work = super::right::watched(span.clone(), answer(service, request), RIGHT, judge);
     async move {
         let _entered = Guard::enter(&span);
         work.await

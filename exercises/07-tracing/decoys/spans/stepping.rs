@@ -48,7 +48,7 @@ pub struct ScopeOfTheMaking;
 stepping!(ScopeOfTheMaking: |name, work| {
     let span = below(name);
     let work = span.in_scope(|| work);
-    watched(&span, work, RIGHT, judge_step)
+    watched(span.clone(), work, RIGHT, judge_step)
 });
 
 /// Makes the span, keeps it until the end, and never enters it. Its own time is right. Rejected by
@@ -57,7 +57,7 @@ pub struct NeverEntered;
 
 stepping!(NeverEntered: |name, work| {
     let span = below(name);
-    let work = watched(&span, work, RIGHT, judge_step);
+    let work = watched(span.clone(), work, RIGHT, judge_step);
     async move {
         let ended = work.await;
         drop(span);
@@ -167,7 +167,7 @@ pub struct HeldWhileItWaits;
 
 stepping!(HeldWhileItWaits: |name, work| {
     let span = below(name);
-    let work = watched(&span, work, RIGHT, judge_step);
+    let work = watched(span.clone(), work, RIGHT, judge_step);
     async move {
         let _entered = Guard::enter(&span);
         work.await
@@ -297,7 +297,7 @@ pub struct PolledOnly;
 
 stepping!(PolledOnly: |name, work| {
     let span = below(name);
-    let work = watched(&span, work, RIGHT, judge_step);
+    let work = watched(span.clone(), work, RIGHT, judge_step);
     ByHand { span, guarded: true, work }
 });
 
@@ -307,7 +307,7 @@ pub struct LeftInTheNextLine;
 
 stepping!(LeftInTheNextLine: |name, work| {
     let span = below(name);
-    let watched = watched(&span, work, RIGHT, judge_step);
+    let watched = watched(span.clone(), work, RIGHT, judge_step);
     let work = watched.instrument(Span::none());
     async move { ByHand { span, guarded: false, work }.await }
 });

@@ -40,7 +40,9 @@ impl Drop for Watch {
             // Not by `thread::panicking`: where one step panics, its siblings are dropped while the
             // thread unwinds, and have done nothing wrong.
             State::Works => fail(&self.span, "panic"),
-            State::Waits => drop(self.span.record("cancelled", true)),
+            State::Waits => {
+                self.span.record("cancelled", true);
+            }
         }
     }
 }

@@ -57,6 +57,7 @@ pub(super) fn culprit<'a>(tree: &Tree<'a>) -> Option<Culprit<'a>> {
 /// What is negative took no time.
 pub(super) fn duration(nanos: Nanos) -> Duration {
     let nanos = u128::try_from(nanos).unwrap_or(0);
-    let seconds = u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX);
-    Duration::new(seconds, u32::try_from(nanos % 1_000_000_000).unwrap_or(0))
+    let seconds = u64::try_from(nanos / 1_000_000_000);
+    let rest = u32::try_from(nanos % 1_000_000_000).unwrap_or(0);
+    seconds.map_or(Duration::MAX, |seconds| Duration::new(seconds, rest))
 }

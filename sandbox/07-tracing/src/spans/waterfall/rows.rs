@@ -2,7 +2,7 @@
 
 use super::path::{culprit, duration};
 use super::tree::{Nanos, Tree};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// So many of one name stand beside each other before the others are folded into a line.
@@ -96,26 +96,24 @@ fn folded(tree: &Tree<'_>, of: &[usize], culprit: Option<crate::spans::Place>) -
     for at in of {
         by_name.entry(name(*at)).or_default().push(*at);
     }
-    let mut shown = Vec::new();
-    for at in of {
-        let same = &by_name[&name(*at)];
-        if same.len() <= SHOWN + 1 {
-            shown.push(Shown::One(*at));
-            continue;
-        }
-        let mut by_worth = same.clone();
-        by_worth.sort_by_key(|at| {
+    let mut folds = HashMap::new();
+    for mut same in by_name.into_values().filter(|same| same.len() > SHOWN + 1) {
+        let last = same.last().copied();
+        same.sort_by_key(|at| {
             let node = &tree.nodes[*at];
             (Some(node.span.place) != culprit, !node.span.failed, node.own.is_empty())
         });
-        let (kept, rest) = by_worth.split_at(SHOWN);
-        if kept.contains(at) {
+        let rest = same.split_off(SHOWN);
+        // Where the last of them would stand.
+        folds.extend(last.map(|last| (last, rest)));
+    }
+    let hidden: HashSet<usize> = folds.values().flatten().copied().collect();
+    let mut shown = Vec::new();
+    for at in of {
+        if !hidden.contains(at) {
             shown.push(Shown::One(*at));
         }
-        // Where the last of them would stand.
-        if same.last() == Some(at) {
-            shown.push(Shown::Folded(rest.to_vec()));
-        }
+        shown.extend(folds.remove(at).map(Shown::Folded));
     }
     shown
 }
