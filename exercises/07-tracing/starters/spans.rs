@@ -48,10 +48,7 @@ impl Spans for MySpans {
     }
 
     /// A step of the work.
-    fn step<F, T, E>(
-        name: &'static str,
-        work: F,
-    ) -> impl Future<Output = Result<T, E>> + Send
+    fn step<F, T, E>(name: &'static str, work: F) -> impl Future<Output = Result<T, E>> + Send
     where
         F: Future<Output = Result<T, E>> + Send,
         T: Send,

@@ -1,181 +1,161 @@
-//! What an id adds to a request, and to a line.
+//! What spans add to a request of five steps, by who listens.
 //!
 //! ```console
-//! $ cargo bench -p observability --bench correlation_ids
+//! $ cargo bench -p observability --bench spans
 //! ```
 //!
-//! The service answers at once, so that what is left is the layer. After criterion's own figures come
-//! the ratios of this run. It fails if a request over HTTP costs more than 1.15 of one without the
-//! layers, or one that logs five lines more than 1.3 of one whose lines have no id.
+//! The steps do nothing, so that what is left are the spans. After criterion's own figures come the
+//! ratios of this run. It fails if a request over HTTP with its span and those of five steps, all
+//! recorded, costs more than twice one without.
 
-use axum::ServiceExt;
 use axum::body::Body;
-use axum::extract::Request;
-use axum::http::{HeaderValue, Response};
 use axum::routing::any;
 use criterion::Criterion;
+use http::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use observability::correlation_ids::{
-    CorrelationIds, IdLayer, PassOnLayer, REQUEST_ID, RequestId, TaskIds,
-};
-use observability::lines::Lines;
+use observability::spans::{Recorder, Route, SpanLayer, Spans, TracingSpans};
 use std::convert::Infallible;
-use std::future::{IntoFuture, Ready, poll_fn, ready};
+use std::future::{IntoFuture, ready};
 use std::hint::black_box;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use testbed::ratios::{self, Ratios};
-use tower_layer::Layer;
 use tower_service::Service;
+use tracing::Level;
 use tracing::dispatcher::{Dispatch, with_default};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing::instrument::WithSubscriber;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 
-/// Answers at once.
+const STEPS: usize = 5;
+
+type Nothing = Result<(), Infallible>;
+
+/// Answers after five steps that do nothing.
+async fn steps(spans: bool) -> Nothing {
+    for _ in 0..STEPS {
+        match spans {
+            false => black_box(ready(Nothing::Ok(()))).await?,
+            true => TracingSpans::step("step", black_box(ready(Nothing::Ok(())))).await?,
+        }
+    }
+    Ok(())
+}
+
 #[derive(Clone)]
-struct Nothing;
+struct Works {
+    spans: bool,
+}
 
-impl Service<Request<()>> for Nothing {
+impl Service<Request<()>> for Works {
     type Response = Response<()>;
     type Error = Infallible;
-    type Future = Ready<Result<Response<()>, Infallible>>;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response<()>, Infallible>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Nothing> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, _: Request<()>) -> Self::Future {
-        ready(Ok(Response::new(())))
+        let spans = self.spans;
+        Box::pin(async move { steps(spans).await.map(Response::new) })
     }
 }
 
-fn with_id() -> Request<()> {
-    let mut request = Request::new(());
-    let id = HeaderValue::from_static("0199f2c6-4c11-7a63-9a56-0d6a3a1f9b02");
-    request.headers_mut().insert(REQUEST_ID, id);
-    request
-}
-
-async fn ask<S>(service: &S, request: Request<()>)
-where
-    S: Service<Request<()>, Response = Response<()>, Error = Infallible> + Clone,
-{
-    let mut service = service.clone();
-    let Ok(()) = poll_fn(|context| service.poll_ready(context)).await;
-    let Ok(answer) = service.call(request).await;
+/// A request without spans, and where nobody listens.
+async fn bare() {
+    let answered = async { Works { spans: false }.call(Request::new(())).await };
+    let Ok(answer) = answered.with_subscriber(Dispatch::none()).await;
     black_box(answer);
 }
 
-/// Logs five lines into nowhere, and answers.
-#[derive(Clone)]
-struct Talks(Dispatch);
-
-impl Talks {
-    /// Each line carries what this says.
-    fn of(id: fn() -> Option<Arc<str>>) -> Talks {
-        let lines = Lines::new(std::io::sink, id);
-        Talks(Dispatch::new(tracing_subscriber::registry().with(lines)))
-    }
+/// One with all its spans, before these listeners.
+async fn heard_by(listeners: &Dispatch) {
+    let answered = async {
+        let mut request = Request::new(());
+        request.extensions_mut().insert(Route("/".into()));
+        TracingSpans::serve(Works { spans: true }, request).await
+    };
+    let Ok(answer) = answered.with_subscriber(listeners.clone()).await;
+    black_box(answer);
 }
 
-impl Service<Request<()>> for Talks {
-    type Response = Response<()>;
-    type Error = Infallible;
-    type Future = Ready<Result<Response<()>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<()>) -> Self::Future {
-        with_default(&self.0, || {
-            for line in 0..5 {
-                tracing::info!(order = 7, line, "placed");
-            }
-        });
-        ready(Ok(Response::new(())))
-    }
-}
-
-/// A service over HTTP that answers at once, with the layer at its door or without it.
-async fn open(layered: bool) -> anyhow::Result<SocketAddr> {
+/// A service over HTTP, with spans or without.
+async fn open(spans: bool) -> anyhow::Result<SocketAddr> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let router = axum::Router::new().route("/", any(|| async {}));
-    match layered {
-        false => tokio::spawn(axum::serve(listener, router).into_future()),
-        true => {
-            let door = IdLayer.layer(router);
-            let door = ServiceExt::<Request>::into_make_service(door);
-            tokio::spawn(axum::serve(listener, door).into_future())
-        }
-    };
+    let mut router = axum::Router::new().route(
+        "/",
+        any(move || async move {
+            let Ok(()) = steps(spans).await;
+        }),
+    );
+    if spans {
+        router = router.layer(SpanLayer::routed(|_| Some(Route("/".into()))));
+    }
+    tokio::spawn(axum::serve(listener, router).into_future());
     Ok(address)
 }
 
-async fn get<S, O>(client: &S, address: SocketAddr)
-where
-    S: Service<Request<Body>, Response = Response<O>> + Clone,
-    S::Error: std::fmt::Debug,
-{
+async fn get(client: &Client<HttpConnector, Body>, address: SocketAddr) {
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = format!("http://{address}/").parse().expect("an address");
-    let mut client = client.clone();
-    poll_fn(|context| client.poll_ready(context)).await.expect("a client is ready");
-    black_box(client.call(request).await.expect("an answer").headers().len());
+    black_box(client.request(request).await.expect("an answer").headers().len());
 }
 
 fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (bare, serves, asks) = (Nothing, IdLayer.layer(Nothing), PassOnLayer.layer(Nothing));
+    let registry = tracing_subscriber::registry;
+    let nobody = Dispatch::none();
+    let warnings = Dispatch::new(registry().with(LevelFilter::WARN));
+    let filtered = Recorder::new("shop", 100).with_filter(LevelFilter::WARN);
+    let filtered = Dispatch::new(registry().with(filtered));
+    let ignored = Dispatch::new(registry().with(Recorder::new("shop", 100).up_to(Level::WARN)));
+    let recorded = Dispatch::new(registry().with(Recorder::new("shop", 100)));
+    let listeners = [
+        ("nobody listens", &nobody),
+        ("switched off by a level", &warnings),
+        ("filtered away", &filtered),
+        ("made, and ignored", &ignored),
+        ("recorded", &recorded),
+    ];
 
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .sample_size(50)
         .configure_from_args();
-    let mut group = criterion.benchmark_group("correlation_ids");
-    group.bench_function("a request, bare", |b| {
-        b.to_async(&runtime).iter(|| ask(&bare, with_id()));
-    });
-    group.bench_function("IdLayer, an id that is believed", |b| {
-        b.to_async(&runtime).iter(|| ask(&serves, with_id()));
-    });
-    group.bench_function("IdLayer, an id made anew", |b| {
-        b.to_async(&runtime).iter(|| ask(&serves, Request::new(())));
-    });
-    group.bench_function("an id", |b| b.iter(|| black_box(RequestId::new())));
+    let mut group = criterion.benchmark_group("spans");
+    group.bench_function("a request of five steps, bare", |b| b.to_async(&runtime).iter(bare));
+    for (name, listeners) in listeners {
+        group.bench_function(name, |b| b.to_async(&runtime).iter(|| heard_by(listeners)));
+    }
     group.finish();
     criterion.final_summary();
     if !ratios::wanted() {
         return Ok(());
     }
+    let mut ratios = Ratios::of("spans");
     runtime.block_on(async {
-        let mut ratios = Ratios::of("correlation_ids");
-        let plain = async || ask(&bare, with_id()).await;
-        let believed = async || ask(&serves, with_id()).await;
-        ratios.compare("IdLayer, believed / bare", plain, believed).await;
-        let made = async || ask(&serves, Request::new(())).await;
-        ratios.compare("IdLayer, made anew / bare", plain, made).await;
-        let passed = async || ask(&asks, with_id()).await;
-        ratios.compare("PassOnLayer / bare", plain, passed).await;
-
-        let (without, with) = (Talks::of(|| None), IdLayer.layer(Talks::of(TaskIds::current)));
-        let without = async || ask(&without, with_id()).await;
-        let with = async || ask(&with, with_id()).await;
-        ratios.at_most(1.3, "five lines with the id / without", without, with).await;
-
-        let client: Client<HttpConnector, Body> =
-            Client::builder(TokioExecutor::new()).build_http();
-        let passing = PassOnLayer.layer(client.clone());
-        let (without, with) = (open(false).await?, open(true).await?);
-        let without = async || get(&client, without).await;
-        let with = async || get(&passing, with).await;
-        ratios.at_most(1.15, "a GET with both layers / without", without, with).await;
-        ratios.end();
-        Ok(())
+        for (name, listeners) in listeners {
+            let what = format!("{name} / bare");
+            ratios.compare(&what, bare, async || heard_by(listeners).await).await;
+        }
+    });
+    // Here all tasks of the runtime are on this thread, and all of them are heard.
+    with_default(&recorded, || {
+        runtime.block_on(async {
+            let client: Client<HttpConnector, Body> =
+                Client::builder(TokioExecutor::new()).build_http();
+            let (without, with) = (open(false).await?, open(true).await?);
+            let without = async || get(&client, without).await;
+            let with = async || get(&client, with).await;
+            ratios.at_most(2.0, "a GET of five steps, recorded / bare", without, with).await;
+            ratios.end();
+            Ok(())
+        })
     })
 }

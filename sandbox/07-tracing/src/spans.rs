@@ -44,8 +44,8 @@ mod finished;
 mod layer;
 mod place;
 mod recorder;
-mod waterfall;
 mod watch;
+mod waterfall;
 
 use http::{Request, Response};
 use std::fmt::Display;
@@ -74,7 +74,7 @@ pub use waterfall::{Culprit, Waterfall};
 /// - with an answer or a value: nothing more is said;
 /// - with a panic: `otel.status_code` is `ERROR`, and `error.type` is `panic`;
 /// - dropped before its end, be it that it was never polled or called: `cancelled` is `true`, and that
-///   is no error.
+///   is no error. (OpenTelemetry has no word for it.)
 ///
 /// Where nobody listens, no span is made, and the work is done all the same.
 pub trait Spans: Send + Sync + 'static {
@@ -110,10 +110,7 @@ pub trait Spans: Send + Sync + 'static {
     /// `name` is one of few. With an error `otel.status_code` is `ERROR`, `error.type` the name of its
     /// type, and `otel.status_description` what it says; the step above decides for itself whether it
     /// has failed.
-    fn step<F, T, E>(
-        name: &'static str,
-        work: F,
-    ) -> impl Future<Output = Result<T, E>> + Send
+    fn step<F, T, E>(name: &'static str, work: F) -> impl Future<Output = Result<T, E>> + Send
     where
         F: Future<Output = Result<T, E>> + Send,
         T: Send,
@@ -182,10 +179,7 @@ impl Spans for TracingSpans {
         watch::within(span, answer, door::judge)
     }
 
-    fn step<F, T, E>(
-        name: &'static str,
-        work: F,
-    ) -> impl Future<Output = Result<T, E>> + Send
+    fn step<F, T, E>(name: &'static str, work: F) -> impl Future<Output = Result<T, E>> + Send
     where
         F: Future<Output = Result<T, E>> + Send,
         T: Send,

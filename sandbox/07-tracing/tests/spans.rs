@@ -3,7 +3,9 @@
 use axum::body::Body;
 use axum::extract::MatchedPath;
 use http::Request;
-use observability::spans::{Place, Recorder, Route, SpanId, SpanLayer, Spans, TraceId, TracingSpans};
+use observability::spans::{
+    Place, Recorder, Route, SpanId, SpanLayer, Spans, TraceId, TracingSpans,
+};
 use std::convert::Infallible;
 use std::future::ready;
 use std::time::Duration;
@@ -129,7 +131,8 @@ fn what_comes_from_elsewhere_twice_is_found_at_once() {
 fn links_and_fields_are_kept_as_they_are_in_the_end() {
     let recorder = Recorder::new("shop", 10);
     recorded(&recorder, || {
-        let first = tracing::info_span!("first", state = "new", price = 0.5, paid = true, left = -1);
+        let first =
+            tracing::info_span!("first", state = "new", price = 0.5, paid = true, left = -1);
         first.record("state", "sold");
         let second = tracing::info_span!("second", otel.kind = "consumer", otel.status_code = "OK");
         second.follows_from(&first);

@@ -30,7 +30,9 @@ fn span(id: u64, parent: u64, name: &'static str, from: i64, to: i64) -> Finishe
 fn checkout() -> Vec<Finished> {
     let mut charge = span(6, 5, "ask bank", 230, 290);
     charge.failed = true;
-    charge.attributes.push(("otel.status_description".into(), "no answer\nwithin 60 ms".to_owned()));
+    charge
+        .attributes
+        .push(("otel.status_description".into(), "no answer\nwithin 60 ms".to_owned()));
     let mut mail = span(9, 1, "send mail", 400, 900);
     mail.attributes.push(("cancelled".into(), "true".to_owned()));
     vec![
@@ -161,11 +163,13 @@ fn whatever_it_is_given_it_draws() {
             .map(|_| {
                 // Ids meet, and point anywhere: to one that is missing, to themselves, in circles.
                 let (id, parent) = (random.random_range(1..=many), random.random_range(0..=many));
-                let mut of = span(id, parent, ["load", "pay", "ask"][random.random_range(0..3)], 0, 0);
+                let mut of =
+                    span(id, parent, ["load", "pay", "ask"][random.random_range(0..3)], 0, 0);
                 of.service = services[random.random_range(0..services.len())].into();
                 of.start = times[random.random_range(0..times.len())];
                 if random.random_bool(0.9) {
-                    of.start = times[3] + Duration::from_nanos(random.random_range(0..1_000_000_000));
+                    of.start =
+                        times[3] + Duration::from_nanos(random.random_range(0..1_000_000_000));
                 }
                 of.duration = match random.random_range(0..10) {
                     0 => Duration::ZERO,

@@ -26,13 +26,13 @@ pub(super) async fn errors<D: Spans>(world: World) -> Result<(), Finding> {
             subject.leaf("ask the other one").await;
         })
     });
-    scene.ask("customer", "/checkout", door).await?;
+    scene.ask("customer", "/buy", door).await?;
     let refused = scene.span("ask warehouse")?;
     scene.failed(&refused, true)?;
     scene.says(&refused, "error.type", Some(std::any::type_name::<Refused>()))?;
     scene.says(&refused, "otel.status_description", Some("no stock"))?;
     scene.says(&refused, "cancelled", None)?;
-    for well in ["ask the other one", "reserve", "POST /checkout"] {
+    for well in ["ask the other one", "reserve", "POST /buy"] {
         let well = scene.span(well)?;
         scene.failed(&well, false)?;
         scene.says(&well, "error.type", None)?;
@@ -67,7 +67,7 @@ pub(super) async fn hung_up<D: Spans>(world: World) -> Result<(), Finding> {
             }
         }
     });
-    let mut customer = scene.begin("customer", "/checkout", door)?;
+    let mut customer = scene.begin("customer", "/buy", door)?;
     comes_to(&gate, &mut customer).await?;
     customer.abort();
     match customer.await {
@@ -78,14 +78,14 @@ pub(super) async fn hung_up<D: Spans>(world: World) -> Result<(), Finding> {
         }
     }
     // The spans of one who has hung up end at once. Nobody else has to come along.
-    for name in ["take stock", "POST /checkout", "say goodbye"] {
+    for name in ["POST /buy", "take stock", "say goodbye"] {
         let span = scene.span(name)?;
         scene.says(&span, "cancelled", Some("true"))?;
         scene.failed(&span, false)?;
     }
     let cart = scene.span("load cart")?;
     scene.says(&cart, "cancelled", None)?;
-    scene.tree(&[("take stock", "POST /checkout"), ("say goodbye", "POST /checkout")])?;
+    scene.tree(&[("take stock", "POST /buy"), ("say goodbye", "POST /buy")])?;
     scene.logged(&scene.span("take stock")?, &["gives the stock back"])
 }
 
@@ -150,7 +150,7 @@ pub(super) async fn waiting_is_idle<D: Spans>(world: World) -> Result<(), Findin
             subject.does("ask bank", async move { gate.pass().await })
         }
     });
-    let mut customer = scene.begin("customer", "/checkout", door)?;
+    let mut customer = scene.begin("customer", "/buy", door)?;
     comes_to(&gate, &mut customer).await?;
     // There is one thread: when it does this, it has left the poll that came to the gate.
     scene.run(async {}).await?;
@@ -159,7 +159,7 @@ pub(super) async fn waiting_is_idle<D: Spans>(world: World) -> Result<(), Findin
     let waited = began.elapsed();
     gate.open();
     answered(customer.await)?;
-    for name in ["POST /checkout", "ask bank"] {
+    for name in ["POST /buy", "ask bank"] {
         let span = scene.span(name)?;
         if span.idle() < waited {
             let expected = format!("{name} to be idle while it waits at the gate");

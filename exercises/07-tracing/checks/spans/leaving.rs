@@ -2,7 +2,7 @@
 
 use super::door::{Door, Later};
 use super::scene::{Job, Outcome, Scene, Tasks, on_a_thread};
-use grading::{Evidence, Finding, SOON, World};
+use grading::{Evidence, Finding, World};
 use observability::spans::{Recorder, Spans};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,36 +11,38 @@ use testbed::gate::Gate;
 
 pub(super) async fn in_a_task<D: Spans>(world: World) -> Result<(), Finding> {
     let scene = Scene::of::<D>(world)?;
-    let (gate, subject, tasks) = (Gate::shut(), scene.subject, Tasks::default());
+    let (gate, subject) = (Gate::shut(), scene.subject);
+    let (mails, others) = (Tasks::default(), Tasks::default());
     let door = Door::works({
-        let (gate, tasks) = (gate.clone(), tasks.clone());
+        let (gate, mails, others) = (gate.clone(), mails.clone(), others.clone());
         move || {
-            let (gate, tasks) = (gate.clone(), tasks.clone());
+            let (gate, mails, others) = (gate.clone(), mails.clone(), others.clone());
             subject.does("confirm", async move {
-                let more = tasks.clone();
-                let mail = subject.task("send mail", async move {
+                let more = others.clone();
+                mails.spawn(subject.task("send mail", async move {
                     more.spawn(subject.task("count mail", subject.leaf("begun before")));
                     gate.pass().await;
                     subject.leaf("render").await;
-                });
-                tasks.spawn(mail);
+                }));
                 // A step may be spawned as well.
-                tasks.spawn(subject.leaf("print label"));
+                others.spawn(subject.leaf("print label"));
             })
         }
     });
-    scene.ask("customer", "/checkout", door).await?;
-    // The request has been answered.
+    scene.ask("customer", "/buy", door).await?;
+    // The request has been answered, and the mail waits.
+    mails.come_to(&gate).await?;
+    others.end().await?;
     gate.open();
-    tasks.end().await?;
+    mails.end().await?;
     scene.tree(&[
-        ("confirm", "POST /checkout"),
+        ("confirm", "POST /buy"),
         ("send mail", "confirm"),
         ("render", "send mail"),
         ("count mail", "send mail"),
         ("begun before", "send mail"),
         ("print label", "confirm"),
-        ("POST /checkout", ""),
+        ("POST /buy", ""),
     ])
 }
 
@@ -166,22 +168,22 @@ pub(super) async fn outlives<D: Spans>(world: World) -> Result<(), Finding> {
             async move { tasks.spawn(subject.task("send mail", async move { gate.pass().await })) }
         }
     });
-    scene.ask("customer", "/checkout", door).await?;
-    gate.arrived(1, SOON).await?;
+    scene.ask("customer", "/buy", door).await?;
+    tasks.come_to(&gate).await?;
     let answered = Instant::now();
     tokio::time::sleep(LONGER).await;
     let longer = answered.elapsed();
     gate.open();
     tasks.end().await?;
-    scene.tree(&[("send mail", "POST /checkout")])?;
-    let (root, mail) = (scene.span("POST /checkout")?, scene.span("send mail")?);
+    scene.tree(&[("send mail", "POST /buy")])?;
+    let (root, mail) = (scene.span("POST /buy")?, scene.span("send mail")?);
     scene.says(&mail, "cancelled", None)?;
     let end = |span: &observability::spans::Finished| span.start + span.duration;
     // Both by the recorder's one clock: the mail was sent so much after the answer.
     if end(&root) + longer > end(&mail) {
-        let expected = "POST /checkout to end with its answer, and send mail later";
+        let expected = "POST /buy to end with its answer, and send mail later";
         let saw = "that they end together";
-        return Err(Evidence::new(expected, saw).at(scene.begun("POST /checkout")).into());
+        return Err(Evidence::new(expected, saw).at(scene.begun("POST /buy")).into());
     }
     Ok(())
 }

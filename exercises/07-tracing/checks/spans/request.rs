@@ -110,7 +110,7 @@ pub(super) async fn known_later<D: Spans>(world: World) -> Result<(), Finding> {
     let Some(span) = ended.first() else {
         return Err(Evidence::new("a span of the request", "none").into());
     };
-    let at = scene.world.history().last(LANE, "begins");
+    let at = scene.world.history().last(LANE, "+ ");
     if span.name != "POST /late/{id}" {
         let saw = format!("{}, whatever was recorded into the current span", span.name);
         return Err(Evidence::new("the name POST /late/{id}", saw).at(at).into());
@@ -130,12 +130,12 @@ pub(super) async fn quiet_log<D: Spans>(world: World) -> Result<(), Finding> {
             assert_eq!((sent.await.ok(), hashed.await.ok()), (Some(7), Some(7)), "work was lost");
         })
     };
-    scene.ask("customer", "/checkout", door()).await?;
+    scene.ask("customer", "/buy", door()).await?;
     scene.tree(&[
-        ("POST /checkout", ""),
-        ("load cart", "POST /checkout"),
-        ("send mail", "POST /checkout"),
-        ("hash", "POST /checkout"),
+        ("POST /buy", ""),
+        ("load cart", "POST /buy"),
+        ("send mail", "POST /buy"),
+        ("hash", "POST /buy"),
     ])?;
     // Where nobody listens at all.
     let serve = subject.serve;
@@ -164,20 +164,20 @@ pub(super) async fn from_elsewhere<D: Spans>(world: World) -> Result<(), Finding
         let sent = tokio::spawn(subject.task("send mail", async {}));
         let _ = sent.await;
     });
-    let mut request = request(&Method::POST, Some("/checkout"));
+    let mut request = request(&Method::POST, Some("/buy"));
     request.extensions_mut().insert(caller);
     answered(scene.send("customer", door, request)?.await)?;
-    let span = scene.span("POST /checkout")?;
+    let span = scene.span("POST /buy")?;
     if span.parent != Some(caller.span) || span.place.trace != caller.trace {
         let saw = match span.parent {
             None => "it beneath nothing",
             Some(parent) if parent == caller.span => "it beneath the caller, in a trace of its own",
             Some(_) => "it beneath another",
         };
-        let expected = "POST /checkout beneath the place that the caller has told";
+        let expected = "POST /buy beneath the place that the caller has told";
         return Err(Evidence::new(expected, saw).at(scene.begun(&span.name)).into());
     }
-    scene.tree(&[("load cart", "POST /checkout"), ("send mail", "POST /checkout")])?;
+    scene.tree(&[("load cart", "POST /buy"), ("send mail", "POST /buy")])?;
     match scene.recorder.find(caller.trace).map(|trace| trace.spans.len()) {
         Some(3) => Ok(()),
         found => Err(Evidence::new("3 spans in the caller's trace", format!("{found:?}")).into()),

@@ -3,12 +3,13 @@
 use super::door::{Answer, Door, Later, Refused};
 use super::witness::{LANE, Witness};
 use grading::history::Step;
-use grading::{Evidence, Finding, World};
+use grading::{Evidence, Finding, World, comes_to};
 use http::{Method, Request};
 use observability::lines::Lines;
 use observability::spans::{Finished, Recorder, Route, Spans};
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, Once, PoisonError};
+use testbed::gate::Gate;
 use tokio::runtime::Runtime;
 use tokio::task::{JoinError, JoinHandle};
 use tracing::Level;
@@ -168,7 +169,8 @@ impl Scene {
         request: Request<()>,
     ) -> Result<JoinHandle<Answer>, Finding> {
         let route = request.extensions().get::<Route>();
-        let path = route.map_or_else(|| request.uri().path().to_owned(), |route| route.0.to_string());
+        let path =
+            route.map_or_else(|| request.uri().path().to_owned(), |route| route.0.to_string());
         let call = self.world.invoke(customer, format!("{} {path}", request.method()));
         let serve = self.subject.serve;
         Ok(self.runtime()?.spawn(async move {
@@ -214,7 +216,7 @@ impl Scene {
             return Ok(found);
         }
         let saw = match (found.len(), self.begun(name)) {
-            (0, Some(_)) => "one that has begun, and whose trace does not end".to_owned(),
+            (0, Some(_)) => "one that has begun, and does not end".to_owned(),
             (0, None) if others.is_empty() => "none, and no other either".to_owned(),
             (0, None) => format!("none, but {}", others.join(", ")),
             (many, _) => format!("{many} of them"),
@@ -225,7 +227,7 @@ impl Scene {
 
     pub(super) fn begun(&self, name: &str) -> Option<Step> {
         let history = self.world.history();
-        history.last(LANE, &format!("begins {name},")).or(history.last(LANE, &format!("begins {name}")))
+        history.last(LANE, &format!("+ {name} ·")).or(history.last(LANE, &format!("+ {name}")))
     }
 
     /// This hangs beneath that, which is none for a root.
@@ -298,7 +300,8 @@ impl Scene {
                 continue;
             }
             let ended = self.ended();
-            let other = ended.iter().find(|span| span.events.iter().any(|said| said.message == *line));
+            let other =
+                ended.iter().find(|span| span.events.iter().any(|said| said.message == *line));
             let saw = match other {
                 None => "it in no span".to_owned(),
                 Some(other) => format!("it in {}", other.name),
@@ -332,14 +335,25 @@ impl Tasks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(task);
     }
 
+    /// Waits until the only one has come to the gate.
+    pub(super) async fn come_to(&self, gate: &Gate) -> Result<(), Finding> {
+        let Some(mut task) = self.take() else {
+            return Err(Finding::inconclusive("nobody has begun the task that was to be held"));
+        };
+        comes_to(gate, &mut task).await?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        Ok(())
+    }
+
+    fn take(&self) -> Option<JoinHandle<()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
     pub(super) async fn end(&self) -> Result<(), Finding> {
-        loop {
-            let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            match next {
-                None => return Ok(()),
-                Some(task) => task.await?,
-            }
+        while let Some(task) = self.take() {
+            task.await?;
         }
+        Ok(())
     }
 }
 

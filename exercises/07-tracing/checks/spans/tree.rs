@@ -27,14 +27,14 @@ pub(super) async fn beneath<D: Spans>(world: World) -> Result<(), Finding> {
             })
             .await;
     });
-    scene.ask("customer", "/checkout", door).await?;
+    scene.ask("customer", "/buy", door).await?;
     scene.tree(&[
-        ("POST /checkout", ""),
-        ("load cart", "POST /checkout"),
+        ("POST /buy", ""),
+        ("load cart", "POST /buy"),
         ("ask cache", "load cart"),
         ("ask database", "load cart"),
         ("price", "load cart"),
-        ("pay", "POST /checkout"),
+        ("pay", "POST /buy"),
         // A future that was made before its surroundings hangs beneath whoever made it.
         ("not yet polled", "load cart"),
     ])?;
@@ -105,10 +105,11 @@ pub(super) async fn beside<D: Spans>(world: World) -> Result<(), Finding> {
         }
         subject.leaf("afterwards").await;
     });
-    scene.ask("customer", "/checkout", door).await?;
-    let beside = ["stock", "price", "fraud", "carrier a", "carrier b", "wins", "loses", "afterwards"];
+    scene.ask("customer", "/buy", door).await?;
+    let beside =
+        ["stock", "price", "fraud", "carrier a", "carrier b", "wins", "loses", "afterwards"];
     for name in beside {
-        scene.tree(&[(name, "POST /checkout")])?;
+        scene.tree(&[(name, "POST /buy")])?;
     }
     scene.tree(&[
         ("ask stock", "stock"),
@@ -144,16 +145,18 @@ pub(super) async fn lines_within<D: Spans>(world: World) -> Result<(), Finding> 
                 })
                 .await;
             tracing::info!("after");
-            match tokio::task::spawn_blocking(subject.job("hash", || tracing::info!("hashes"))).await {
+            match tokio::task::spawn_blocking(subject.job("hash", || tracing::info!("hashes")))
+                .await
+            {
                 Ok(7) => Ok(Response::new(())),
                 _ => Err(Refused("a job has to pass on what its work says")),
             }
         }
     });
-    scene.ask("customer", "/checkout", door).await?;
-    let root = scene.span("POST /checkout")?;
+    scene.ask("customer", "/buy", door).await?;
+    let root = scene.span("POST /buy")?;
     scene.logged(&scene.span("load cart")?, &["asks", "has it", "lets go of the cart"])?;
     scene.logged(&scene.span("hash")?, &["hashes"])?;
     scene.logged(&root, &["is made ready", "is called", "before", "after"])?;
-    scene.tree(&[("begun in the call", "POST /checkout")])
+    scene.tree(&[("begun in the call", "POST /buy")])
 }

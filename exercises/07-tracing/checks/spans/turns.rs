@@ -84,12 +84,17 @@ pub(super) async fn nobodys<D: Spans>(world: World) -> Result<(), Finding> {
     let afterwards = afterwards.await?;
     scene.tree(&[("POST /anna", ""), ("tidies up", ""), ("goes home", "")])?;
     let logged = |span: &observability::spans::Finished| {
-        let line = span.events.iter().find(|said| said.message == "meanwhile" || said.message == "afterwards");
+        let line = span
+            .events
+            .iter()
+            .find(|said| said.message == "meanwhile" || said.message == "afterwards");
         line.map(|said| (said.message.clone(), span.name.to_string()))
     };
     if let Some((line, span)) = scene.ended().iter().find_map(logged) {
         let at = scene.world.history().last(LANE, &format!("\"{line}\""));
-        return Err(Evidence::new(format!("\"{line}\" in no span"), format!("it in {span}")).at(at).into());
+        return Err(Evidence::new(format!("\"{line}\" in no span"), format!("it in {span}"))
+            .at(at)
+            .into());
     }
     match meanwhile.or(afterwards) {
         None => Ok(()),

@@ -1,4 +1,4 @@
-//! Writes down what spans begin and end, for the timeline. It judges nothing.
+//! Writes down what spans begin (`+`) and end (`-`), for the timeline. It judges nothing.
 
 use grading::History;
 use std::fmt::Debug;
@@ -13,6 +13,9 @@ pub(super) struct Witness(pub(super) History);
 /// The lane of all that the spans do.
 pub(super) const LANE: &str = "shop";
 
+/// What each door says; in most timelines it only takes room.
+const DOOR: [&str; 2] = ["is made ready", "is called"];
+
 struct Name(String);
 
 impl<S> Layer<S> for Witness
@@ -25,15 +28,18 @@ where
         attributes.record(&mut words);
         let name = words.name.unwrap_or_else(|| span.name().to_owned());
         let above = span.parent().and_then(|above| {
-            above.extensions().get::<Name>().map(|Name(name)| format!(", beneath {name}"))
+            above.extensions().get::<Name>().map(|Name(name)| format!(" · in {name}"))
         });
-        self.0.note(LANE, format!("begins {name}{}", above.unwrap_or_default()));
+        self.0.note(LANE, format!("+ {name}{}", above.unwrap_or_default()));
         span.extensions_mut().replace(Name(name));
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut words = Words::default();
         event.record(&mut words);
+        if DOOR.contains(&&*words.message) {
+            return;
+        }
         let within = context.event_span(event).and_then(|span| {
             span.extensions().get::<Name>().map(|Name(name)| format!(" · in {name}"))
         });
@@ -43,7 +49,7 @@ where
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
         if let Some(Name(name)) = span.extensions().get::<Name>() {
-            self.0.note(LANE, format!("ends {name}"));
+            self.0.note(LANE, format!("- {name}"));
         }
     }
 }

@@ -75,7 +75,7 @@ impl Spans for MadeOnTheThread {
     method!(in_thread(name, work) {
         move || {
             let span = below(name);
-            let mut watch = Watch::over(&span, RIGHT);
+            let mut watch = Watch::over(span.clone(), RIGHT);
             let done = span.in_scope(|| watch.during(work));
             watch.end();
             done
@@ -91,7 +91,7 @@ pub struct OnlyMeasured;
 impl Spans for OnlyMeasured {
     method!(in_thread(name, work) {
         let span = below(name);
-        let mut watch = Watch::over(&span, RIGHT);
+        let mut watch = Watch::over(span.clone(), RIGHT);
         move || {
             let done = watch.during(work);
             watch.end();
@@ -109,7 +109,7 @@ pub struct LeftAfterwards;
 impl Spans for LeftAfterwards {
     method!(in_thread(name, work) {
         let span = below(name);
-        let mut watch = Watch::over(&span, RIGHT);
+        let mut watch = Watch::over(span.clone(), RIGHT);
         move || {
             span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
             let done = watch.during(work);
@@ -128,7 +128,7 @@ pub struct ForgottenGuard;
 impl Spans for ForgottenGuard {
     method!(in_thread(name, work) {
         let span = below(name);
-        let mut watch = Watch::over(&span, RIGHT);
+        let mut watch = Watch::over(span.clone(), RIGHT);
         move || {
             std::mem::forget(span.enter());
             let done = watch.during(work);
@@ -147,7 +147,7 @@ impl Spans for FromItsBeginning {
     method!(in_thread(name, work) {
         let span = below(name);
         move || {
-            let mut watch = Watch::over(&span, RIGHT);
+            let mut watch = Watch::over(span.clone(), RIGHT);
             let done = span.in_scope(|| watch.during(work));
             watch.end();
             done

@@ -118,8 +118,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn over(span: &Span, ends: Ends) -> Watch {
-        Watch { span: span.clone(), ends, works: false, ended: false }
+    pub(super) fn over(span: Span, ends: Ends) -> Watch {
+        Watch { span, ends, works: false, ended: false }
     }
 
     pub(super) fn during<T>(&mut self, work: impl FnOnce() -> T) -> T {
@@ -158,7 +158,7 @@ pub(super) fn watched<F>(
 where
     F: Future<Output: Send> + Send,
 {
-    let mut watch = Watch::over(&span, ends);
+    let mut watch = Watch::over(span, ends);
     async move {
         let mut work = pin!(work);
         let ended = poll_fn(|context| watch.during(|| work.as_mut().poll(context))).await;

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use tracing::Span;
 use tracing::field::{Empty, display};
-use tracing::{Instrument, Span};
 
 /// A decoy, by what it does with a step.
 macro_rules! stepping {
@@ -307,7 +307,6 @@ pub struct LeftInTheNextLine;
 
 stepping!(LeftInTheNextLine: |name, work| {
     let span = below(name);
-    let watched = watched(span.clone(), work, RIGHT, judge_step);
-    let work = watched.instrument(Span::none());
-    async move { ByHand { span, guarded: false, work }.await }
+    let work = watched(span.clone(), work, RIGHT, judge_step);
+    ByHand { span, guarded: false, work }
 });

@@ -218,10 +218,8 @@ where
             nearest(&above, |open| (Arc::clone(&open.trace), open.span.place.span))
         });
         let is_first = above.is_none();
-        let (trace, parent) = above.map_or_else(
-            || (Shared::begin(), None),
-            |(trace, parent)| (trace, Some(parent)),
-        );
+        let (trace, parent) =
+            above.map_or_else(|| (Shared::begin(), None), |(trace, parent)| (trace, Some(parent)));
         let began = Instant::now();
         let id = hold(&trace.trace).id;
         let mut finished = Finished {

@@ -66,7 +66,10 @@ fn write(out: &mut String, tree: &Tree<'_>) -> std::fmt::Result {
         let (left, took) = (10 + indent * 14, told(row.took));
         writeln!(out, "<g><title>{label}: {took}</title>")?;
         let short = escaped(&short);
-        writeln!(out, "<text class=\"{class}\" x=\"{left}\" y=\"{base}\">{sign}{short}{cut}</text>")?;
+        writeln!(
+            out,
+            "<text class=\"{class}\" x=\"{left}\" y=\"{base}\">{sign}{short}{cut}</text>"
+        )?;
         let mut bar = |class: &str, from: Nanos, to: Nanos| {
             let (from, to) = (x(from), x(to));
             // What took no time is seen all the same.
