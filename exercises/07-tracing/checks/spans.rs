@@ -9,7 +9,7 @@ mod tree;
 mod turns;
 mod witness;
 
-use ends::{errors, hung_up, unwinding, waiting_is_idle};
+use ends::{errors, hung_up, unwinding, waiting_is_idle, with_its_work};
 use leaving::{clean_threads, in_a_task, in_a_thread, outlives, polled_elsewhere};
 use observability::spans::Spans;
 use request::{failed_or_not, from_elsewhere, known_later, quiet_log, the_request};
@@ -34,6 +34,7 @@ grading::checks! { S: Spans; read(PAGE);
     polled_elsewhere: "who polls a step does not matter",
     outlives: "what outlives its request keeps its parent, and makes that no longer",
     errors: "a step that fails says so and why, and only that step",
+    with_its_work: "a step ends with its work, whoever keeps its future",
     hung_up: "when a customer hangs up, each open step ends, and says that it was cancelled",
     unwinding: "a panic ends each open step, and only those that panicked have failed",
     waiting_is_idle: "who waits at a gate is not busy",

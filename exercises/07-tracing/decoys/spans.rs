@@ -15,14 +15,14 @@ use observability_exercises::spans::check;
 use serving::{
     AlwaysARoot, AnswersAreFine, AnyMethod, BareSpawn, CallerAsAField, CallsOutside,
     FourHundredsFail, GoesOnAlone, GuardAcrossAwait, HangingUpIsAnError, InATable, NamedByThePath,
-    OfNoKind, OneForAll, OnlyWhatIsKnown, PanicsAreCancelled, SaysNothing, TellsThePath,
+    OfNoKind, OnTheThread, OnlyWhatIsKnown, PanicsAreCancelled, SaysNothing, TellsThePath,
     WaitsOutside,
 };
 use stepping::{
-    AllBeneathTheRequest, AsksWhenPolled, BeneathTheLast, EachARoot, ErrorsAreLogged,
-    ErrorsAreTheCallers, FailedWithoutAWord, FailsAllTheWayUp, HeldWhileItWaits, LeftInTheNextLine,
-    NeverEntered, OncePerName, PolledOnly, ScopeOfTheMaking, SomebodyListens, StepsAreDetails,
-    TextAsType, WhileUnwinding,
+    AllBeneathTheRequest, AsksWhenPolled, BeneathTheLast, EachARoot, EndsWhenDropped,
+    ErrorsAreLogged, ErrorsAreTheCallers, FailedWithoutAWord, FailsAllTheWayUp, HeldWhileItWaits,
+    LeftInTheNextLine, NeverEntered, OncePerName, PolledOnly, ScopeOfTheMaking, SomebodyListens,
+    StepsAreDetails, TextAsType, WhileUnwinding,
 };
 
 /// Every decoy with the check that must reject it.
@@ -45,7 +45,7 @@ pub fn all() -> Vec<Decoy> {
         WaitsOutside: lines_within,
         CallsOutside: lines_within,
         GuardAcrossAwait: interleaved,
-        OneForAll: nobodys,
+        OnTheThread: nobodys,
         BareTask: in_a_task,
         MadeInTheTask: in_a_task,
         FollowsFrom: in_a_task,
@@ -62,6 +62,7 @@ pub fn all() -> Vec<Decoy> {
         FailedWithoutAWord: errors,
         TextAsType: errors,
         FailsAllTheWayUp: errors,
+        EndsWhenDropped: with_its_work,
         GoesOnAlone: hung_up,
         InATable: hung_up,
         SaysNothing: hung_up,

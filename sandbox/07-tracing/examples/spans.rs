@@ -43,7 +43,7 @@ async fn run() -> anyhow::Result<()> {
     spawned(&recorder, &plans).await?;
     page::next(&[
         ("cargo lab start spans", "write it yourself, and be hung up on"),
-        ("cargo lab why spans", "forty-seven ways to lose a step"),
+        ("cargo lab why spans", "forty-eight ways to lose a step"),
     ]);
     Ok(())
 }

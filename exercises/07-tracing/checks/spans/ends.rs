@@ -40,6 +40,30 @@ pub(super) async fn errors<D: Spans>(world: World) -> Result<(), Finding> {
     Ok(())
 }
 
+pub(super) async fn with_its_work<D: Spans>(world: World) -> Result<(), Finding> {
+    let scene = Scene::of::<D>(world)?;
+    let subject = scene.subject;
+    let door = Door::works(move || async move {
+        // As `select!` does, and whoever polls by hand: what has ended is kept, and dropped later.
+        let mut step = (subject.step)("ask bank", Box::pin(async { Ok(7) }));
+        let mut task = subject.task("count mail", async {});
+        let _ = tokio::join!(&mut step, &mut task);
+        subject.leaf("afterwards").await;
+        drop((step, task));
+    });
+    scene.ask("customer", "/buy", door).await?;
+    let afterwards = scene.span("afterwards")?;
+    for name in ["ask bank", "count mail"] {
+        let span = scene.span(name)?;
+        if span.start + span.duration > afterwards.start {
+            let expected = format!("{name} to end with its work, before afterwards begins");
+            let saw = "that it ends when its future is dropped";
+            return Err(Evidence::new(expected, saw).at(scene.begun(name)).into());
+        }
+    }
+    Ok(())
+}
+
 struct OnLeaving(&'static str);
 
 impl Drop for OnLeaving {

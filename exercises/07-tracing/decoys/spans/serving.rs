@@ -5,6 +5,7 @@ use super::right::{
     within,
 };
 use observability::spans::{Route, Spans};
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::sync::{Mutex, PoisonError};
 use tracing::field::Empty;
@@ -255,34 +256,32 @@ serving!(CallerAsAField: |service, request| {
     within(span, answer(service, request), RIGHT, judge)
 });
 
-/// The span of the request that is worked on, in one place for the whole program, and steps hang beneath
-/// it. It is always somebody's. Rejected by `nobodys`.
-pub struct OneForAll;
+/// The span of the request in a thread-local, and steps hang beneath it. While the request waits, the
+/// thread does something else, and that is somebody's. Rejected by `nobodys`.
+pub struct OnTheThread;
 
-static CURRENT: Mutex<Option<Span>> = Mutex::new(None);
-
-fn current() -> std::sync::MutexGuard<'static, Option<Span>> {
-    CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
+thread_local! {
+    static REQUEST: RefCell<Option<Span>> = const { RefCell::new(None) };
 }
 
-impl Spans for OneForAll {
+impl Spans for OnTheThread {
     method!(serve(service, request) {
         let span = right_door(&request);
-        *current() = Some(span.clone());
-        let answered = within(span, answer(service, request), RIGHT, judge);
+        let answered = within(span.clone(), answer(service, request), RIGHT, judge);
         async move {
+            REQUEST.set(Some(span));
             let answered = answered.await;
-            current().take();
+            REQUEST.take();
             answered
         }
     });
 
     method!(step(name, work) {
         let here = Span::current();
-        let span = match &*current() {
+        let span = REQUEST.with_borrow(|request| match request {
             Some(request) if here.is_none() => request.in_scope(|| below(name)),
             _ => below(name),
-        };
+        });
         within(span, work, RIGHT, super::right::judge_step)
     });
 

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tracing::Span;
 use tracing::field::{Empty, display};
+use tracing::{Instrument, Span};
 
 /// A decoy, by what it does with a step.
 macro_rules! stepping {
@@ -254,6 +254,15 @@ stepping!(FailsAllTheWayUp: |name, work| {
         judge_step(span, ended);
         judge_step(&above, ended);
     })
+});
+
+/// `work.instrument(span)` as it is: it holds the span until it is dropped. Who polls it by reference,
+/// as `select!` does, keeps it for longer. Rejected by `with_its_work`.
+pub struct EndsWhenDropped;
+
+stepping!(EndsWhenDropped: |name, work| {
+    let span = below(name);
+    watched(span.clone(), work, RIGHT, judge_step).instrument(span)
 });
 
 /// A panic is when the thread unwinds. While one step's does, its siblings are dropped, and they have
