@@ -29,6 +29,6 @@ fn a_request_that_never_ends_is_shown() {
 }
 
 #[test]
-fn a_sibling_that_is_blamed_for_a_panic_is_shown() {
-    insta::assert_snapshot!(explain("spans", spans::all(), "while_unwinding"));
+fn a_request_that_lasts_as_long_as_its_mail_is_shown() {
+    insta::assert_snapshot!(explain("spans", spans::all(), "stays_in_the_request"));
 }
