@@ -117,7 +117,7 @@ impl Recorder {
 
     /// Keeps only spans and lines that are at least as grave as this. What hangs beneath a finer span
     /// hangs beneath the next one above. With `.with_filter(LevelFilter::INFO)` around the recorder the
-    /// finer ones are not even made.
+    /// finer ones are not even made, where no other layer wants them.
     pub fn up_to(self, level: Level) -> Recorder {
         Recorder { level, ..self }
     }
