@@ -84,6 +84,9 @@ async fn heard_by(listeners: &Dispatch) {
     black_box(answer);
 }
 
+/// A name, and how to make it.
+type Listener = (&'static str, fn() -> Dispatch);
+
 fn recorder() -> Recorder {
     Recorder::new("shop", 100)
 }
@@ -94,7 +97,7 @@ fn recorded() -> Dispatch {
 
 /// Who may listen. Each is made when it is its turn, and gone before the next one: what no listener in
 /// the program wants is switched off where it is said, and what one of them wants is not.
-const LISTENERS: [(&str, fn() -> Dispatch); 5] = [
+const LISTENERS: [Listener; 5] = [
     ("nobody listens", Dispatch::none),
     ("switched off by a level", || Dispatch::new(registry().with(LevelFilter::WARN))),
     ("filtered away", || Dispatch::new(registry().with(recorder().with_filter(LevelFilter::WARN)))),

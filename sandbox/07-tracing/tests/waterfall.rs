@@ -89,6 +89,7 @@ fn a_clock_that_is_behind_is_set() {
         span(4, 3, "ask bank", -1_980, -1_920),
         // And one that it calls, with the right time.
         span(5, 4, "GET /limits", 25, 35),
+        span(6, 2, "sign", 11, 14),
     ];
     for (nth, service) in [(2, "payments"), (3, "payments"), (4, "limits")] {
         spans[nth].service = service.into();
