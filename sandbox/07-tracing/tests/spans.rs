@@ -128,6 +128,22 @@ fn what_comes_from_elsewhere_twice_is_found_at_once() {
 }
 
 #[test]
+fn two_services_in_one_process_are_told_apart() {
+    let recorder = Recorder::new("shop", 10);
+    recorded(&recorder, || {
+        tracing::info_span!("ask").in_scope(|| {
+            let answer = tracing::info_span!("answer", service.name = tracing::field::Empty);
+            answer.record("service.name", "payments");
+            answer.in_scope(|| tracing::info_span!("ask bank").in_scope(|| ()));
+        });
+    });
+    let spans = recorder.traces().remove(0).spans;
+    let services: Vec<&str> = spans.iter().map(|span| &*span.service).collect();
+    assert_eq!(services, ["shop", "payments", "payments"]);
+    assert!(spans[1].attributes.is_empty());
+}
+
+#[test]
 fn links_and_fields_are_kept_as_they_are_in_the_end() {
     let recorder = Recorder::new("shop", 10);
     recorded(&recorder, || {
