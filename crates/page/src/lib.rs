@@ -57,6 +57,14 @@ pub fn note(text: impl Display) {
     line(format_args!("{DIM}   {text}{DIM:#}"));
 }
 
+/// What was drawn by somebody else, as it is.
+pub fn picture(text: &str) {
+    gap();
+    for drawn in text.lines() {
+        line(drawn);
+    }
+}
+
 /// The heads of a table's columns.
 pub fn heads(columns: &[&str]) {
     let columns: String = columns.iter().map(|head| format!("{head:>15}")).collect();

@@ -8,4 +8,5 @@
 pub mod correlation_ids;
 pub mod metrics;
 pub mod propagation;
+pub mod spans;
 pub mod structured_logs;

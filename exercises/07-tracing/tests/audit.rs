@@ -4,8 +4,9 @@ use grading::Lesson;
 use observability::correlation_ids::TaskIds;
 use observability::metrics::Instance;
 use observability::propagation::OneTrace;
+use observability::spans::TracingSpans;
 use observability::structured_logs::JsonLines;
-use observability_exercises::{correlation_ids, metrics, propagation, structured_logs};
+use observability_exercises::{correlation_ids, metrics, propagation, spans, structured_logs};
 
 /// The wrong answers that people really give. Each names the check that must reject it.
 #[allow(unreachable_pub)] // they are written like the learner's own files
@@ -14,6 +15,7 @@ mod decoys {
     pub mod correlation_ids;
     pub mod metrics;
     pub mod propagation;
+    pub mod spans;
     pub mod structured_logs;
 }
 
@@ -24,6 +26,7 @@ mod starters {
     pub mod correlation_ids;
     pub mod metrics;
     pub mod propagation;
+    pub mod spans;
     pub mod structured_logs;
 }
 
@@ -40,6 +43,12 @@ fn main() -> std::process::ExitCode {
             starter: structured_logs::checks::<starters::structured_logs::MyLines>(),
             reference: structured_logs::checks::<JsonLines>(),
             decoys: decoys::structured_logs::all(),
+        },
+        Lesson {
+            name: "spans",
+            starter: spans::checks::<starters::spans::MySpans>(),
+            reference: spans::checks::<TracingSpans>(),
+            decoys: decoys::spans::all(),
         },
         Lesson {
             name: "propagation",

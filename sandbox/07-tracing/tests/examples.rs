@@ -46,6 +46,20 @@ fn structured_logs() {
 
 #[test]
 #[ignore = "builds and runs an example"]
+fn spans() {
+    let page = Printed::by(EXAMPLES, "spans");
+    assert_eq!(page.cells("checkouts"), ["24", "24"]);
+    assert_eq!(page.number("the suspect was the slow one", 0), 0.0, "by the log");
+    // A busy machine may hold another step up for longer than the slow one takes.
+    assert!(page.number("the suspect was the slow one", 1) > 20.0, "by the spans");
+    let (log, spans) = (page.number("after the repair", 0), page.number("after the repair", 1));
+    assert!(log > 1.6 * spans, "{log} ms and {spans} ms");
+    assert_eq!(page.cells("in the tree of their request"), ["72", "216"]);
+    page.cells("cargo lab start spans");
+}
+
+#[test]
+#[ignore = "builds and runs an example"]
 fn propagation() {
     let page = Printed::by(EXAMPLES, "propagation");
     assert_eq!(page.cells("traces"), ["41", "41"]);

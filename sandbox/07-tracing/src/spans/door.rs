@@ -23,6 +23,7 @@ pub(super) fn span<I>(request: &Request<I>) -> Span {
         otel.name = name,
         otel.kind = "server",
         otel.status_code = Empty,
+        service.name = Empty,
         http.request.method = if known { method } else { "_OTHER" },
         http.route = route,
         http.response.status_code = Empty,

@@ -1,7 +1,7 @@
 //! Keeps the newest traces in memory.
 //!
-//! Bounded in all directions: so many traces, so many spans in one, so many lines in a span. What does
-//! not fit is counted.
+//! Bounded in all directions: so many traces, so many spans in one, so many lines in a span. Traces and
+//! spans that do not fit are counted.
 
 use super::finished::{Finished, Kind, Said};
 use super::place::{Place, SpanId, TraceId};
@@ -39,6 +39,9 @@ const LINES: usize = 128;
 /// `tracing` keeps a span for as long as it has children. A span's *duration* is its own nevertheless:
 /// it ends where the span was last left, and not with the children that outlive it. A task that never
 /// ends would keep its trace from sight; give it a trace of its own, with a link.
+///
+/// Where several services run in one process, the first span of each says so in a field `service.name`;
+/// what hangs beneath it is of the same service.
 ///
 /// The log's filter must be the log's own, `Lines::new(…).with_filter(LevelFilter::WARN)`. As a layer
 /// of its own it would be everybody's, and a quiet log would be one without spans.
@@ -117,7 +120,7 @@ impl Recorder {
 
     /// Keeps only spans and lines that are at least as grave as this. What hangs beneath a finer span
     /// hangs beneath the next one above. With `.with_filter(LevelFilter::INFO)` around the recorder the
-    /// finer ones are not even made.
+    /// finer ones are not even made, where no other layer wants them.
     pub fn up_to(self, level: Level) -> Recorder {
         Recorder { level, ..self }
     }
@@ -213,19 +216,21 @@ where
         if *attributes.metadata().level() > self.level {
             return;
         }
-        // What the registry holds for its parent is asked as `scope` goes upwards.
         let above = span.parent().and_then(|above| {
-            nearest(&above, |open| (Arc::clone(&open.trace), open.span.place.span))
+            nearest(&above, |open| {
+                let service = Arc::clone(&open.span.service);
+                (Arc::clone(&open.trace), service, Some(open.span.place.span))
+            })
         });
         let is_first = above.is_none();
-        let (trace, parent) =
-            above.map_or_else(|| (Shared::begin(), None), |(trace, parent)| (trace, Some(parent)));
+        let (trace, service, parent) =
+            above.unwrap_or_else(|| (Shared::begin(), Arc::clone(&self.service), None));
         let began = Instant::now();
-        let id = hold(&trace.trace).id;
+        let place = Place { trace: hold(&trace.trace).id, span: SpanId::random() };
         let mut finished = Finished {
-            place: Place { trace: id, span: SpanId::random() },
+            place,
             parent,
-            service: Arc::clone(&self.service),
+            service,
             name: attributes.metadata().name().into(),
             kind: Kind::Internal,
             start: trace.time(began),
@@ -344,6 +349,7 @@ impl Visit for Fields<'_> {
         match field.name() {
             "otel.name" => self.0.name = value.to_owned().into(),
             "otel.kind" => self.0.kind = Kind::of(value),
+            "service.name" => self.0.service = value.into(),
             "otel.status_code" => self.0.failed = value.eq_ignore_ascii_case("error"),
             name => put(&mut self.0.attributes, name, value.to_owned()),
         }

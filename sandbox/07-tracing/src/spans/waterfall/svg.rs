@@ -16,12 +16,15 @@ const DEEPEST: usize = 10;
 /// So many letters fit before the bars, of those that are indented least.
 const LETTERS: usize = 44;
 
+/// Within the picture only: several of them may stand on one page.
 const STYLE: &str = "\
-.paper{fill:#fff}.ink{fill:#1f2933}.dim{fill:#616e7c}.bad{fill:#c62828}\
-.bar{fill:#bcccdc}.path{fill:#d9822b}.here{fill:#c62828}\
+.waterfall .paper{fill:#fff}.waterfall .ink{fill:#1f2933}.waterfall .dim{fill:#616e7c}\
+.waterfall .bad{fill:#c62828}.waterfall .bar{fill:#bcccdc}.waterfall .path{fill:#d9822b}\
+.waterfall .here{fill:#c62828}\
 @media (prefers-color-scheme: dark){\
-.paper{fill:#14191f}.ink{fill:#e4e7eb}.dim{fill:#9aa5b1}.bad{fill:#ef9a9a}\
-.bar{fill:#3e4c59}.path{fill:#f0a45d}.here{fill:#ef9a9a}}";
+.waterfall .paper{fill:#14191f}.waterfall .ink{fill:#e4e7eb}.waterfall .dim{fill:#9aa5b1}\
+.waterfall .bad{fill:#ef9a9a}.waterfall .bar{fill:#3e4c59}.waterfall .path{fill:#f0a45d}\
+.waterfall .here{fill:#ef9a9a}}";
 
 pub(super) fn draw(tree: &Tree<'_>) -> String {
     let mut out = String::new();
@@ -38,7 +41,7 @@ fn write(out: &mut String, tree: &Tree<'_>) -> std::fmt::Result {
     let whole = told(duration(tree.ends - tree.begins));
     writeln!(
         out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"waterfall\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
          aria-label=\"A trace of {spans} spans, {whole}\" \
          font-family=\"ui-sans-serif, system-ui, sans-serif\" font-size=\"13\">",
         spans = tree.nodes.len(),

@@ -40,29 +40,34 @@ impl<'a> Tree<'a> {
         let mut nodes: Vec<Node<'_>> = spans.iter().map(Node::of).collect();
         find_parents(&mut nodes);
         cut_circles(&mut nodes);
-        let by_beginning = |nodes: &[Node<'_>], found: &mut Vec<usize>| {
-            found.sort_by_key(|at| (nodes[*at].begins, nodes[*at].span.place.span));
-        };
         for at in 0..nodes.len() {
             if let Some(parent) = nodes[at].parent {
                 nodes[parent].children.push(at);
             }
         }
-        for at in 0..nodes.len() {
-            let mut children = std::mem::take(&mut nodes[at].children);
-            by_beginning(&nodes, &mut children);
-            nodes[at].children = children;
-        }
-        let mut roots: Vec<usize> =
-            (0..nodes.len()).filter(|at| nodes[*at].parent.is_none()).collect();
-        by_beginning(&nodes, &mut roots);
+        let is_root = |at: &usize| nodes[*at].parent.is_none();
+        let mut roots: Vec<usize> = (0..nodes.len()).filter(is_root).collect();
+        sort(&mut nodes, &mut roots);
         set_clocks(&mut nodes, &roots);
+        // By the clocks as they are now.
+        sort(&mut nodes, &mut roots);
         let begins = nodes.iter().map(|node| node.begins).min().unwrap_or(0);
         let ends = nodes.iter().map(|node| node.ends).max().unwrap_or(0);
         let mut tree = Tree { nodes, roots, begins, ends };
         path::find(&mut tree);
         tree
     }
+}
+
+/// By their beginning, on each level.
+fn sort(nodes: &mut [Node<'_>], roots: &mut [usize]) {
+    let key = |nodes: &[Node<'_>], at: usize| (nodes[at].begins, nodes[at].span.place.span);
+    for at in 0..nodes.len() {
+        let mut children = std::mem::take(&mut nodes[at].children);
+        children.sort_by_key(|child| key(nodes, *child));
+        nodes[at].children = children;
+    }
+    roots.sort_by_key(|root| key(nodes, *root));
 }
 
 impl<'a> Node<'a> {
