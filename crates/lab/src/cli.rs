@@ -134,6 +134,9 @@ pub(crate) struct Audit {
     /// As many rounds as fit: 90s, 5m, 1h
     #[arg(long = "for", value_name = "TIME", value_parser = duration, conflicts_with = "repeat")]
     pub(crate) during: Option<Duration>,
+    /// Only whether every part is there: grade nothing
+    #[arg(long, conflicts_with_all = ["repeat", "during"])]
+    pub(crate) parts: bool,
     /// Write LEARNING_PATH.md and PROGRESS.md at the root anew
     #[arg(long)]
     pub(crate) fix: bool,

@@ -34,10 +34,10 @@ mod sender;
 mod subscription;
 
 pub use letter::{DeadLetter, Reason, attempt, closed, opened};
+pub use round::Round;
 
 use crate::Message;
 use crew::Crew;
-use round::Round;
 use sender::Sender;
 use subscription::{Over, subscribe};
 
@@ -166,6 +166,15 @@ struct Inside {
     options: Options,
 }
 
+impl Inside {
+    /// Through the dead letters, of a queue that may not be declared yet.
+    async fn round(&self) -> Result<Round<'_>, Error> {
+        let channel = self.taking.channel().await?;
+        self.taking.answer(self.place.declare(&channel)).await?;
+        Round::begin(&self.taking, channel, self.place.queue().dead()).await
+    }
+}
+
 /// The queue, and what belongs to it.
 struct Place {
     topology: Topology,
@@ -248,7 +257,7 @@ impl Ward for RabbitWard {
     // ANCHOR: look
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, Error> {
         let looking = self.looking.lock().await;
-        let mut round = Round::begin(&self.inside).await?;
+        let mut round = self.inside.round().await?;
         let mut letters = Vec::new();
         while let Some(got) = round.next().await? {
             letters.push(DeadLetter::read(&got));
@@ -266,7 +275,7 @@ impl Ward for RabbitWard {
     ) -> Result<u64, NotConfirmed> {
         let looking = self.looking.lock().await;
         let (back, mut moved) = (self.inside.place.back(), 0);
-        let mut round = Round::begin(&self.inside).await?;
+        let mut round = self.inside.round().await?;
         while let Some(got) = round.next().await? {
             let letter = DeadLetter::read(&got);
             if !wanted(&letter) {

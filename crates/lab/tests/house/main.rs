@@ -3,6 +3,7 @@
 mod commands;
 mod floors;
 mod pages;
+mod parts;
 
 use std::path::{Path, PathBuf};
 

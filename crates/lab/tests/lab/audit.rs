@@ -117,6 +117,15 @@ fn as_many_rounds_as_fit() {
 }
 
 #[test]
+fn parts_alone_are_looked_at_without_a_build() {
+    let sandbox = whole();
+    let out = sandbox.passes(&["audit", "--parts"]).out;
+    assert!(out.contains("✓ Nothing is missing.\n"), "{out}");
+    assert!(!sandbox.has("bin/calls"), "nothing was built");
+    assert_eq!(sandbox.lab(&["audit", "--parts", "--repeat", "2"]).code, 2);
+}
+
+#[test]
 fn fix_writes_once() {
     let sandbox = Sandbox::new();
     assert!(sandbox.passes(&["audit", "--fix"]).out.contains("PROGRESS.md written."));

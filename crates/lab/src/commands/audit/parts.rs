@@ -75,8 +75,10 @@ pub(super) fn missing(workspace: &Workspace, found: Located<'_>) -> Vec<Lapse> {
     let checks = exercises.join("checks").join(&file);
     let checks_there = checks.is_file() || exercises.join("checks").join(name).is_dir();
     need(checks_there, "its checks", write(&checks));
+    let example = sandbox.join("examples").join(&file);
+    let in_a_folder = example.with_extension("").join("main.rs");
+    need(example.is_file() || in_a_folder.is_file(), "its example", write(&example));
     for (part, path) in [
-        ("its example", sandbox.join("examples").join(&file)),
         ("its benchmark", sandbox.join("benches").join(&file)),
         ("its starter", found.starter(workspace)),
         ("its test target", exercises.join("tests").join(&file)),

@@ -21,7 +21,6 @@
 
 mod consumer;
 mod dead;
-mod round;
 
 use std::fmt;
 use std::pin::Pin;

@@ -1,12 +1,13 @@
 //! The dead letters: what the broker writes on them, and the way back.
 
 use messaging::Message;
-use messaging::lapin::BasicProperties;
+use messaging::dead_letters::Round;
 use messaging::lapin::message::Delivery;
+use messaging::lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use messaging::lapin::types::{AMQPValue, FieldTable};
+use messaging::lapin::{self, BasicProperties, ErrorKind};
 
 use super::Shared;
-use super::round::Round;
 use crate::{DeadLetter, Error, Reason};
 
 /// How often a quorum queue has taken a message back. It is the queue's own count, and does not
@@ -21,9 +22,18 @@ pub(super) fn attempts(properties: &BasicProperties) -> u32 {
 }
 
 impl Shared {
+    /// Through the dead letters of `queue`; `None` where there is no such queue.
+    async fn round(&self, queue: &str) -> Result<Option<Round<'_>>, Error> {
+        let channel = self.consuming.channel().await?;
+        match Round::begin(&self.consuming, channel, format!("{queue}.dlq")).await {
+            Err(messaging::Error::Broker(error)) if is_not_found(&error) => Ok(None),
+            begun => Ok(Some(begun?)),
+        }
+    }
+
     pub(super) async fn dead_letters(&self, queue: &str) -> Result<Vec<DeadLetter>, Error> {
         let looker = self.looker.lock().await;
-        let Some(mut round) = Round::begin(&self.consuming, queue).await? else {
+        let Some(mut round) = self.round(queue).await? else {
             return Ok(Vec::new());
         };
         let mut letters = Vec::new();
@@ -37,7 +47,7 @@ impl Shared {
 
     pub(super) async fn redrive(&self, queue: &str) -> Result<u64, Error> {
         let looker = self.looker.lock().await;
-        let Some(mut round) = Round::begin(&self.consuming, queue).await? else { return Ok(0) };
+        let Some(mut round) = self.round(queue).await? else { return Ok(0) };
         let mut moved = 0;
         while let Some(got) = round.next().await? {
             let mut message = Message::delivered(&got);
@@ -51,6 +61,14 @@ impl Shared {
         drop(looker);
         Ok(moved)
     }
+}
+
+fn is_not_found(error: &lapin::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ProtocolError(said)
+            if *said.kind() == AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)
+    )
 }
 
 fn letter(delivery: &Delivery) -> DeadLetter {
