@@ -9,8 +9,6 @@
 //!   it.
 //! - [`propagation`] (07.4): one order is one trace, over HTTP, an outbox and a queue.
 //! - [`metrics`] (07.5): how often, how badly, how long, and how full, as Prometheus reads them.
-//! - [`spans`] (07.3): one request is one tree of spans; which step took the time, and who waited for
-//!   it.
 //!
 //! And what they share:
 //!

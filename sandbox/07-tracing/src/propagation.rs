@@ -53,6 +53,7 @@ use opentelemetry::trace::{Link, SpanBuilder, TraceContextExt, Tracer};
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 
+pub use crate::spans::Route;
 pub use carrier::{BAGGAGE, Carrier, TRACEPARENT, TRACESTATE};
 pub use layers::{ContextLayer, InjectLayer, Injecting, Opening};
 pub use within::{Ending, Within};
@@ -159,11 +160,6 @@ pub struct Delivery {
     /// `x-delivery-count` above 0.
     pub redelivered: bool,
 }
-
-/// In the extensions of a request: the route that it takes, such as `/orders/{id}`. Never its path:
-/// a span's name is a group, and each order would be one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route(pub Arc<str>);
 // ANCHOR_END: contract
 
 /// The trace of here and now, in hexadecimal digits: for a line of a log, or an exemplar. Also where
