@@ -75,12 +75,18 @@ impl Opened {
 
     /// The same, with what its requests bring along, and a route that tells what is counted between
     /// it and those whom it asks.
-    fn among(mut self, calls: &Calls, traces: OneTrace, meters: &Meters) -> Opened {
+    fn among(
+        mut self,
+        name: &'static str,
+        calls: &Calls,
+        traces: OneTrace,
+        meters: &Meters,
+    ) -> Opened {
         let told = calls.clone();
         meters.around(calls);
         self.router = self
             .router
-            .layer((Door::inside(traces), meters.layer(), calls.arrivals()))
+            .layer((Door::inside(name, traces), meters.layer(), calls.arrivals()))
             .merge(meters.routes())
             .route("/calls", get(move || async move { Json(told.book()) }));
         self
@@ -199,11 +205,13 @@ impl Part<'_> {
         match opened.await.with_context(|| {
             format!("the service `{name}` cannot open; next: --data FOLDER, or --storage URL")
         })? {
-            Some(opened) => Ok(opened.among(&calls, traces, &meters).leaning_on(match name {
-                "catalog" => redis(place, "cache")?,
-                "inventory" => redis(place, "locks")?,
-                _ => None,
-            })),
+            Some(opened) => {
+                Ok(opened.among(known, &calls, traces, &meters).leaning_on(match name {
+                    "catalog" => redis(place, "cache")?,
+                    "inventory" => redis(place, "locks")?,
+                    _ => None,
+                }))
+            }
             None => bail!(
                 "there is no service `{name}`\nnext: cargo run -p shop -- run gateway, or one of {}",
                 Peers::NAMES.join(", ")

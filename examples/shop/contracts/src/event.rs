@@ -343,7 +343,11 @@ mod tests {
         let event = read(confirmed()).unwrap();
         assert_eq!(read(without("datacontenttype")), Ok(event.clone()));
         assert_eq!(read(without("data")).unwrap().data, Value::Null);
-        assert_eq!(read(with("traceparent", "00-0af7")), Ok(event.clone()));
+        assert_eq!(read(with("partitionkey", "an extension")), Ok(event.clone()));
+        // What is no trace is for those to say who go on with it: no event is refused for it.
+        let traced = read(with("traceparent", "00-0af7")).unwrap();
+        assert_eq!(traced.trace.parent.as_deref(), Some("00-0af7"));
+        assert_eq!(Event { trace: Trace::default(), ..traced }, event);
         assert_eq!(read(with("time", "2026-11-27T09:00:00.000123+01:00")), Ok(event));
         let newer = read(with("type", "order.confirmed.v2")).unwrap();
         assert_eq!(newer.known(), Err(UnknownType("order.confirmed.v2".to_owned())));

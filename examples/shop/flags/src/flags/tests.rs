@@ -128,6 +128,7 @@ fn the_document_shows_definition_and_effect() {
             "pattern.breaker": "on",
             "pattern.retry": "budget",
             "pattern.timeout": "deadline",
+            "pattern.tracing": "full",
             "pattern.bulkhead": "on",
             "pattern.async": "off",
             "pattern.saga": "on",
@@ -178,7 +179,7 @@ fn a_refusal_says_where_and_what_is_allowed() {
             json!({"flags": {"fault.paymnt": {}}}),
             "/flags/fault.paymnt: there is no flag `fault.paymnt`; did you mean `fault.payment`? allowed: \
              `pattern.cache`, `pattern.lock`, `pattern.limiter`, `pattern.breaker`, `pattern.retry`, `pattern.timeout`, `pattern.bulkhead`, `pattern.async`, \
-             `pattern.saga`, `pattern.outbox`, `pattern.inbox`, `pattern.idempotency`, `fault.payment`, `fault.email`, `fault.catalog_db`, `fault.orders.crash`, `fault.cache`",
+             `pattern.saga`, `pattern.outbox`, `pattern.inbox`, `pattern.idempotency`, `pattern.tracing`, `fault.payment`, `fault.email`, `fault.catalog_db`, `fault.orders.crash`, `fault.cache`",
         ),
         (
             flag(json!("hang")),

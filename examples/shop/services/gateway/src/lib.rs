@@ -147,7 +147,7 @@ impl Gateway {
         // From the outside in: who is over the limit takes no place, and the time that is spent
         // waiting for one counts. All in one layer, for axum copies a route at each.
         let api = api.layer((
-            Door::to_the_street(self.traces.clone()),
+            Door::to_the_street("gateway", self.traces.clone()),
             option_layer(self.measured.clone()),
             LimitLayer::new(Arc::clone(&self.limits)),
             self.calls.arrivals(),

@@ -1,22 +1,27 @@
-//! `shop compare tracing`: what it costs that every checkout can be looked at.
+//! `shop compare tracing`: what it costs that every checkout can be looked at, and what it is worth
+//! when something has become slow.
 //!
 //! Three shops in one: without anything that could be recorded, with every tenth request recorded, and
 //! with all of them. They take turns of half a second, so that what else the machine does meets all
 //! three alike, and each is told by the median of its turns.
 
+mod hunt;
+mod process;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use shop_contracts::id::{OrderId, ProductId};
 use shop_contracts::{Peer, Problem};
-use shop_flags::{PatternLimiter, PatternTracing};
+use shop_flags::PatternTracing;
 use shop_outside::{mail, payment};
 use tokio::task::JoinSet;
 
+use self::hunt::Found;
 use super::{Run, build, buyers};
 use crate::goods;
 use crate::journeys::Customer;
@@ -25,6 +30,9 @@ use crate::whole::{Setup, Shop};
 
 /// Customers at once, each of whom asks again as soon as it is answered.
 const CUSTOMERS: usize = 8;
+
+/// Products: enough that none is sold out.
+const PRODUCTS: usize = 1_000;
 
 /// Reads for each purchase.
 const READS: usize = 8;
@@ -44,6 +52,7 @@ struct Outcome {
     seed: u64,
     place: Vec<String>,
     ways: Vec<Way>,
+    hunt: hunt::Found,
 }
 
 #[derive(Serialize)]
@@ -101,17 +110,14 @@ pub async fn compare(run: &Run) -> Result<()> {
             told[way].add(scene.turn(*share, turn + 1).await?)?;
         }
     }
-    let outcome = Outcome {
-        seed: run.seed,
-        place: places[0].told.clone(),
-        ways: ways
-            .iter()
-            .zip(&told)
-            .map(|((name, ..), one)| one.way(name, told[0].rate()))
-            .collect(),
-    };
+    let first = told[0].rate();
+    let told = ways.iter().zip(&told);
+    let ways = told.map(|((name, ..), one)| one.way(name, first)).collect();
     bare.shop.close().await;
     seen.shop.close().await;
+    let program = std::env::current_exe().context("this program is not to be found")?;
+    let hunt = hunt::hunt(run.seed, &program).await?;
+    let outcome = Outcome { seed: run.seed, place: places[0].told.clone(), ways, hunt };
     if run.json {
         anstream::println!("{}", serde_json::to_string_pretty(&outcome)?);
     } else {
@@ -122,8 +128,7 @@ pub async fn compare(run: &Run) -> Result<()> {
 
 impl Scene {
     async fn open(place: &Place, seen: bool, seed: u64) -> Result<Scene> {
-        let setup = Setup::default();
-        setup.flags.set(PatternLimiter::Off);
+        let setup = super::setup();
         let setup = Setup {
             telemetry: setup.telemetry.clone().filter(|_| seen),
             // What is outside takes no time: that would be most of it, and the same for all.
@@ -132,7 +137,7 @@ impl Scene {
             ..setup
         };
         let shop = Shop::open(place, setup).await?;
-        let products = goods::take_in(&shop.peers, seed, 40).await?;
+        let products = goods::take_in(&shop.peers, seed, PRODUCTS).await?;
         let gateway = Peer::new("gateway", shop.url());
         let accounts = buyers::accounts(&shop.peers, CUSTOMERS).await?;
         let customers = buyers::crowd(&accounts, &shop.setup.tokens, &gateway)?;
@@ -175,7 +180,8 @@ async fn shops(
     let mut note = |began: Instant, answer: Result<(), Problem>| {
         took.push(answer.is_ok().then(|| began.elapsed()));
     };
-    for round in turn.. {
+    // Each turn begins elsewhere.
+    for round in (turn * 97).. {
         for look in 0..READS {
             let began = Instant::now();
             note(began, Customer::look(gateway, products[(round + look) % products.len()]).await);
@@ -256,16 +262,43 @@ fn print(outcome: &Outcome) {
     row("slower by", &|way| format!("{:.1} %", way.slower_percent));
     row("half took at most (p50)", &|way| format!("{:.2} ms", way.p50_ms));
     row("99 of 100 (p99)", &|way| format!("{:.1} ms", way.p99_ms));
+    told(&outcome.hunt);
     page::next(&[
         ("cargo run -p shop -- trace latest", "one order, in the shop that is up"),
         ("cargo lab start spans", "write it yourself"),
     ]);
 }
 
+fn told(found: &Found) {
+    page::part(2, "Something has become slow");
+    page::note("A shop in a process of its own, and eight customers; after eight seconds one of");
+    page::note("its services becomes slow. Asked from outside, as somebody on duty would:");
+    page::gap();
+    let seconds = |time: f64| format!("{time:.3} s");
+    page::note("the metric: whose median has grown most?");
+    page::figure(&found.route, format!("{} -> {}", seconds(found.healthy), seconds(found.now)));
+    page::note("its exemplar: one of them");
+    page::figure("trace", &found.trace);
+    page::note("the trace: for what did it wait?");
+    page::figure(&found.service, &found.step);
+    page::note("the log: what does that service say of it?");
+    let line: serde_json::Value = serde_json::from_str(&found.line).unwrap_or_default();
+    let of = |name: &str| line["fields"][name].to_string();
+    page::figure(
+        line["message"].as_str().unwrap_or_default(),
+        format!("status {}, {} ms", of("status"), of("took_ms")),
+    );
+    page::gap();
+    page::figure("what was wrong", found.wrong);
+    page::figure("found in", format!("{:.0} ms", found.took_ms));
+}
+
 fn judge(outcome: &Outcome) -> Result<()> {
     for way in &outcome.ways {
         ensure!(way.errors == 0, "{} requests failed with {} recorded", way.errors, way.way);
     }
+    let Found { wrong, service, trace, .. } = &outcome.hunt;
+    ensure!(service == wrong, "{wrong} was slow, and {service} was found, by the trace {trace}");
     let [off, tenth, full] = &outcome.ways[..] else { return Ok(()) };
     ensure!(off.spans == 0, "{} spans where nothing was to be recorded", off.spans);
     ensure!(full.spans > tenth.spans, "a tenth has {} spans, all {}", tenth.spans, full.spans);
