@@ -42,7 +42,7 @@ use std::sync::Arc;
 use tower_service::Service;
 
 pub use id::RequestId;
-pub use layers::{Answering, IdLayer, PassOnLayer, Passing, Serving};
+pub use layers::{IdLayer, PassOnLayer};
 
 // ANCHOR: contract
 /// The contract: how the id of a request comes in, where it is while the request is worked on, and

@@ -12,11 +12,13 @@
 //!
 //! And what they share:
 //!
+//! - [`around`]: a service each call of which goes through something.
 //! - [`lines`]: a log of one JSON object a line, or for people on a terminal.
 //! - `telemetry`: one set-up for a program, by OpenTelemetry's SDK; a feature of that name.
 //!
 //! Nothing here sets a global default: a program does that, once, in its `main`.
 
+pub mod around;
 pub mod correlation_ids;
 pub mod lines;
 pub mod metrics;

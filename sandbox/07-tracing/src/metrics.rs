@@ -51,7 +51,7 @@ pub use family::{Bounded, Counters, Gauges, Histograms};
 pub use pool::{Place, Pool};
 pub use prometheus_client::registry::Unit;
 pub use reading::{Bucket, Point, merged, quantile, rate, since};
-pub use red::{MeasureLayer, Measured, Measuring};
+pub use red::MeasureLayer;
 pub use registry::Registry;
 pub use sources::{Clock, Sources};
 

@@ -55,7 +55,7 @@ use std::sync::Arc;
 
 pub use crate::spans::Route;
 pub use carrier::{BAGGAGE, Carrier, TRACEPARENT, TRACESTATE};
-pub use layers::{ContextLayer, InjectLayer, Injecting, Opening};
+pub use layers::{ContextLayer, InjectLayer};
 pub use within::{Ending, Within};
 
 // ANCHOR: contract

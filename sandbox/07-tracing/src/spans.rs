@@ -56,7 +56,7 @@ use tracing::field::Empty;
 
 pub use crate::correlation_ids::Hop;
 pub use finished::{Finished, Kind, Said};
-pub use layer::{Answering, RouteOf, Serving, SpanLayer};
+pub use layer::{RouteOf, SpanLayer};
 pub use place::{Place, SpanId, TraceId};
 pub use recorder::{Recorder, Trace};
 pub use waterfall::{Culprit, Waterfall};

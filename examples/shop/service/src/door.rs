@@ -3,15 +3,14 @@
 //!
 //! [`serve`]: crate::serve
 
-use std::convert::Infallible;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
-use axum::response::Response;
-use observability::correlation_ids::Answering;
+use axum::extract::MatchedPath;
+use http::{Request, Response};
+use observability::around::{Answering, Around, Surrounded};
+use observability::correlation_ids::Hop;
 use observability::propagation::{OneTrace, Peer, Propagation, Route};
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, ServiceExt};
 use tracing::Level;
 
 /// A layer for routes: each request is answered in a span of its own, named by its route.
@@ -35,55 +34,40 @@ impl Door {
 }
 
 impl<S> Layer<S> for Door {
-    type Service = AtTheDoor<S>;
+    type Service = Surrounded<S, Door>;
 
-    fn layer(&self, inner: S) -> AtTheDoor<S> {
-        AtTheDoor { inner, door: self.clone() }
+    fn layer(&self, inner: S) -> Self::Service {
+        Surrounded::new(inner, self.clone())
     }
 }
 
-/// A service behind its [`Door`].
-#[derive(Clone, Debug)]
-pub struct AtTheDoor<S> {
-    inner: S,
-    door: Door,
-}
-
-impl<S> Service<Request> for AtTheDoor<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone,
-    S: Send + 'static,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Answering<axum::body::Body, Infallible>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request) -> Self::Future {
+impl Around for Door {
+    fn call<S, I, O>(&self, service: S, mut request: Request<I>) -> Answering<O, S::Error>
+    where
+        S: Hop<I, O>,
+        I: Send + 'static,
+        O: Send + 'static,
+    {
         let route =
             request.extensions().get::<MatchedPath>().map(|path| Route(path.as_str().into()));
         if let Some(route) = &route {
             request.extensions_mut().insert(route.clone());
         }
-        let Door { service, traces, caller } = &self.door;
-        let (service, method) = (*service, request.method().clone());
+        let (name, method) = (self.service, request.method().clone());
         // Within the span, so that the line names the trace. Nobody pays for it who does not want it.
-        let logged = self.inner.clone().map_future(move |answer| {
+        let logged = service.map_future(move |answer| {
             let began = tracing::enabled!(Level::INFO).then(Instant::now);
             let (route, method) = (route.clone(), method.clone());
             async move {
-                let answer: Result<Response, Infallible> = answer.await;
+                let answer: Result<Response<O>, S::Error> = answer.await;
                 if let (Some(began), Ok(answer)) = (began, &answer) {
                     let route = route.as_ref().map(|Route(route)| &**route);
                     let (status, took) = (answer.status().as_u16(), began.elapsed().as_millis());
-                    tracing::info!(service, %method, route, status, took_ms = took, "answered");
+                    tracing::info!(service = name, %method, route, status, took_ms = took, "answered");
                 }
                 answer
             }
         });
-        Box::pin(traces.serve(*caller, logged, request))
+        Box::pin(self.traces.serve(self.caller, logged, request))
     }
 }

@@ -5,16 +5,14 @@
 
 use super::{ACTIVE, Asked, BOUNDS, Clock, DURATION, Gauges, HUNG_UP, Histograms, METHODS};
 use super::{OTHER_METHOD, Registry, UNMATCHED};
+use crate::around::{Answering, Around, Surrounded};
+use crate::correlation_ids::Hop;
 use http::{Extensions, Method, Request, Response, StatusCode};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Unit;
-use std::fmt::{self, Debug};
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tower_layer::Layer;
-use tower_service::Service;
 
 /// The families of requests.
 #[derive(Clone, Debug)]
@@ -105,54 +103,29 @@ impl MeasureLayer {
 }
 
 impl<S> Layer<S> for MeasureLayer {
-    type Service = Measured<S>;
+    type Service = Surrounded<S, MeasureLayer>;
 
-    fn layer(&self, inner: S) -> Measured<S> {
-        Measured { inner, by: self.clone() }
+    fn layer(&self, inner: S) -> Self::Service {
+        Surrounded::new(inner, self.clone())
     }
 }
 
-/// A service whose requests are measured. What it answers with an error is counted as 500.
-#[derive(Clone)]
-pub struct Measured<S> {
-    inner: S,
-    by: MeasureLayer,
-}
-
-impl<S> Debug for Measured<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Measured").finish_non_exhaustive()
-    }
-}
-
-/// What a measured service answers with.
-pub type Measuring<O, E> = Pin<Box<dyn Future<Output = Result<Response<O>, E>> + Send>>;
-
-impl<S, I, O> Service<Request<I>> for Measured<S>
-where
-    S: Service<Request<I>, Response = Response<O>, Error: Send, Future: Send>,
-    S: Clone + Send + 'static,
-    I: Send + 'static,
-    O: Send + 'static,
-{
-    type Response = Response<O>;
-    type Error = S::Error;
-    type Future = Measuring<O, S::Error>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        // As correlation_ids' layers: each call waits for its own clone, and that is measured, too.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<I>) -> Self::Future {
-        let begun = self.by.red.begin(request.method(), (self.by.route)(request.extensions()));
-        let mut inner = self.inner.clone();
+/// What the service answers with an error is counted as 500.
+impl Around for MeasureLayer {
+    fn call<S, I, O>(&self, mut service: S, request: Request<I>) -> Answering<O, S::Error>
+    where
+        S: Hop<I, O>,
+        I: Send + 'static,
+        O: Send + 'static,
+    {
+        let begun = self.red.begin(request.method(), (self.route)(request.extensions()));
         Box::pin(async move {
             // Moved in here, it is dropped while a panic passes by, and not behind it.
             let begun = begun;
+            // To be made ready takes time that the customer waits, too.
             let answer = async {
-                poll_fn(|context| inner.poll_ready(context)).await?;
-                inner.call(request).await
+                poll_fn(|context| service.poll_ready(context)).await?;
+                service.call(request).await
             }
             .await;
             let status = answer.as_ref().map(Response::status);

@@ -3,8 +3,9 @@
 use super::exposition::{self, Exposition};
 use super::family::{Bounded, Counters, Gauges, Histograms, Labels, Make};
 use super::pool::{Families as Pools, Pool};
-use super::red::{MeasureLayer, Measured, Red};
+use super::red::{MeasureLayer, Red};
 use super::{LIMIT, Sources};
+use crate::around::Surrounded;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response};
 use prometheus_client::encoding::text::encode;
@@ -130,7 +131,7 @@ impl Registry {
     }
 
     /// `service` with [`Registry::layer`] around it.
-    pub fn measured<S>(&self, service: S) -> Measured<S> {
+    pub fn measured<S>(&self, service: S) -> Surrounded<S, MeasureLayer> {
         self.layer().layer(service)
     }
 

@@ -1,14 +1,10 @@
 //! The reference as tower layers: one at the door of a server, one around a client.
-//!
-//! As those of 07.1, both wait for what they wrap in the call, where it is known for whom, and say
-//! that they are ready before that.
 
 use super::{OneTrace, Peer, Propagation};
-use crate::correlation_ids::Answering;
-use http::{Request, Response};
-use std::task::{Context, Poll};
+use crate::around::{Answering, Around, Surrounded};
+use crate::correlation_ids::Hop;
+use http::Request;
 use tower_layer::Layer;
-use tower_service::Service;
 
 /// Answers each request in a span that continues the caller's: [`Propagation::serve`].
 ///
@@ -34,42 +30,23 @@ impl ContextLayer {
 }
 
 impl<S> Layer<S> for ContextLayer {
-    type Service = Opening<S>;
+    type Service = Surrounded<S, ContextLayer>;
 
-    fn layer(&self, inner: S) -> Opening<S> {
-        Opening { inner, traces: self.traces.clone(), caller: self.caller }
+    fn layer(&self, inner: S) -> Self::Service {
+        Surrounded::new(inner, self.clone())
     }
 }
 
-/// A service that answers each request in a span.
-#[derive(Clone, Debug)]
-pub struct Opening<S> {
-    inner: S,
-    traces: OneTrace,
-    caller: Peer,
-}
-
-// ANCHOR: opening
-impl<S, I, O> Service<Request<I>> for Opening<S>
-where
-    S: Service<Request<I>, Response = Response<O>, Error: Send, Future: Send>,
-    S: Clone + Send + 'static,
-    I: Send + 'static,
-    O: Send + 'static,
-{
-    type Response = Response<O>;
-    type Error = S::Error;
-    type Future = Answering<O, S::Error>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<I>) -> Self::Future {
-        Box::pin(self.traces.serve(self.caller, self.inner.clone(), request))
+impl Around for ContextLayer {
+    fn call<S, I, O>(&self, service: S, request: Request<I>) -> Answering<O, S::Error>
+    where
+        S: Hop<I, O>,
+        I: Send + 'static,
+        O: Send + 'static,
+    {
+        Box::pin(self.traces.serve(self.caller, service, request))
     }
 }
-// ANCHOR_END: opening
 
 /// Tells the next service in which span it is asked: [`Propagation::ask`]. Inside of what repeats,
 /// so that each attempt is a span of its own.
@@ -92,37 +69,20 @@ impl InjectLayer {
 }
 
 impl<S> Layer<S> for InjectLayer {
-    type Service = Injecting<S>;
+    type Service = Surrounded<S, InjectLayer>;
 
-    fn layer(&self, inner: S) -> Injecting<S> {
-        Injecting { inner, traces: self.traces.clone(), callee: self.callee }
+    fn layer(&self, inner: S) -> Self::Service {
+        Surrounded::new(inner, self.clone())
     }
 }
 
-/// A client that tells whom it asks in which span.
-#[derive(Clone, Debug)]
-pub struct Injecting<S> {
-    inner: S,
-    traces: OneTrace,
-    callee: Peer,
-}
-
-impl<S, I, O> Service<Request<I>> for Injecting<S>
-where
-    S: Service<Request<I>, Response = Response<O>, Error: Send, Future: Send>,
-    S: Clone + Send + 'static,
-    I: Send + 'static,
-    O: Send + 'static,
-{
-    type Response = Response<O>;
-    type Error = S::Error;
-    type Future = Answering<O, S::Error>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<I>) -> Self::Future {
-        Box::pin(self.traces.ask(self.callee, self.inner.clone(), request))
+impl Around for InjectLayer {
+    fn call<S, I, O>(&self, client: S, request: Request<I>) -> Answering<O, S::Error>
+    where
+        S: Hop<I, O>,
+        I: Send + 'static,
+        O: Send + 'static,
+    {
+        Box::pin(self.traces.ask(self.callee, client, request))
     }
 }

@@ -1,18 +1,9 @@
 //! The reference as a tower layer at the door of a server.
-//!
-//! As the other layers here it says that it is ready at once, and waits within each call, where it is
-//! known for whom. Each call waits for its own clone.
 
-use super::{Route, Spans, TracingSpans};
-use http::{Extensions, Request, Response};
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use super::{Hop, Route, Spans, TracingSpans};
+use crate::around::{Answering, Around, Surrounded};
+use http::{Extensions, Request};
 use tower_layer::Layer;
-use tower_service::Service;
-
-/// What the layer answers with.
-pub type Answering<O, E> = Pin<Box<dyn Future<Output = Result<Response<O>, E>> + Send>>;
 
 /// Finds the route that a request has matched among its extensions.
 pub type RouteOf = fn(&Extensions) -> Option<Route>;
@@ -47,43 +38,26 @@ impl SpanLayer {
 }
 
 impl<S> Layer<S> for SpanLayer {
-    type Service = Serving<S>;
+    type Service = Surrounded<S, SpanLayer>;
 
-    fn layer(&self, inner: S) -> Serving<S> {
-        Serving { inner, route: self.route }
+    fn layer(&self, inner: S) -> Self::Service {
+        Surrounded::new(inner, *self)
     }
 }
 
-/// A service that answers each request within its span.
-#[derive(Clone, Debug)]
-pub struct Serving<S> {
-    inner: S,
-    route: Option<RouteOf>,
-}
-
-impl<S, I, O> Service<Request<I>> for Serving<S>
-where
-    // Spelt out and not as `Hop`: the compiler looks for `O` here.
-    S: Service<Request<I>, Response = Response<O>, Error: Send, Future: Send>,
-    S: Clone + Send + 'static,
-    I: Send + 'static,
-    O: Send + 'static,
-{
-    type Response = Response<O>;
-    type Error = S::Error;
-    type Future = Answering<O, S::Error>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request<I>) -> Self::Future {
+impl Around for SpanLayer {
+    fn call<S, I, O>(&self, service: S, mut request: Request<I>) -> Answering<O, S::Error>
+    where
+        S: Hop<I, O>,
+        I: Send + 'static,
+        O: Send + 'static,
+    {
         if request.extensions().get::<Route>().is_none() {
             let route = self.route.and_then(|route| route(request.extensions()));
             if let Some(route) = route {
                 request.extensions_mut().insert(route);
             }
         }
-        Box::pin(TracingSpans::serve(self.inner.clone(), request))
+        Box::pin(TracingSpans::serve(service, request))
     }
 }
