@@ -7,6 +7,7 @@ mod expression;
 mod many;
 mod prometheus;
 mod scrape;
+mod truth;
 mod yaml;
 
 use std::fs;

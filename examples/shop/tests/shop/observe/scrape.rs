@@ -15,9 +15,9 @@ pub(super) async fn of_each(open: &Open) -> BTreeMap<&'static str, Vec<Sample>> 
     for (name, address) in open.shop.addresses() {
         let accept = HeaderValue::from_static("application/openmetrics-text; version=1.0.0");
         let headers = [(header::ACCEPT, accept)];
-        let asked =
-            Peer::new(name, address).forward(Method::GET, "/metrics", Bytes::new(), &headers);
-        let answer = asked.await.expect(name);
+        let service = Peer::new(name, address);
+        let answer = service.forward(Method::GET, "/metrics", Bytes::new(), &headers).await;
+        let answer = answer.expect(name);
         let text = String::from_utf8(answer.into_body().into()).expect("text");
         assert!(text.ends_with("# EOF\n"), "{name} tells all of it");
         all.insert(name, text::samples(&text).expect(name));
