@@ -21,6 +21,10 @@ install() {
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -q >/dev/null
   apt-get install -y -q --no-install-recommends "$@" >/dev/null
+  if [ -n "$(trap -p EXIT)" ]; then
+    rm -f $policy
+    trap - EXIT
+  fi
 }
 
 if ! command -v prometheus >/dev/null || ! command -v promtool >/dev/null; then
