@@ -4,6 +4,7 @@ mod asynchronous;
 mod bad_input;
 mod buying;
 mod limits;
+mod observe;
 mod open;
 mod operating;
 mod outages;

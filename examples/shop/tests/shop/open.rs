@@ -72,6 +72,11 @@ impl Open {
         let login = json!({"email": email, "password": password});
         let told = ask(&self.gateway, Method::POST, "/api/tokens", &login, &[]).await;
         let token = told.expect("a token")["access_token"].as_str().expect("a text").to_owned();
+        self.with(token)
+    }
+
+    /// Whoever has this token.
+    pub(crate) fn with(&self, token: String) -> Somebody {
         Somebody { gateway: self.gateway.clone(), token }
     }
 
