@@ -3,12 +3,15 @@
 //! `anstream` leaves colours out in a pipe and where `NO_COLOR` is set.
 
 pub mod printed;
+mod screen;
 
 use anstyle::{AnsiColor, Style};
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
+
+pub use screen::Screen;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -29,7 +32,11 @@ pub fn end(result: anyhow::Result<()>) -> ExitCode {
 }
 
 fn line(text: impl Display) {
-    match writeln!(anstream::stdout(), "{text}") {
+    let written = match screen::is_drawn() {
+        true => screen::line(&text.to_string()),
+        false => writeln!(anstream::stdout(), "{text}"),
+    };
+    match written {
         // `| head` has seen enough.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         // There is nowhere else to say it.
@@ -57,6 +64,11 @@ pub fn note(text: impl Display) {
     line(format_args!("{DIM}   {text}{DIM:#}"));
 }
 
+/// What nobody should overlook.
+pub fn alarm(text: impl Display) {
+    line(format_args!("   {BAD}{text}{BAD:#}"));
+}
+
 /// What was drawn by somebody else, as it is.
 pub fn picture(text: &str) {
     gap();
@@ -81,7 +93,7 @@ pub fn row(what: &str, without: impl Display, with: &[String], ratio: &str) {
 }
 
 /// A table of many columns: the first cell of each row is what it is about, the others are figures.
-/// As wide as it has to be.
+/// A row of one cell says something about the row above it. As wide as it has to be.
 pub fn grid(heads: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
@@ -96,8 +108,14 @@ pub fn grid(heads: &[&str], rows: &[Vec<String>]) {
     let (first, rest) = aligned(&mut heads.iter().copied());
     line(format_args!("\n{DIM}   {first}{rest}{DIM:#}"));
     for row in rows {
-        let (first, rest) = aligned(&mut row.iter().map(String::as_str));
-        line(format_args!("   {first}{GOOD}{rest}{GOOD:#}"));
+        match row.as_slice() {
+            // Something about the row above.
+            [alone] => line(format_args!("   {DIM}{alone}{DIM:#}")),
+            row => {
+                let (first, rest) = aligned(&mut row.iter().map(String::as_str));
+                line(format_args!("   {first}{GOOD}{rest}{GOOD:#}"));
+            }
+        }
     }
 }
 

@@ -20,5 +20,6 @@ pub mod journeys;
 mod meters;
 pub mod part;
 pub mod place;
+mod top;
 pub mod traces;
 pub mod whole;

@@ -100,18 +100,24 @@ impl Opened {
 
 /// One of which there is nothing else to know.
 macro_rules! opened {
-    ($service:expr) => {{
+    ($meters:expr, $service:expr) => {{
         let service = $service;
+        $meters.of_a_database(service.database());
         Opened { router: service.router(), needs: service.needs(), tending: None }
     }};
 }
 
-/// One that has something to do beside answering.
-macro_rules! tended {
-    ($service:expr) => {{
+/// One that has something to say, and something to do beside answering.
+macro_rules! telling {
+    ($meters:expr, $service:expr) => {{
         let service = $service;
+        let unsaid = service.clone();
+        $meters.of_an_outbox(move || {
+            let service = unsaid.clone();
+            async move { service.unsaid().await.ok() }
+        });
         let tending: Option<Tending> = Some(Box::pin(service.tend()));
-        Opened { tending, ..opened!(service) }
+        Opened { tending, ..opened!($meters, service) }
     }};
 }
 
@@ -169,23 +175,24 @@ impl Part<'_> {
                 "catalog" => {
                     let service = Catalog::open(storage, cache.clone(), flags).await?;
                     catalogue(&meters, &service);
-                    opened!(service)
+                    opened!(meters, service)
                 }
-                "users" => opened!(Users::open(storage, setup.tokens.clone()).await?),
-                "carts" => opened!(Carts::open(storage, peers.catalog.clone()).await?),
+                "users" => opened!(meters, Users::open(storage, setup.tokens.clone()).await?),
+                "carts" => opened!(meters, Carts::open(storage, peers.catalog.clone()).await?),
                 "inventory" => {
                     let guarded = setup.stock.clone();
                     let service = Inventory::open(storage, place.redis(), flags, guarded).await?;
-                    tended!(service.telling(Arc::clone(bus)).traced(traces.clone()))
+                    telling!(meters, service.telling(Arc::clone(bus)).traced(traces.clone()))
                 }
                 "payments" => {
                     let service = Payments::open(storage, setup.provider.clone(), flags).await?;
-                    tended!(service.telling(Arc::clone(bus)).traced(traces.clone()))
+                    telling!(meters, service.telling(Arc::clone(bus)).traced(traces.clone()))
                 }
                 "notifications" => {
                     let (users, mail) = (peers.users.clone(), setup.mail.clone());
                     let service = Notifications::open(storage, users, mail, flags).await?;
-                    tended!(service.telling(Arc::clone(bus)).traced(traces.clone()))
+                    meters.of_a_queue(bus, shop_notifications::subscription().queue);
+                    telling!(meters, service.telling(Arc::clone(bus)).traced(traces.clone()))
                 }
                 "orders" => {
                     let Peers { carts, inventory, payments, notifications, .. } = peers.clone();
@@ -196,8 +203,9 @@ impl Part<'_> {
                     // Twice in a lease it is looked whether somebody has left one.
                     let pace = Pace { tend: setup.lease / 2, ..Pace::default() };
                     let orders = orders.pace(pace).leases(place.redis(), setup.lease)?;
+                    let orders = orders.counting(meters.saga_steps());
                     orders_by_state(&meters, &orders);
-                    tended!(orders)
+                    telling!(meters, orders)
                 }
                 _ => return Ok(None),
             }))
@@ -224,10 +232,9 @@ impl Part<'_> {
 fn orders_by_state(meters: &Meters, orders: &Orders) {
     let families = meters.registry();
     let count = families.gauges("orders", "Orders, by what has become of them", ["state"]);
-    let waiting = families.gauges("outbox_waiting", "Events that are not on the bus yet", []);
     let orders = orders.clone();
     meters.looking(move || {
-        let (orders, count, waiting) = (orders.clone(), count.clone(), waiting.clone());
+        let (orders, count) = (orders.clone(), count.clone());
         async move {
             // A database that is away leaves the last figures: `/health/ready` tells of it.
             if let Ok(books) = orders.books().await {
@@ -236,9 +243,6 @@ fn orders_by_state(meters: &Meters, orders: &Orders) {
                 {
                     count.with([state]).set(many);
                 }
-            }
-            if let Ok(many) = orders.unsaid().await {
-                waiting.with([]).set(many);
             }
         }
     });
@@ -251,8 +255,13 @@ fn catalogue(meters: &Meters, catalog: &Catalog) {
     let loads = families.counters("catalog_product_loads_total", help, []);
     let help = "Questions that the database answered";
     let reads = families.counters("catalog_database_reads_total", help, []);
+    let help = "Reads through the cache; a hit is one that the database was not asked for";
+    let cached = families.counters("cache_reads_total", help, ["outcome"]);
     let catalog = catalog.clone();
     meters.looking(move || {
+        for (outcome, count) in catalog.cached() {
+            cached.with([outcome]).inner().store(count, Ordering::Relaxed);
+        }
         let (all, of_a_product) = catalog.counted();
         reads.with([]).inner().store(all, Ordering::Relaxed);
         loads.with([]).inner().store(of_a_product, Ordering::Relaxed);

@@ -22,6 +22,7 @@ mod load;
 mod orders;
 mod run;
 mod seed;
+mod top;
 mod trace;
 mod up;
 
@@ -45,6 +46,8 @@ enum Command {
     Load(Load),
     /// Look at single orders of a shop that is up
     Orders(orders::Orders),
+    /// What a shop that is up does at the moment: rates, errors, latencies, and what is full
+    Top(top::Top),
     /// Where the time of a request went: its spans in all services, as a waterfall
     Trace(trace::Trace),
     /// Do the same work without a pattern and with it
@@ -256,6 +259,7 @@ pub async fn main(patterns: Patterns) -> ExitCode {
         Command::Seed(seed) => seed::seed(&seed).await,
         Command::Load(load) => load::load(&load).await,
         Command::Orders(orders) => orders.run().await,
+        Command::Top(top) => top.run().await,
         Command::Trace(trace) => trace.run().await,
         Command::Compare { what: Compare::Breaker(hang) } => compare::breaker::compare(&hang).await,
         Command::Compare { what: Compare::Retry(run) } => compare::retry::compare(&run).await,

@@ -135,6 +135,10 @@ impl Bus for Embedded {
             Ok(moved)
         })
     }
+
+    fn depth<'a>(&'a self, queue: &'a str) -> Soon<'a, u64> {
+        Box::pin(async move { queue::depth(&self.shared.database, queue).await })
+    }
 }
 
 impl Shared {

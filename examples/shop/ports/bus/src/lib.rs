@@ -32,6 +32,7 @@
 //! | [`Delivery::attempt`] | the header `x-delivery-count`, and one |
 //! | [`Subscription::deliveries`] | `x-delivery-limit`, and one |
 //! | [`DeadLetter`] | the header `x-death` |
+//! | [`Bus::depth`] | the `message-count` of a passive `queue.declare` |
 //!
 //! There are two sides: [`Embedded`], in this process and on SQLite, and [`Rabbitmq`].
 //!
@@ -102,6 +103,14 @@ pub trait Bus: Send + Sync {
     /// [`Error`]: it is not known how many were moved. None is lost, and one may be in both queues: its
     /// consumer knows it by its id.
     fn redrive<'a>(&'a self, queue: &'a str) -> Soon<'a, u64>;
+
+    /// How many messages of a queue are in nobody's hands: the backlog that its consumers have not
+    /// even looked at. What RabbitMQ has pushed to a consumer, up to its prefetch, is in its hands.
+    /// Of the queue's dead letters where it is asked for `<queue>.dlq`; 0 where there is no such queue.
+    ///
+    /// # Errors
+    /// [`Error`].
+    fn depth<'a>(&'a self, queue: &'a str) -> Soon<'a, u64>;
 }
 
 /// One consumer of a queue.

@@ -21,6 +21,7 @@
 
 mod consumer;
 mod dead;
+mod depth;
 
 use std::fmt;
 use std::pin::Pin;
@@ -138,6 +139,10 @@ impl Bus for Rabbitmq {
 
     fn redrive<'a>(&'a self, queue: &'a str) -> Soon<'a, u64> {
         Box::pin(async move { self.shared.redrive(queue).await })
+    }
+
+    fn depth<'a>(&'a self, queue: &'a str) -> Soon<'a, u64> {
+        Box::pin(async move { self.shared.depth(queue).await })
     }
 }
 

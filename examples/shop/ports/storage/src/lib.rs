@@ -32,7 +32,7 @@ mod migrate;
 mod open;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use sqlx::{Any, AnyPool, Transaction};
@@ -73,6 +73,18 @@ pub struct Database {
     readers: AnyPool,
     writers: AnyPool,
     reads: Arc<AtomicU64>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// How full a pool of connections is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full {
+    /// `read` and `write`; `all`, where one pool is for both.
+    pub pool: &'static str,
+    /// The most connections that it may have.
+    pub most: usize,
+    /// Connections that somebody works on.
+    pub in_use: usize,
 }
 
 impl Database {
@@ -95,6 +107,7 @@ impl Database {
             readers: opened.readers,
             writers: opened.writers,
             reads: Arc::default(),
+            waiting: Arc::default(),
         };
         migrate::run(&database.writers, name, migrations, opened.lock).await?;
         Ok(database)
@@ -116,6 +129,23 @@ impl Database {
         self.reads.load(Ordering::Relaxed)
     }
 
+    /// How full its pools are at this moment.
+    pub fn full(&self) -> Vec<Full> {
+        let full = |pool, of: &AnyPool| {
+            let in_use = (of.size() as usize).saturating_sub(of.num_idle());
+            Full { pool, most: of.options().get_max_connections() as usize, in_use }
+        };
+        match self.side {
+            Side::Sqlite => vec![full("read", &self.readers), full("write", &self.writers)],
+            Side::Postgres => vec![full("all", &self.writers)],
+        }
+    }
+
+    /// How many changes wait for their turn, or for a connection.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// A change: all of it or nothing. Dropped without a commit, nothing happened.
     ///
     /// # Errors
@@ -125,7 +155,9 @@ impl Database {
         // halfway, as a request is whose client hangs up, the connection goes back to the pool
         // within a transaction that nobody ends: https://github.com/launchbadge/sqlx/issues/2054.
         let (side, writers) = (self.side, self.writers.clone());
+        let waits = Waits::begin(&self.waiting);
         let begun = tokio::spawn(async move {
+            let _waits = waits;
             if side == Side::Postgres {
                 return writers.begin().await;
             }
@@ -180,6 +212,22 @@ async fn close(pool: &AnyPool) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// One who waits for a turn. It is the task that waits, also for a caller who has gone.
+struct Waits(Arc<AtomicUsize>);
+
+impl Waits {
+    fn begin(waiting: &Arc<AtomicUsize>) -> Waits {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Waits(Arc::clone(waiting))
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

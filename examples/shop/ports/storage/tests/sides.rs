@@ -64,6 +64,7 @@ sides! {
     sums_and_counts_are_integers
     two_services_in_one_place_do_not_meet
     reads_are_counted
+    how_full_it_is_can_be_asked
     closing_waits_for_what_is_under_way
 }
 
@@ -84,6 +85,37 @@ async fn available(database: &Database, product: &str) -> Option<i64> {
         .fetch_optional(database.reader())
         .await
         .expect("an answer")
+}
+
+async fn how_full_it_is_can_be_asked(place: Place) {
+    let one = Options { connections: 1, ..Options::default() };
+    let database = open_with(&place, one).await;
+    let writing = |database: &Database| {
+        let pools = database.full();
+        let pool = pools.iter().find(|full| matches!(full.pool, "write" | "all")).expect("a pool");
+        (pool.in_use, pool.most)
+    };
+    // A connection comes back to its pool in a task of sqlx's own.
+    until("nobody works", || writing(&database) == (0, 1)).await;
+    let change = database.begin().await.expect("a turn");
+    assert_eq!((writing(&database), database.waiting()), ((1, 1), 0));
+    let another = database.clone();
+    let waits = tokio::spawn(async move { another.begin().await.map(drop) });
+    until("the second one waits", || database.waiting() == 1).await;
+    drop(change);
+    waits.await.expect("no panic").expect("its turn");
+    until("nobody works any more", || writing(&database) == (0, 1)).await;
+    assert_eq!(database.waiting(), 0);
+}
+
+/// Waits until it holds, but not without end.
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(30), async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("{what}"));
 }
 
 async fn a_change_is_there_after_its_commit(place: Place) {

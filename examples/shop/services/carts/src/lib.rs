@@ -66,6 +66,11 @@ impl Carts {
         routes::routes(self.clone()).merge(shop_service::operate::routes(self.database.clone()))
     }
 
+    /// Its database, for those who look how full it is.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// What it leans on.
     pub fn needs(&self) -> Vec<Dependency> {
         vec![health::database(&self.database)]

@@ -36,6 +36,14 @@ pub struct Catalog {
     cache: Cache,
     flags: Flags,
     loads: Arc<AtomicU64>,
+    cached: Arc<Cached>,
+}
+
+/// What came of the reads that went through the cache.
+#[derive(Debug, Default)]
+pub(crate) struct Cached {
+    pub(crate) hits: AtomicU64,
+    pub(crate) misses: AtomicU64,
 }
 
 impl Catalog {
@@ -45,7 +53,7 @@ impl Catalog {
     /// Those of [`Database::open`].
     pub async fn open(storage: &str, cache: Cache, flags: Flags) -> Result<Catalog, Error> {
         let database = Database::open(storage, "catalog", MIGRATIONS, Options::default()).await?;
-        Ok(Catalog { database, cache, flags, loads: Arc::default() })
+        Ok(Catalog { database, cache, flags, loads: Arc::default(), cached: Arc::default() })
     }
 
     /// Its HTTP API.
@@ -58,9 +66,21 @@ impl Catalog {
         vec![health::database(&self.database)]
     }
 
+    /// Its database, for those who look how full it is.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// How often its database was read, and how often for one product.
     pub fn counted(&self) -> (u64, u64) {
         (self.database.reads(), self.loads.load(Ordering::Relaxed))
+    }
+
+    /// Reads through the cache that were answered without a load of their own, and with one. Who has
+    /// waited for another's load is among the first: the database was not asked for them.
+    pub fn cached(&self) -> [(&'static str, u64); 2] {
+        let Cached { hits, misses } = &*self.cached;
+        [("hit", hits.load(Ordering::Relaxed)), ("miss", misses.load(Ordering::Relaxed))]
     }
 
     async fn counters(&self) -> Result<Counters, Error> {

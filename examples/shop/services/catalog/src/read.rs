@@ -1,7 +1,7 @@
 //! One product, through the cache: where the switch `pattern.cache` is.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use shop_contracts::{Kind, Problem};
 use shop_flags::{FaultCache, FaultCatalogDb, PatternCache};
 use shop_service::Failure;
 
-use crate::{Catalog, store};
+use crate::{Cached, Catalog, store};
 
 /// What the fault `fault.catalog_db` adds to a read.
 const SLOW: Duration = Duration::from_millis(200);
@@ -26,17 +26,28 @@ impl Catalog {
             PatternCache::CacheAside => Some(Protection::Aside),
             PatternCache::Stampede => Some(Protection::Coalesced),
         };
-        let load = Arc::clone(self).load(id);
+        let own = Arc::new(AtomicBool::new(false));
+        let load = Arc::clone(self).load(id, Arc::clone(&own));
         let document = match (protection, self.flags.get::<FaultCache>()) {
             // A cache that is down is as good as none: the database answers.
             (None, _) | (_, FaultCache::Down) => load.await.map_err(Arc::new).map(text),
-            (Some(protection), FaultCache::Off) => self.cache.get(protection, &key(id), load).await,
+            (Some(protection), FaultCache::Off) => {
+                let read = self.cache.get(protection, &key(id), load).await;
+                self.cached.count(own.load(Ordering::Relaxed));
+                read
+            }
         };
         // ANCHOR_END: switch
         document.map_err(Arc::unwrap_or_clone)
     }
 
-    async fn load(self: Arc<Self>, id: ProductId) -> Result<Box<RawValue>, Failure> {
+    /// What the database says. `own` tells its reader that it was asked on their behalf.
+    async fn load(
+        self: Arc<Self>,
+        id: ProductId,
+        own: Arc<AtomicBool>,
+    ) -> Result<Box<RawValue>, Failure> {
+        own.store(true, Ordering::Relaxed);
         self.loads.fetch_add(1, Ordering::Relaxed);
         if self.flags.get::<FaultCatalogDb>() == FaultCatalogDb::Slow {
             tokio::time::sleep(SLOW).await;
@@ -58,6 +69,13 @@ impl Catalog {
                 Err(error) => tracing::warn!(%id, attempt, %error, "an old copy may be shown"),
             }
         }
+    }
+}
+
+impl Cached {
+    fn count(&self, loaded: bool) {
+        let counter = if loaded { &self.misses } else { &self.hits };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -123,10 +123,10 @@ impl Gateway {
         [("allowed", allowed), ("refused", refused), ("by_outage", by_outage)]
     }
 
-    /// How many places are `taken` and `free`.
-    pub fn taken(&self) -> [(&'static str, usize); 2] {
-        let places::Counts { all, free, .. } = self.places.counts();
-        [("taken", all - free), ("free", free)]
+    /// How many places are `taken` and `free`, and how many requests are `waiting` for one.
+    pub fn taken(&self) -> [(&'static str, usize); 3] {
+        let places::Counts { all, free, waiting, .. } = self.places.counts();
+        [("taken", all - free), ("free", free), ("waiting", waiting)]
     }
 
     /// The same, with another way to treat those whom it asks.

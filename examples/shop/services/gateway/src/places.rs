@@ -7,7 +7,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ pub(crate) struct Places {
     all: usize,
     free: Semaphore,
     waited: AtomicU64,
+    waiting: AtomicUsize,
 }
 
 /// How full it is.
@@ -37,11 +38,14 @@ pub(crate) struct Counts {
     pub(crate) free: usize,
     /// Requests that found no place free when they came.
     waited: u64,
+    /// Requests that wait for one now.
+    pub(crate) waiting: usize,
 }
 
 impl Places {
     pub(crate) fn new(all: usize) -> Places {
-        Places { all, free: Semaphore::new(all), waited: AtomicU64::new(0) }
+        let (waited, waiting) = (AtomicU64::new(0), AtomicUsize::new(0));
+        Places { all, free: Semaphore::new(all), waited, waiting }
     }
 
     /// A place, until it is dropped; none where somebody has waited too long.
@@ -50,12 +54,25 @@ impl Places {
             return Some(place);
         }
         self.waited.fetch_add(1, Ordering::Relaxed);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        // Also where the client hangs up while it waits.
+        let _waits = Waits(&self.waiting);
         timeout(LONGEST, self.free.acquire()).await.ok()?.ok()
     }
 
     pub(crate) fn counts(&self) -> Counts {
         let waited = self.waited.load(Ordering::Relaxed);
-        Counts { all: self.all, free: self.free.available_permits(), waited }
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        Counts { all: self.all, free: self.free.available_permits(), waited, waiting }
+    }
+}
+
+/// One who waits, until it is dropped.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

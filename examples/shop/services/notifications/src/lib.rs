@@ -153,6 +153,19 @@ impl Notifications {
         routes::routes(self.clone()).merge(shop_service::operate::routes(self.database.clone()))
     }
 
+    /// Its database, for those who look how full it is.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// How many events wait in the outbox.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn unsaid(&self) -> Result<i64, shop_storage::Error> {
+        self.outbox.unsaid().await
+    }
+
     /// What it leans on.
     pub fn needs(&self) -> Vec<Dependency> {
         vec![health::database(&self.database)]

@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use axum::Router;
 use locks::lease::{Lease, Options as LeaseOptions};
+use observability::metrics::Counters;
 use observability::propagation::OneTrace;
 use redis::RedisError;
 use shop_bus::Bus;
@@ -88,6 +89,8 @@ pub(crate) struct How {
     pub(crate) traces: OneTrace,
     pub(crate) leases: Leases,
     pub(crate) ttl: Duration,
+    /// The attempts of all steps: by step, by what was attempted, and by what came of it.
+    pub(crate) steps: Option<Counters<3>>,
 }
 
 impl std::fmt::Debug for How {
@@ -114,7 +117,7 @@ impl Orders {
         let leases = Leases::Storage(StorageLease::on(store.0.clone(), TTL));
         let (pace, flags) = (Pace::default(), Flags::default());
         let traces = OneTrace::default();
-        let how = How { pace, flags, bus: None, traces, leases, ttl: TTL };
+        let how = How { pace, flags, bus: None, traces, leases, ttl: TTL, steps: None };
         Ok(Orders::of(store, services, how))
     }
 
@@ -163,6 +166,13 @@ impl Orders {
     /// The same, telling others over `bus` what has become of orders.
     pub fn telling(self, bus: Arc<dyn Bus>) -> Orders {
         Orders::of(self.store, self.services, How { bus: Some(bus), ..self.how })
+    }
+
+    /// The same, whose sagas count each attempt of a step in `steps`, under its name, what was
+    /// attempted (`do`, `ask`, `undo`) and what came of it: `done`, `yes`, `no`, `refused`,
+    /// `not_done` or `unclear`.
+    pub fn counting(self, steps: Counters<3>) -> Orders {
+        Orders::of(self.store, self.services, How { steps: Some(steps), ..self.how })
     }
 
     /// The same, with leases on its sagas that last for `ttl`: in the Redis at `redis`, or else in its
@@ -239,6 +249,11 @@ impl Orders {
     /// Its whole HTTP API; the table stands in `shop_contracts::orders`.
     pub fn router(&self) -> Router {
         routes::routes(self.store.clone(), self.checkout.clone(), self.outbox.clone())
+    }
+
+    /// Its database, for those who look how full it is.
+    pub fn database(&self) -> &Database {
+        &self.store.0
     }
 
     /// What it leans on.

@@ -115,6 +115,19 @@ impl Payments {
         self.store.outbox.relay()
     }
 
+    /// Its database, for those who look how full it is.
+    pub fn database(&self) -> &Database {
+        &self.store.database
+    }
+
+    /// How many events wait in the outbox.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn unsaid(&self) -> Result<i64, Error> {
+        self.store.outbox.unsaid().await
+    }
+
     /// What it leans on.
     pub fn needs(&self) -> Vec<Dependency> {
         vec![health::database(&self.store.database)]

@@ -91,6 +91,16 @@ pub(super) async fn has_ready(database: &Database, queue: &str) -> Result<bool, 
     Ok(found.is_some())
 }
 
+/// How many messages nobody has.
+pub(super) async fn depth(database: &Database, queue: &str) -> Result<u64, Error> {
+    let waiting: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM messages WHERE queue = $1 AND holder IS NULL")
+            .bind(queue)
+            .fetch_one(database.reader())
+            .await?;
+    Ok(u64::try_from(waiting).unwrap_or(0))
+}
+
 /// What there is to know for those who wait and for those who clean up.
 pub(super) struct Look {
     /// Grows with all that a waiting consumer may want to know of.

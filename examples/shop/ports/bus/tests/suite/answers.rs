@@ -1,8 +1,12 @@
 //! What becomes of a message by what its consumer says.
 
-use shop_bus::{Reason, Subscription};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Place, assert_empty, dead_letters, finish, next, publish};
+use shop_bus::{Bus, Reason, Subscription};
+use tokio::time::{sleep, timeout};
+
+use super::{PATIENCE, Place, assert_empty, dead_letters, finish, next, publish};
 
 const KIND: &str = "order.placed.v1";
 
@@ -119,4 +123,41 @@ pub(crate) async fn dead_letters_stay_until_they_are_redriven(place: impl Place)
     }
     assert_eq!(bus.dead_letters("audit").await.unwrap(), []);
     assert_eq!(bus.redrive("audit").await.unwrap(), 0);
+}
+
+pub(crate) async fn a_queue_is_as_deep_as_what_nobody_has(place: impl Place) {
+    let bus = place.here().await;
+    let wants = Subscription::new("audit", &["#"]).prefetch(1);
+    let mut consumer = bus.subscribe(wants).await.unwrap();
+    deep(&bus, "audit", 0).await;
+    publish(&bus, KIND, 4).await;
+    // One is in its hands, and is not what waits.
+    let held = next(&mut consumer).await;
+    deep(&bus, "audit", 3).await;
+    // The queue of nobody is no error: it is asked for before anybody has declared it.
+    deep(&bus, "nobodys", 0).await;
+    held.reject().await.unwrap();
+    deep(&bus, "audit.dlq", 1).await;
+    // Without a consumer all that is left waits, for whoever looks.
+    drop(consumer);
+    deep(&place.here().await, "audit", 3).await;
+    bus.redrive("audit").await.unwrap();
+    deep(&bus, "audit", 4).await;
+    deep(&bus, "audit.dlq", 0).await;
+}
+
+/// Waits until a queue is so deep: RabbitMQ hands a message out, and takes it back, in its own time.
+async fn deep(bus: &Arc<dyn Bus>, queue: &str, expected: u64) {
+    let mut last = 0;
+    let there = timeout(PATIENCE, async {
+        loop {
+            last = bus.depth(queue).await.expect("a bus");
+            if last == expected {
+                return;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let there = there.await;
+    assert!(there.is_ok(), "{queue} is {last} deep, and should be {expected}");
 }

@@ -66,6 +66,7 @@ macro_rules! conformance {
             a_publish_that_was_dropped_is_in_every_queue_or_in_none
             a_killed_consumers_message_goes_to_another
             a_killed_publisher_has_published_whole_events
+            a_queue_is_as_deep_as_what_nobody_has
         );
 
         /// What the tests with a second process run in it. Does nothing by itself.

@@ -15,6 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use observability::metrics::Counters;
 use observability::propagation::{OneTrace, Propagation};
 use sagas::saga::Patience;
 use sagas::{Failure, Run, Saga, Step};
@@ -63,9 +64,9 @@ pub(super) fn checkout(
     outbox: Outbox,
     how: &How,
 ) -> Saga<Purchase> {
-    let How { pace, flags, traces, .. } = how;
-    let (flags, traces) = (flags.clone(), traces.clone());
-    let hands = Hands { store, services, flags, outbox, traces };
+    let How { pace, flags, traces, steps, .. } = how;
+    let (flags, traces, steps) = (flags.clone(), traces.clone(), steps.clone());
+    let hands = Hands { store, services, flags, outbox, traces, steps };
     let patience = Patience {
         attempts: u32::try_from(pace.pauses.len() + 1).unwrap_or(1),
         first: pace.pauses[0],
@@ -104,6 +105,7 @@ struct Hands {
     flags: Flags,
     outbox: Outbox,
     traces: OneTrace,
+    steps: Option<Counters<3>>,
 }
 
 type Noted<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
@@ -143,6 +145,9 @@ impl Hands {
                 if came.is_ok() {
                     crash(&hands.flags, order, "lost", point);
                 }
+                if let Some(steps) = &hands.steps {
+                    steps.with([step, what, outcome(&came)]).inc();
+                }
                 let said = match &came {
                     Ok(answer) => answer.told().to_owned(),
                     Err(failure) => failure.to_string(),
@@ -179,6 +184,16 @@ impl Told for () {
 impl Told for bool {
     fn told(&self) -> &'static str {
         if *self { "yes" } else { "no" }
+    }
+}
+
+/// What came of an attempt, in one of a few words: they are a label.
+fn outcome<T: Told>(came: &Result<T, Failure>) -> &'static str {
+    match came {
+        Ok(answer) => answer.told(),
+        Err(Failure::Refused(_)) => "refused",
+        Err(Failure::NotDone(_)) => "not_done",
+        Err(Failure::Unclear(_)) => "unclear",
     }
 }
 
