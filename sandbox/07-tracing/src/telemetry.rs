@@ -147,6 +147,11 @@ impl Telemetry {
         &self.recent
     }
 
+    /// Whether there is one that should have what is recorded.
+    pub fn has_collector(&self) -> bool {
+        self.sent.is_wanted()
+    }
+
     /// Sends what waits, for `longest` at most, and says what became of all that was recorded. Then
     /// nothing is recorded any more.
     pub async fn stop(&self, longest: Duration) -> Left {
