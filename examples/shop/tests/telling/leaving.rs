@@ -83,6 +83,10 @@ async fn told_to_stop_under_load_it_loses_no_span() {
         .filter(|one| one.service == "gateway" && one.span.kind == i32::from(SpanKind::Server));
     assert_eq!(doors.count(), answered.load(Ordering::Relaxed));
 
+    // And so have the figures, which are told a last time at the end.
+    let counted = collector.observed("gateway", "http_server_request_duration_seconds");
+    assert_eq!(counted, answered.load(Ordering::Relaxed) as u64);
+
     // Eight services are eight resources, although they are one process.
     assert!(taken.iter().all(|one| one.service == one.scope), "of another service");
     let mut services = BTreeMap::<_, usize>::new();
