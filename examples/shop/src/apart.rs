@@ -70,6 +70,11 @@ impl Apart {
         self.addresses.push((format!("SHOP_{}_URL", service.to_uppercase()), at.into()));
     }
 
+    /// From its next start on, it sends what it records to this collector.
+    pub fn sends_to(&mut self, collector: &str) {
+        self.addresses.push(("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), collector.to_owned()));
+    }
+
     /// Starts it, and waits until it answers.
     ///
     /// # Errors

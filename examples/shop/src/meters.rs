@@ -13,7 +13,7 @@ use axum::extract::MatchedPath;
 use axum::routing::get;
 use http::HeaderMap;
 use observability::metrics::{MeasureLayer, Registry, Sources};
-use observability::telemetry;
+use observability::telemetry::{self, Telemetry};
 use shop_calls::Calls;
 use tokio::time::{Instant, timeout_at};
 
@@ -119,16 +119,33 @@ impl Meters {
         });
     }
 
+    /// Has a collector read them, too, if there is one.
+    pub(crate) fn told_to(&self, telemetry: Option<&Telemetry>, name: &'static str) {
+        let Some(telemetry) = telemetry else { return };
+        let this = self.clone();
+        telemetry.measures(name, move || {
+            let this = this.clone();
+            async move {
+                this.look().await;
+                this.registry.text(Some("application/openmetrics-text")).text
+            }
+        });
+    }
+
+    async fn look(&self) {
+        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let until = Instant::now() + LOOK;
+        for look in looks {
+            // What hangs leaves the last figures, and hides nobody else's.
+            let _ = timeout_at(until, look()).await;
+        }
+    }
+
     /// The route by which they are read.
     pub(crate) fn routes(&self) -> Router {
         let this = self.clone();
         let answer = async move |headers: HeaderMap| {
-            let looks = this.looks.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let until = Instant::now() + LOOK;
-            for look in looks {
-                // What hangs leaves the last figures, and hides nobody else's.
-                let _ = timeout_at(until, look()).await;
-            }
+            this.look().await;
             this.registry.answer(&headers)
         };
         Router::new().route("/metrics", get(answer))

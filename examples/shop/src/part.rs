@@ -134,6 +134,7 @@ pub fn gateway(
     let (tokens, flags, limiting) =
         (setup.tokens.clone(), setup.flags.clone(), setup.limiting.clone());
     let meters = Meters::new("gateway");
+    meters.told_to(telemetry, "gateway");
     let gateway = Gateway::open(peers.clone(), tokens, flags, &place.cache, limiting)?
         .places(setup.places)
         .traced(traces::of(telemetry, "gateway"))
@@ -162,6 +163,7 @@ impl Part<'_> {
         let known = known.unwrap_or_default();
         let traces = traces::of(telemetry, known);
         let meters = Meters::new(known);
+        meters.told_to(telemetry, known);
         let calls = Calls::new(known, setup.flags.clone(), setup.calls).traced(traces.clone());
         let peers = &calls.through(peers);
         let (storage, flags) = (place.storage.as_str(), setup.flags.clone());

@@ -1,10 +1,16 @@
 //! The process of the orders service is killed at every point of a checkout that is a saga, one after
 //! the other and none left out, and started again: each order comes to its one right end, and each
-//! effect is there once or not at all.
+//! effect is there once or not at all. And whoever takes it up goes on in the trace that began it.
+
+#[allow(dead_code, reason = "of what is shared, each program uses a part")]
+mod collector;
+mod witness;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use collector::{Collector, Mood};
+use observability::telemetry;
 use shop::apart::Apart;
 use shop::place::Place;
 use shop::whole::{Setup, Shop};
@@ -17,6 +23,7 @@ use shop_contracts::users::{NewCustomer, Registration, Role};
 use shop_contracts::{Kind, Peers, Problem, Quantity, payments};
 use shop_outside::{mail, payment};
 use tokio::time::sleep;
+use witness::Witness;
 
 /// Long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -53,6 +60,7 @@ struct Scene {
     orders: Apart,
     customer: CustomerId,
     product: ProductId,
+    witness: Witness,
 }
 
 impl Scene {
@@ -60,7 +68,14 @@ impl Scene {
         let program = Path::new(env!("CARGO_BIN_EXE_shop"));
         let more = ["--lease", "0.5", "--set", "pattern.async=on"];
         let mut orders = Apart::new(program, "orders", place, folder, &more).expect("a free port");
+        let collector = Collector::open(Mood::Takes).await;
+        orders.sends_to(collector.url());
+        let collected = telemetry::Setup {
+            collector: Some(collector.url().to_owned()),
+            ..telemetry::Setup::default()
+        };
         let setup = Setup {
+            telemetry: Some(collected),
             provider: payment::Provider::new(CHARGING),
             mail: mail::Server::new(Duration::from_millis(2)),
             apart: vec![("orders", orders.url().to_owned())],
@@ -73,6 +88,7 @@ impl Scene {
             }
         }
         orders.start().await.expect("it starts");
+        let witness = Witness::hears(&shop.bus, collector).await;
         let products = goods::take_in(&shop.peers, 1, 20).await.expect("goods");
         let text = "somebody@example.org".to_owned();
         let registration = Registration {
@@ -82,7 +98,7 @@ impl Scene {
         };
         let new = NewCustomer { registration, role: Role::Customer };
         let customer = shop.peers.users.register(&new).await.expect("an account").id;
-        Scene { shop, orders, customer, product: products[0] }
+        Scene { shop, orders, customer, product: products[0], witness }
     }
 
     fn peers(&self) -> &Peers {
@@ -180,6 +196,28 @@ impl Scene {
         }
         assert_eq!(self.letters(order), wanted, "{point}");
     }
+
+    /// Whoever went on with it did so in the trace in which it was placed, and says that it was not
+    /// the first. Where nothing was left to do, nobody had to.
+    async fn is_one_trace(&self, order: OrderId, fate: Fate, point: &str) {
+        let placed = self.peers().orders.trace(&order.to_string()).await.expect("a trace").trace;
+        let placed = placed.expect("the trace in which it was placed");
+        let kinds: &[&str] = match fate {
+            Fate::Confirmed => {
+                &["stock.reserved", "payment.authorized", "order.confirmed", "notification.sent"]
+            }
+            Fate::Declined => {
+                &["stock.reserved", "payment.declined", "stock.released", "order.cancelled"]
+            }
+            Fate::Gone => &["payment.authorized", "payment.refunded", "order.cancelled"],
+        };
+        // What the scene itself drops there, nobody asked for in that trace.
+        let ours = (fate == Fate::Gone).then_some("stock.released.v1");
+        self.witness.all_in(&placed, order, kinds, ours, point).await;
+        if !["after_empty", "after_release"].contains(&point) {
+            self.witness.was_taken_up_in(&placed, point).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,6 +236,7 @@ async fn killed_at_each_point_an_order_comes_to_its_one_right_end() {
             assert!(scene.orders.dies_within(PATIENCE).await, "{point}: it did not die");
             scene.orders.start().await.expect("it starts again");
             scene.is_as_it_should_be(order, fate, &point).await;
+            scene.is_one_trace(order, fate, &point).await;
         }
     }
     let books = books::audit(scene.peers()).await.expect("books");

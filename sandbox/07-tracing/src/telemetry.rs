@@ -1,4 +1,5 @@
-//! One set-up for a program that wants to be seen: its traces, kept here and sent to a collector.
+//! One set-up for a program that wants to be seen: its traces, kept here and sent to a collector, and
+//! its figures, sent there as well.
 //!
 //! ```no_run
 //! use observability::telemetry::{Setup, Telemetry};
@@ -18,6 +19,7 @@
 //! | --- | --- |
 //! | It works without a collector | the newest traces are kept in this process: [`Recent`] |
 //! | A collector that is away harms nobody | spans are sent by a thread of their own, from a queue that drops what is too much and counts it |
+//! | A collector is told the same figures as a scrape | [`Telemetry::measures`] reads what `/metrics` answers |
 //! | Whoever ends loses no span | [`Telemetry::stop`] sends what waits, and says what it could not |
 //! | All services decide alike | [`Share`]: the first service decides by the trace's id, the others follow its flag |
 //! | Several services in one process are several services | a tracer for each, and to the collector a resource for each |
@@ -27,6 +29,8 @@
 //! the share of traces that is recorded, from 0 to 1; all of them where it is not set. See the
 //! [SDK's list](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
 
+mod figures;
+mod measured;
 mod otlp;
 mod recent;
 mod share;
@@ -40,6 +44,8 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::sync::Arc;
 use std::time::Duration;
 
+use measured::Measured;
+use otlp::Sender;
 pub use otlp::Sent;
 pub use recent::Recent;
 pub use share::Share;
@@ -65,12 +71,20 @@ pub struct Setup {
     pub collector: Option<String>,
     /// So many spans wait for the collector at most. What is more is dropped and counted.
     pub waiting: usize,
+    /// How often the collector is told what was counted.
+    pub figures_every: Duration,
 }
 
 impl Default for Setup {
     /// All traces, 20,000 spans of them kept, and no collector.
     fn default() -> Setup {
-        Setup { share: Share::of(1.0), kept: 20_000, collector: None, waiting: 65_536 }
+        Setup {
+            share: Share::of(1.0),
+            kept: 20_000,
+            collector: None,
+            waiting: 65_536,
+            figures_every: Duration::from_secs(5),
+        }
     }
 }
 
@@ -116,6 +130,7 @@ pub struct Telemetry {
     provider: SdkTracerProvider,
     recent: Recent,
     sent: Sent,
+    measured: Option<Measured>,
 }
 
 impl Telemetry {
@@ -125,14 +140,18 @@ impl Telemetry {
     /// # Errors
     /// [`Error::Collector`]. One that is merely away is no error.
     pub fn start(setup: Setup) -> Result<Telemetry, Error> {
-        let Setup { share, kept, collector, waiting } = setup;
+        let Setup { share, kept, collector, waiting, figures_every } = setup;
+        let mut measured = None;
         let (recent, sent) = (Recent::new(kept), Sent::default());
         let mut provider =
             SdkTracerProvider::builder().with_sampler(share).with_span_processor(recent.clone());
         if let Some(at) = collector {
-            provider = provider.with_span_processor(otlp::sending(&at, waiting, &sent)?);
+            let sender = Sender::new();
+            let spans = otlp::sending(&at, sender.clone(), waiting, &sent)?;
+            provider = provider.with_span_processor(spans);
+            measured = Some(Measured::sending(&at, sender, figures_every));
         }
-        Ok(Telemetry { provider: provider.build(), recent, sent })
+        Ok(Telemetry { provider: provider.build(), recent, sent, measured })
     }
 
     /// What the service `name` calls its own.
@@ -142,9 +161,27 @@ impl Telemetry {
         OneTrace::new(BoxedTracer::new(Box::new(self.provider.tracer_with_scope(scope))))
     }
 
+    /// Tells the collector, if there is one, every few seconds and once more at the end what the
+    /// service `name` has counted: `read` says it in OpenMetrics, as it does to whoever asks for
+    /// `/metrics` ([`Registry::text`](crate::metrics::Registry::text)). Counters become sums, and
+    /// exemplars stay.
+    pub fn measures<F>(&self, name: &'static str, read: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = String> + Send + 'static,
+    {
+        if let Some(measured) = &self.measured {
+            measured.add(name, read);
+        }
+    }
+
     /// The newest traces.
     pub fn recent(&self) -> &Recent {
         &self.recent
+    }
+
+    /// Whether there is one that should have what is recorded.
+    pub fn has_collector(&self) -> bool {
+        self.sent.is_wanted()
     }
 
     /// Sends what waits, for `longest` at most, and says what became of all that was recorded. Then
@@ -153,7 +190,13 @@ impl Telemetry {
         let provider = self.provider.clone();
         // It waits for a thread that waits for this runtime.
         let stopped = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(longest));
-        let _ = tokio::time::timeout(longest, stopped).await;
+        let figures = async {
+            match &self.measured {
+                Some(measured) => measured.send().await,
+                None => true,
+            }
+        };
+        let _ = tokio::time::timeout(longest, async { tokio::join!(stopped, figures) }).await;
         self.left()
     }
 

@@ -12,6 +12,7 @@ use observability::correlation_ids::{CorrelationIds, TaskIds};
 use observability::lines::{Lines, shows_colours};
 use observability::propagation;
 use observability::structured_logs::Wanted;
+use observability::telemetry::{Left, Telemetry};
 use shop_inventory::leases::OpenLeases;
 use shop_service::Closing;
 use shop_service::health::Drained;
@@ -168,6 +169,21 @@ enum Compare {
 impl Leave {
     fn closing(self) -> Closing {
         Closing { lame_duck: self.lame_duck, drain: self.drain }
+    }
+
+    /// What became of all that was recorded, where a collector should have it.
+    fn tell_spans(telemetry: Option<&Telemetry>) {
+        let Some(telemetry) = telemetry.filter(|telemetry| telemetry.has_collector()) else {
+            return;
+        };
+        let Left { recorded, sent, lost } = telemetry.left();
+        let [recorded, sent, lost] = [recorded, sent, lost].map(page::count);
+        page::note(format!("spans: {recorded} recorded, {sent} sent, {lost} lost"));
+        if lost != "0" {
+            page::note(
+                "next: see that OTEL_EXPORTER_OTLP_ENDPOINT is up, and takes OTLP over HTTP",
+            );
+        }
     }
 
     /// The last line of a shop or a service that was told to stop.

@@ -98,6 +98,7 @@ impl Run {
         if let Some(telemetry) = &telemetry {
             flush(telemetry).await;
         }
+        Leave::tell_spans(telemetry.as_ref());
         Leave::tell(begun.elapsed(), drained);
         Ok(())
     }

@@ -44,7 +44,9 @@ pub(crate) async fn up(Up { port, stores, leave }: Up, patterns: Patterns) -> Re
     asked.await;
     page::note("closing: what is under way comes to its end; Ctrl-C again: at once");
     let begun = Instant::now();
+    let telemetry = shop.telemetry.clone();
     let drained = shop.close().await;
+    Leave::tell_spans(telemetry.as_ref());
     if drained.lost > 0 {
         page::note("what was cut short is finished when the shop opens again");
     }

@@ -32,12 +32,20 @@ impl Program {
     }
 
     pub(crate) fn at(port: u16, folder: &Path, args: &[&str]) -> Program {
-        let mut child = shop(args)
-            .args(["--port", &port.to_string(), "--data"])
-            .arg(folder)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
+        Program::with(port, folder, args, |_| {})
+    }
+
+    /// The same, and before it starts `set` may set its environment, or where its log goes.
+    pub(crate) fn with(
+        port: u16,
+        folder: &Path,
+        args: &[&str],
+        set: impl FnOnce(&mut Command),
+    ) -> Program {
+        let mut command = shop(args);
+        command.args(["--port", &port.to_string(), "--data"]).arg(folder).stdout(Stdio::piped());
+        set(&mut command);
+        let mut child = command.spawn().expect("the program starts");
         let output = child.stdout.take().expect("piped");
         let mut lines = BufReader::new(output).lines();
         let open = lines.by_ref().any(|line| line.expect("text").contains("open: http://"));
@@ -53,13 +61,18 @@ impl Program {
     }
 
     /// Its end, how long that took, and the last line that it said.
-    pub(crate) fn ends(mut self) -> (ExitStatus, Duration, String) {
+    pub(crate) fn ends(self) -> (ExitStatus, Duration, String) {
+        let (status, took, mut said) = self.ends_saying();
+        (status, took, said.pop().unwrap_or_default())
+    }
+
+    /// Its end, how long that took, and all that it said after it was open.
+    pub(crate) fn ends_saying(mut self) -> (ExitStatus, Duration, Vec<String>) {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
                 let (took, said) = (begun.elapsed(), self.said.take().expect("it ends once"));
-                let last = said.join().expect("text").pop().unwrap_or_default();
-                return (status, took, last);
+                return (status, took, said.join().expect("text"));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -87,7 +100,10 @@ impl Drop for Program {
 
 pub(crate) fn shop(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
-    command.args(args).env_remove("RUST_LOG").env_remove("SHOP_SECRET").stdin(Stdio::null());
+    command.args(args).stdin(Stdio::null());
+    for set in ["RUST_LOG", "SHOP_LOG", "SHOP_SECRET", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
+        command.env_remove(set);
+    }
     command
 }
 

@@ -6,15 +6,18 @@
 //! change, so they stand here once, and a dashboard asks for them by these names.
 
 use super::{Delivery, Route};
+use crate::structured_logs::Policy;
 use http::{Method, Request, Response};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanBuilder, SpanKind, SpanRef, Status};
+use std::sync::LazyLock;
 
 /// HTTP, stable: `GET`, or `_OTHER` for a method that is none of the nine.
 pub const METHOD: &str = "http.request.method";
 /// HTTP, stable: `/orders/{id}`.
 pub const ROUTE: &str = "http.route";
-/// HTTP, stable: `/orders/7`. The query stays out: there are tokens in queries.
+/// HTTP, stable: `/orders/7`. The query stays out: there are tokens in queries. And what looks like an
+/// address, a card or a token is hidden here as in a line: a stranger may ask for any path.
 pub const PATH: &str = "url.path";
 /// HTTP, stable: `503`.
 pub const STATUS: &str = "http.response.status_code";
@@ -31,6 +34,8 @@ pub const BATCH: &str = "messaging.batch.message_count";
 /// Ours, for the conventions have no word for it: whether a message was delivered before.
 pub const REDELIVERED: &str = "messaging.redelivered";
 
+static SHOWN: LazyLock<Policy> = LazyLock::new(Policy::standard);
+
 /// The method as a span may say it. A stranger may send any word, and names of spans are counted.
 fn method(method: &Method) -> Option<&'static str> {
     let known = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "TRACE", "CONNECT"];
@@ -43,7 +48,7 @@ pub fn server<B>(request: &Request<B>) -> SpanBuilder {
     let mut name = method.unwrap_or("HTTP").to_owned();
     let mut says = vec![
         KeyValue::new(METHOD, method.unwrap_or("_OTHER")),
-        KeyValue::new(PATH, request.uri().path().to_owned()),
+        KeyValue::new(PATH, SHOWN.text(request.uri().path()).into_owned()),
     ];
     if let Some(Route(route)) = request.extensions().get() {
         name = format!("{name} {route}");

@@ -6,6 +6,7 @@
 
 use super::Error;
 use async_trait::async_trait;
+use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -50,7 +51,12 @@ impl Sent {
 }
 
 /// Sends to the collector `at`, from a queue of `waiting` spans.
-pub(super) fn sending(at: &str, waiting: usize, sent: &Sent) -> Result<BatchSpanProcessor, Error> {
+pub(super) fn sending(
+    at: &str,
+    client: Sender,
+    waiting: usize,
+    sent: &Sent,
+) -> Result<BatchSpanProcessor, Error> {
     let uri: Result<http::Uri, _> = at.parse();
     let why = match &uri {
         Ok(uri) if uri.scheme_str() == Some("http") && uri.host().is_some() => None,
@@ -62,7 +68,7 @@ pub(super) fn sending(at: &str, waiting: usize, sent: &Sent) -> Result<BatchSpan
     }
     let exporter = Services {
         traces: format!("{}/v1/traces", at.trim_end_matches('/')),
-        client: Sender::new(),
+        client,
         exporters: Mutex::default(),
         sent: sent.clone(),
     };
@@ -126,17 +132,25 @@ impl Export for Services {
 
 /// Sends in the program's runtime, whoever asks.
 #[derive(Clone, Debug)]
-struct Sender {
+pub(super) struct Sender {
     runtime: Handle,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
 impl Sender {
-    fn new() -> Sender {
+    /// To be called in the program's runtime.
+    pub(super) fn new() -> Sender {
         Sender {
             runtime: Handle::current(),
             client: Client::builder(TokioExecutor::new()).build_http(),
         }
+    }
+
+    /// Sends a message of protobuf to `at`. Whether it was taken.
+    pub(super) async fn post(&self, at: &str, message: Vec<u8>) -> bool {
+        let request = Request::post(at).header(CONTENT_TYPE, "application/x-protobuf");
+        let Ok(request) = request.body(Bytes::from(message)) else { return false };
+        self.send_bytes(request).await.is_ok_and(|answer| answer.status().is_success())
     }
 }
 

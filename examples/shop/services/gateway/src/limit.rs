@@ -5,6 +5,7 @@
 //! out when it is needed most.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +25,7 @@ use shop_service::token::Tokens;
 use crate::identity;
 
 /// How clients are limited.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Limiting {
     /// For each client, in units of which a read costs 1.
     pub quota: Quota,
@@ -37,6 +38,19 @@ pub struct Limiting {
     pub place: Option<String>,
     /// How long a decision waits for Redis, and what holds when it does not come.
     pub options: Options,
+}
+
+/// Without the keys: they are as good as passwords. Nor with the place, whose URL may hold one.
+impl fmt::Debug for Limiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.api_keys.values().collect();
+        f.debug_struct("Limiting")
+            .field("quota", &self.quota)
+            .field("proxies", &self.proxies)
+            .field("api_keys_of", &names)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Limiting {

@@ -87,12 +87,12 @@ impl Notifications {
 pub(crate) fn letter(order: OrderId, customer: &Customer, total: Money) -> Mail {
     Mail {
         key: order.0,
-        to: customer.email.to_string(),
+        to: customer.email.as_str().to_owned(),
         subject: "Your order is confirmed".to_owned(),
         body: format!(
             "Dear {},\n\nthank you. Your order {order} is confirmed.\nIt comes to {total}.\n\n\
              The shop\n",
-            customer.name,
+            customer.name.as_str(),
         ),
     }
 }

@@ -31,7 +31,7 @@ async fn register(
     match users.insert(&customer, &kept).await {
         Ok(()) => Ok((StatusCode::CREATED, Json(customer))),
         Err(Error::Taken(_)) => {
-            let detail = format!("{} has an account: log in", customer.email);
+            let detail = format!("{} has an account: log in", customer.email.as_str());
             Err(Failure::new(Kind::Taken, detail))
         }
         Err(error) => Err(error.into()),
