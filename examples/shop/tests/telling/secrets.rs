@@ -147,6 +147,10 @@ async fn nothing_tells_who_the_customers_are() {
     }
     let failed = |taken: &Taken| taken.attribute("http.response.status_code") == Some("503".into());
     assert!(collector.spans().iter().any(failed), "nothing went wrong");
+    let hidden = |taken: &Taken| {
+        taken.attribute("url.path").is_some_and(|path| path == "/api/products/[redacted]")
+    };
+    assert!(collector.spans().iter().any(hidden), "nobody asked for a path with a secret in it");
     let text = String::from_utf8_lossy(&log);
     for line in ["a customer was not told", r#""level":"TRACE""#, "[redacted]"] {
         assert!(text.contains(line), "no line with {line} among {}", lines.count());

@@ -85,8 +85,8 @@ fn metric(family: &Family<'_>, samples: &[Sample], time: Time) -> Option<Metric>
         "gauge" => Data::Gauge(Gauge { data_points: points("") }),
         "info" => Data::Gauge(Gauge { data_points: points("_info") }),
         "histogram" => {
-            let (buckets, sums) = (of("_bucket").collect(), of("_sum").collect());
-            let data_points = series(buckets, sums, time);
+            let (buckets, sums): (Vec<_>, Vec<_>) = (of("_bucket").collect(), of("_sum").collect());
+            let data_points = series(&buckets, &sums, time);
             Data::Histogram(Histogram { data_points, aggregation_temporality: cumulative })
         }
         // Nothing else is registered here.
@@ -113,7 +113,7 @@ fn number(sample: &Sample, time: Time) -> NumberDataPoint {
 }
 
 /// A point for each series: its buckets follow each other, by rising bounds.
-fn series(buckets: Vec<&Sample>, sums: Vec<&Sample>, time: Time) -> Vec<HistogramDataPoint> {
+fn series(buckets: &[&Sample], sums: &[&Sample], time: Time) -> Vec<HistogramDataPoint> {
     let without_bound = |sample: &Sample| {
         let mut labels = sample.labels.clone();
         labels.remove("le");
@@ -148,7 +148,6 @@ fn series(buckets: Vec<&Sample>, sums: Vec<&Sample>, time: Time) -> Vec<Histogra
 }
 
 /// Counts are whole, and below 2⁵³ in a text.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count is a count")]
 fn whole(count: f64) -> u64 {
     count as u64
 }
