@@ -149,11 +149,14 @@ impl Scene {
         let spans = || self.shop.telemetry.as_ref().map_or(0, |all| all.recent().recorded());
         let (before, is_over) = (spans(), Arc::new(AtomicBool::new(false)));
         let began = Instant::now();
-        let customers = JoinSet::from_iter(self.customers.iter().map(|customer| {
-            let (customer, gateway) = (customer.clone(), self.gateway.clone());
-            let (products, is_over) = (self.products.clone(), Arc::clone(&is_over));
-            async move { shops(&customer, &gateway, &products, turn, &is_over).await }
-        }));
+        let customers =
+            JoinSet::from_iter(self.customers.iter().enumerate().map(|(nth, customer)| {
+                let (customer, gateway) = (customer.clone(), self.gateway.clone());
+                // Each turn and each customer begins elsewhere, so that nothing is sold out.
+                let first = (turn * CUSTOMERS + nth) * 97;
+                let (products, is_over) = (self.products.clone(), Arc::clone(&is_over));
+                async move { shops(&customer, &gateway, &products, first, &is_over).await }
+            }));
         tokio::time::sleep(TURN).await;
         is_over.store(true, Ordering::Relaxed);
         let took = customers.join_all().await.into_iter().flatten().collect();
@@ -173,15 +176,14 @@ async fn shops(
     customer: &Customer,
     gateway: &Peer,
     products: &[ProductId],
-    turn: usize,
+    first: usize,
     is_over: &AtomicBool,
 ) -> Vec<Option<Duration>> {
     let mut took = Vec::new();
     let mut note = |began: Instant, answer: Result<(), Problem>| {
         took.push(answer.is_ok().then(|| began.elapsed()));
     };
-    // Each turn begins elsewhere.
-    for round in (turn * 97).. {
+    for round in first.. {
         for look in 0..READS {
             let began = Instant::now();
             note(began, Customer::look(gateway, products[(round + look) % products.len()]).await);
