@@ -12,7 +12,8 @@ use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{Extensions, HeaderValue, StatusCode};
 use axum::routing::get;
-use observability::correlation_ids::{CorrelationIds, IdLayer, REQUEST_ID, Serving, TaskIds};
+use observability::around::Surrounded;
+use observability::correlation_ids::{CorrelationIds, IdLayer, REQUEST_ID, TaskIds};
 use observability::metrics::text::{Sample, buckets, samples};
 use observability::metrics::{
     Bucket, Clock, DURATION, Instance, Metrics, Point, Registry, Sources, merged, quantile, rate,
@@ -49,7 +50,7 @@ async fn run() -> anyhow::Result<()> {
 /// An instance of the shop: its metrics, and its door.
 struct Shop {
     registry: Registry,
-    door: Serving<Router>,
+    door: Surrounded<Router, IdLayer>,
 }
 
 /// How long a request takes, for the handler.

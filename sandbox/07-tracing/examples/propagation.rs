@@ -16,8 +16,9 @@ use axum::routing::post;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use observability::around::Surrounded;
 use observability::propagation::{
-    Carrier, ContextLayer, Delivery, InjectLayer, Injecting, OneTrace, Propagation, Route, w3c,
+    Carrier, ContextLayer, Delivery, InjectLayer, OneTrace, Propagation, Route, w3c,
 };
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::{FutureExt, SpanId, TraceContextExt, TraceId, Tracer, TracerProvider};
@@ -108,7 +109,7 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A client of the service at `address`, with the layer that tells it where we are.
-fn asking(traces: &OneTrace) -> Injecting<Client<HttpConnector, Body>> {
+fn asking(traces: &OneTrace) -> Surrounded<Client<HttpConnector, Body>, InjectLayer> {
     let client = Client::builder(TokioExecutor::new()).build_http();
     InjectLayer::new(traces.clone()).layer(client)
 }

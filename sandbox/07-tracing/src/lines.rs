@@ -13,6 +13,8 @@ mod aside;
 mod people;
 
 use crate::structured_logs::{Policy, Raised, Told, json};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -50,6 +52,26 @@ pub struct Lines<W> {
     trace: fn() -> Option<Arc<str>>,
     policy: Policy,
     form: Form,
+    also: Option<Tell>,
+}
+
+type Tell = Box<dyn Fn(Record) + Send + Sync>;
+
+/// A line as data: what was written, without its secrets.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// When.
+    pub at: std::time::SystemTime,
+    /// How grave.
+    pub level: tracing::Level,
+    /// Where from.
+    pub target: String,
+    /// In words.
+    pub message: String,
+    /// And its fields.
+    pub fields: BTreeMap<&'static str, Value>,
+    /// Whose request it was about.
+    pub request_id: Option<String>,
 }
 
 /// For whom the lines are.
@@ -64,13 +86,19 @@ impl<W> Lines<W> {
     /// logs. Secrets are hidden by [`Policy::standard`]: who forgets to say anything is safe.
     pub fn new(to: W, id: fn() -> Option<Arc<str>>) -> Lines<W> {
         let (policy, form) = (Policy::standard(), Form::Machines);
-        Lines { to, id, trace: || None, policy, form }
+        Lines { to, id, trace: || None, policy, form, also: None }
     }
 
     /// Each line also names the trace that `trace` says, on the same thread and at the same moment: from
     /// a line to its waterfall, and back. [`propagation::trace`](crate::propagation::trace) is one.
     pub fn traced(self, trace: fn() -> Option<Arc<str>>) -> Lines<W> {
         Lines { trace, ..self }
+    }
+
+    /// Tells each line to somebody else as well, on the thread that logs and after it was written: it
+    /// should not wait there.
+    pub fn also(self, tell: impl Fn(Record) + Send + Sync + 'static) -> Lines<W> {
+        Lines { also: Some(Box::new(tell)), ..self }
     }
 
     /// Hides what `policy` says instead.
@@ -124,5 +152,10 @@ where
         // In one write: two threads that log at once must not share a line. And if nobody reads it
         // any more, that is no reason to refuse the request.
         let _ = self.to.make_writer_for(event.metadata()).write_all(line.as_bytes());
+        if let Some(tell) = &self.also {
+            let Told { message, fields, request_id, .. } = told;
+            let (at, target) = (std::time::SystemTime::now(), raised.target.to_owned());
+            tell(Record { at, level: raised.level, target, message, fields, request_id });
+        }
     }
 }

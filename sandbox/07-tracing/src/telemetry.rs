@@ -1,5 +1,5 @@
 //! One set-up for a program that wants to be seen: its traces, kept here and sent to a collector, and
-//! its figures, sent there as well.
+//! its figures and lines, sent there as well.
 //!
 //! ```no_run
 //! use observability::telemetry::{Setup, Telemetry};
@@ -20,6 +20,7 @@
 //! | It works without a collector | the newest traces are kept in this process: [`Recent`] |
 //! | A collector that is away harms nobody | spans are sent by a thread of their own, from a queue that drops what is too much and counts it |
 //! | A collector is told the same figures as a scrape | [`Telemetry::measures`] reads what `/metrics` answers |
+//! | A collector is told the same lines as the log | [`Logs`], after redaction, each with its span |
 //! | Whoever ends loses no span | [`Telemetry::stop`] sends what waits, and says what it could not |
 //! | All services decide alike | [`Share`]: the first service decides by the trace's id, the others follow its flag |
 //! | Several services in one process are several services | a tracer for each, and to the collector a resource for each |
@@ -30,6 +31,7 @@
 //! [SDK's list](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
 
 mod figures;
+mod logs;
 mod measured;
 mod otlp;
 mod recent;
@@ -40,10 +42,13 @@ use opentelemetry::Context;
 use opentelemetry::InstrumentationScope;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use logs::Logs;
 use measured::Measured;
 use otlp::Sender;
 pub use otlp::Sent;
@@ -73,6 +78,10 @@ pub struct Setup {
     pub waiting: usize,
     /// How often the collector is told what was counted.
     pub figures_every: Duration,
+    /// The program's lines, if the collector is to have them, too.
+    pub logs: Option<Logs>,
+    /// What the program is called: whose lines they are.
+    pub name: String,
 }
 
 impl Default for Setup {
@@ -84,6 +93,8 @@ impl Default for Setup {
             collector: None,
             waiting: 65_536,
             figures_every: Duration::from_secs(5),
+            logs: None,
+            name: "unknown_service".to_owned(),
         }
     }
 }
@@ -98,6 +109,9 @@ impl Setup {
         let said = |name| std::env::var(name).ok().filter(|said| !said.trim().is_empty());
         let mut setup =
             Setup { collector: said("OTEL_EXPORTER_OTLP_ENDPOINT"), ..Setup::default() };
+        if let Some(name) = said("OTEL_SERVICE_NAME") {
+            setup.name = name;
+        }
         if let Some(share) = said("OTEL_TRACES_SAMPLER_ARG") {
             setup.share = Share::parse(&share).ok_or(Error::Share(share))?;
         }
@@ -131,6 +145,7 @@ pub struct Telemetry {
     recent: Recent,
     sent: Sent,
     measured: Option<Measured>,
+    logs: Option<Logs>,
 }
 
 impl Telemetry {
@@ -140,7 +155,7 @@ impl Telemetry {
     /// # Errors
     /// [`Error::Collector`]. One that is merely away is no error.
     pub fn start(setup: Setup) -> Result<Telemetry, Error> {
-        let Setup { share, kept, collector, waiting, figures_every } = setup;
+        let Setup { share, kept, collector, waiting, figures_every, logs, name } = setup;
         let mut measured = None;
         let (recent, sent) = (Recent::new(kept), Sent::default());
         let mut provider =
@@ -148,10 +163,13 @@ impl Telemetry {
         if let Some(at) = collector {
             let sender = Sender::new();
             let spans = otlp::sending(&at, sender.clone(), waiting, &sent)?;
+            if let Some(logs) = &logs {
+                logs.sending(&at, &name, sender.clone());
+            }
             provider = provider.with_span_processor(spans);
             measured = Some(Measured::sending(&at, sender, figures_every));
         }
-        Ok(Telemetry { provider: provider.build(), recent, sent, measured })
+        Ok(Telemetry { provider: provider.build(), recent, sent, measured, logs })
     }
 
     /// What the service `name` calls its own.
@@ -196,7 +214,13 @@ impl Telemetry {
                 None => true,
             }
         };
-        let _ = tokio::time::timeout(longest, async { tokio::join!(stopped, figures) }).await;
+        let lines = async {
+            if let Some(logs) = &self.logs {
+                logs.flush().await;
+            }
+        };
+        let all = async { tokio::join!(stopped, figures, lines) };
+        let _ = tokio::time::timeout(longest, all).await;
         self.left()
     }
 
@@ -207,6 +231,13 @@ impl Telemetry {
         let recorded = self.recent.recorded();
         Left { recorded, sent, lost: if self.sent.is_wanted() { recorded - sent } else { 0 } }
     }
+}
+
+/// To a collector, a service is a resource.
+fn resource(name: &str) -> Resource {
+    let value = AnyValue { value: Some(any_value::Value::StringValue(name.to_owned())) };
+    let named = KeyValue { key: "service.name".into(), value: Some(value), ..Default::default() };
+    Resource { attributes: vec![named], ..Default::default() }
 }
 
 /// What became of the spans of a program that has ended.

@@ -4,7 +4,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
 use observability::propagation::{Carrier, Delivery, OneTrace, Propagation};
-use observability::telemetry::{Left, Setup, Share, Telemetry};
+use observability::telemetry::{Left, Logs, Setup, Share, Telemetry};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+use tracing_subscriber::layer::SubscriberExt;
 
 const LONGEST: Duration = Duration::from_secs(5);
 
@@ -44,6 +46,83 @@ async fn collector() -> (String, Taken) {
     let router = Router::new().route("/v1/traces", take);
     tokio::spawn(async move { axum::serve(listener, router).await });
     (at, taken)
+}
+
+/// What a collector has taken: lines, each with its trace.
+type Lines = Arc<Mutex<Vec<(String, String)>>>;
+
+async fn log_collector() -> (String, Lines) {
+    let taken = Lines::default();
+    let (listener, at) = listener().await;
+    let lines = Arc::clone(&taken);
+    let take = post(move |body: Bytes| async move {
+        let sent = ExportLogsServiceRequest::decode(body).expect("protobuf");
+        let all = sent.resource_logs.into_iter().flat_map(|of| of.scope_logs);
+        for line in all.flat_map(|of| of.log_records) {
+            let trace = line.trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
+            let told = format!("{:?} {:?}", line.body, line.attributes);
+            lines.lock().expect("not poisoned").push((told, trace));
+        }
+    });
+    let router = Router::new().route("/v1/logs", take);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (at, taken)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_line_arrives_once_without_its_secrets() {
+    let (at, taken) = log_collector().await;
+    let logs = Logs::new(8_192);
+    let telemetry = Telemetry::start(Setup { logs: Some(logs.clone()), ..to(&at) }).unwrap();
+    let also = logs.clone();
+    let lines = observability::lines::Lines::new(std::io::sink, || Some("the-request".into()))
+        .also(move |record| also.take(record));
+    let subscriber = tracing_subscriber::registry().with(lines);
+    let traces = telemetry.traces("orders");
+    let trace = tracing::subscriber::with_default(subscriber, || {
+        let carrier = traces.enqueue("orders");
+        let parent =
+            carrier.iter().find(|(name, _)| *name == "traceparent").unwrap().1[3..35].to_owned();
+        let work = traces.receive("mailer", &[Delivery { carrier, redelivered: false }], async {
+            for order in 0..500 {
+                tracing::info!(order, password = "hunter2", "placed for anna@example.org");
+            }
+        });
+        // On this thread, whose subscriber it is.
+        let here = tokio::runtime::Handle::current();
+        tokio::task::block_in_place(|| here.block_on(work));
+        parent
+    });
+    telemetry.stop(LONGEST).await;
+    assert_eq!(logs.count(), (500, 500));
+    let taken = taken.lock().unwrap();
+    assert_eq!(taken.len(), 500);
+    for order in 0..500 {
+        let of_it = |(told, _): &&(String, String)| told.contains(&format!("IntValue({order})"));
+        assert_eq!(taken.iter().filter(of_it).count(), 1, "order {order}");
+    }
+    assert!(taken.iter().all(|(_, its)| *its == trace), "each in its trace");
+    assert!(taken.iter().all(|(told, _)| told.contains("the-request")));
+    let given_away =
+        |(told, _): &&(String, String)| told.contains("hunter2") || told.contains("anna@");
+    assert_eq!(taken.iter().find(given_away), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_logs_does_not_wait_for_a_collector() {
+    let (_listener, at) = listener().await;
+    let logs = Logs::new(100);
+    let telemetry = Telemetry::start(Setup { logs: Some(logs.clone()), ..to(&at) }).unwrap();
+    let also = logs.clone();
+    let lines = observability::lines::Lines::new(std::io::sink, || None)
+        .also(move |record| also.take(record));
+    let began = Instant::now();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+        (0..20_000).for_each(|order| tracing::info!(order, "placed"));
+    });
+    assert!(began.elapsed() < LONGEST, "{:?}", began.elapsed());
+    telemetry.stop(Duration::from_secs(1)).await;
+    assert_eq!(logs.count(), (20_000, 0));
 }
 
 /// So many messages are worked on: a span for each.

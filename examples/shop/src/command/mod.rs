@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::compare::{self, Run};
@@ -12,6 +13,7 @@ use observability::correlation_ids::{CorrelationIds, TaskIds};
 use observability::lines::{Lines, shows_colours};
 use observability::propagation;
 use observability::structured_logs::Wanted;
+use observability::telemetry::Logs;
 use observability::telemetry::{Left, Telemetry};
 use shop_inventory::leases::OpenLeases;
 use shop_service::Closing;
@@ -293,13 +295,23 @@ pub async fn main(patterns: Patterns) -> ExitCode {
     })
 }
 
+/// The log's way to a collector. The log is the process's, and so is this; which collector it is, the
+/// command knows that opens a shop.
+static LOGS: OnceLock<Logs> = OnceLock::new();
+
+/// So many lines wait for a collector at most.
+const LINES: usize = 16_384;
+
 /// The log: for people, or with `SHOP_LOG=json` for machines; without secrets, and each line with the
 /// request and the trace that it is about. Lessons 07.1, 07.2 and 07.4, in place.
 fn log(usual: &str) -> Result<()> {
     let said = std::env::var("RUST_LOG").unwrap_or_else(|_| usual.to_owned());
     let wanted = Wanted::parse(&said)
         .with_context(|| format!("RUST_LOG is `{said}`; next: RUST_LOG=info,shop_orders=debug"))?;
-    let lines = Lines::new(std::io::stderr, TaskIds::current).traced(propagation::trace);
+    let logs = LOGS.get_or_init(|| Logs::new(LINES));
+    let lines = Lines::new(std::io::stderr, TaskIds::current)
+        .traced(propagation::trace)
+        .also(|record| logs.take(record));
     let lines = match std::env::var("SHOP_LOG").as_deref() {
         Ok("json") => lines,
         _ => lines.for_people(shows_colours(&std::io::stderr())),

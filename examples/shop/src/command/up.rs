@@ -89,7 +89,9 @@ impl Stores {
         let lease = self.lease;
         let mut setup = Setup { port, tokens, limiting, lease, ..Setup::default() };
         setup.stock.leases = patterns.leases;
-        setup.telemetry = Some(telemetry::Setup::from_env()?);
+        let seen = telemetry::Setup::from_env()?;
+        let logs = super::LOGS.get().cloned();
+        setup.telemetry = Some(telemetry::Setup { logs, ..seen });
         for switch in &self.switches {
             let (name, variant) = switch.split_once('=').with_context(|| {
                 format!("`{switch}` sets no switch; next: --set pattern.async=on")

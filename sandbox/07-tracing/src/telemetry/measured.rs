@@ -5,10 +5,10 @@
 
 use super::figures::{self, Time};
 use super::otlp::Sender;
+use super::resource;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, ScopeMetrics};
-use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use std::fmt;
 use std::pin::Pin;
@@ -80,13 +80,6 @@ impl Inner {
         }
         self.sender.post(&self.at, request.encode_to_vec()).await
     }
-}
-
-/// To a collector, a service is a resource.
-fn resource(name: &str) -> Resource {
-    let value = AnyValue { value: Some(any_value::Value::StringValue(name.to_owned())) };
-    let named = KeyValue { key: "service.name".into(), value: Some(value), ..Default::default() };
-    Resource { attributes: vec![named], ..Default::default() }
 }
 
 impl fmt::Debug for Measured {
