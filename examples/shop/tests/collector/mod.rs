@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
 use http::StatusCode;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -21,6 +22,7 @@ use tokio::time::sleep;
 
 const TRACES: &str = "/v1/traces";
 const METRICS: &str = "/v1/metrics";
+const LOGS: &str = "/v1/logs";
 
 /// What it does with what comes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,7 +78,8 @@ impl Collector {
                 }
             })
         };
-        let router = Router::new().route(TRACES, taking(TRACES)).route(METRICS, taking(METRICS));
+        let kinds = [TRACES, METRICS, LOGS].into_iter();
+        let router = kinds.fold(Router::new(), |router, kind| router.route(kind, taking(kind)));
         tokio::spawn(async move { axum::serve(listener, router).await });
         collector
     }
@@ -112,6 +115,14 @@ impl Collector {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let of = seen.taken.iter().filter(|(path, _)| *path == kind);
         of.map(|(_, body)| body.clone()).collect()
+    }
+
+    /// How many lines of the log it has.
+    pub(crate) fn lines(&self) -> usize {
+        let sent = self.of(LOGS).into_iter();
+        let sent = sent.map(|one| ExportLogsServiceRequest::decode(one).expect("protobuf"));
+        let all = sent.flat_map(|one| one.resource_logs).flat_map(|one| one.scope_logs);
+        all.map(|one| one.log_records.len()).sum()
     }
 
     /// How often something was observed in the histogram `name` of `service`, by the newest message:

@@ -128,6 +128,7 @@ async fn nothing_tells_who_the_customers_are() {
     let closing = said.iter().skip_while(|line| !line.contains("closing")).cloned();
     found
         .extend(searcher.find("its last words", closing.collect::<Vec<_>>().join("\n").as_bytes()));
+    assert!(collector.lines() > 0, "the collector has no line of the log");
     let messages = collector.messages().concat();
     found.extend(searcher.find("OTLP", &messages));
     let log = fs::read(folder.path().join("log")).expect("a log");

@@ -60,7 +60,9 @@ impl Logs {
     /// A line was written, on this thread, just now. Without a collector it is of no interest.
     pub fn take(&self, record: Record) {
         let Logs(inner) = self;
-        if inner.is_wanted.load(Ordering::Relaxed) {
+        // What sends lines logs, too: each of its lines would have lines of its own.
+        let is_its_own = record.target.starts_with("hyper");
+        if inner.is_wanted.load(Ordering::Relaxed) && !is_its_own {
             inner.taken.fetch_add(1, Ordering::Relaxed);
             // What finds no place is the difference between what was taken and what was sent.
             let _ = inner.tell.try_send(Said::Line(told(record)));

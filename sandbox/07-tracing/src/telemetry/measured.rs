@@ -27,6 +27,8 @@ struct Inner {
     sender: Sender,
     since: SystemTime,
     services: Mutex<Vec<(&'static str, Read)>>,
+    /// One message at a time: an old one that arrives last would be believed.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Measured {
@@ -34,7 +36,8 @@ impl Measured {
     pub(super) fn sending(at: &str, sender: Sender, pause: Duration) -> Measured {
         let at = format!("{}/v1/metrics", at.trim_end_matches('/'));
         let (since, services) = (SystemTime::now(), Mutex::default());
-        let inner = Arc::new(Inner { at, sender, since, services });
+        let turn = tokio::sync::Mutex::default();
+        let inner = Arc::new(Inner { at, sender, since, services, turn });
         let weak = Arc::downgrade(&inner);
         tokio::spawn(async move {
             loop {
@@ -63,6 +66,7 @@ impl Measured {
 
 impl Inner {
     async fn send(&self) -> bool {
+        let _turn = self.turn.lock().await;
         let services = self.services.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut request = ExportMetricsServiceRequest::default();
         for (name, read) in services {
