@@ -12,6 +12,7 @@
 # running already is not touched. No network is needed once the crates are downloaded.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/install.sh
 
 # As in crates/containers/src/main.rs.
 readonly redis=redis:7.2.4
@@ -53,23 +54,6 @@ outside() {
 # The folder of a PostgreSQL's programs and libraries, of the newest one, as Debian has it.
 cluster() {
   find /usr/lib/postgresql -mindepth 1 -maxdepth 1 2>/dev/null | sort -V | tail -n 1
-}
-
-# Installs packages without starting their services: none was running before.
-install() {
-  local policy=/usr/sbin/policy-rc.d
-  if [ ! -e $policy ]; then
-    trap "rm -f $policy" EXIT
-    printf '#!/bin/sh\nexit 101\n' >$policy
-    chmod 755 $policy
-  fi
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -q >/dev/null
-  apt-get install -y -q --no-install-recommends "$@" >/dev/null
-  if [ -n "$(trap -p EXIT)" ]; then
-    rm -f $policy
-    trap - EXIT
-  fi
 }
 
 inside() {

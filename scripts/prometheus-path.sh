@@ -8,24 +8,8 @@
 # Nothing is left behind: data, port and process are the test's own.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/install.sh
 observe=examples/shop/observe
-
-# Without starting the packaged service: none was running before.
-install() {
-  local policy=/usr/sbin/policy-rc.d
-  if [ ! -e $policy ]; then
-    trap "rm -f $policy" EXIT
-    printf '#!/bin/sh\nexit 101\n' >$policy
-    chmod 755 $policy
-  fi
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -q >/dev/null
-  apt-get install -y -q --no-install-recommends "$@" >/dev/null
-  if [ -n "$(trap -p EXIT)" ]; then
-    rm -f $policy
-    trap - EXIT
-  fi
-}
 
 if ! command -v prometheus >/dev/null || ! command -v promtool >/dev/null; then
   if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
