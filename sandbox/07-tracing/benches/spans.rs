@@ -16,6 +16,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use observability::spans::{Recorder, Route, SpanLayer, Spans, TracingSpans};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 use std::convert::Infallible;
 use std::future::{IntoFuture, ready};
 use std::hint::black_box;
@@ -95,14 +98,34 @@ fn recorded() -> Dispatch {
     Dispatch::new(registry().with(recorder()))
 }
 
+/// OpenTelemetry's, which hands spans over in batches, on a thread of its own. What an exporter then
+/// does with them, it does there.
+fn exported() -> Dispatch {
+    let provider = SdkTracerProvider::builder().with_batch_exporter(Takes).build();
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("bench"));
+    Dispatch::new(registry().with(layer))
+}
+
+/// Whatever it is.
+#[derive(Debug)]
+struct Takes;
+
+impl SpanExporter for Takes {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        black_box(batch);
+        Ok(())
+    }
+}
+
 /// Who may listen. Each is made when it is its turn, and gone before the next one: what no listener in
 /// the program wants is switched off where it is said, and what one of them wants is not.
-const LISTENERS: [Listener; 5] = [
+const LISTENERS: [Listener; 6] = [
     ("nobody listens", Dispatch::none),
     ("switched off by a level", || Dispatch::new(registry().with(LevelFilter::WARN))),
     ("filtered away", || Dispatch::new(registry().with(recorder().with_filter(LevelFilter::WARN)))),
     ("made, and ignored", || Dispatch::new(registry().with(recorder().up_to(Level::WARN)))),
     ("recorded", recorded),
+    ("exported", exported),
 ];
 
 /// A service over HTTP, with spans or without.
