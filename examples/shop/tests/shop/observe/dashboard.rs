@@ -1,28 +1,38 @@
 //! The dashboard asks only for what there is.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use serde_json::Value;
+use shop_flags::PatternAsync;
 
 use super::expression::unknown;
 use super::{panels, questions, scrape};
 use crate::open::{Open, ask};
 
-/// A shop in which somebody has looked at a product and bought it.
-async fn after_a_checkout() -> Open {
+/// A shop in which somebody has looked at a product and bought it, and once more as a saga.
+async fn after_two_checkouts() -> Open {
     let open = Open::embedded().await;
     let ada = open.customer("ada").await;
     let path = format!("/api/products/{}", open.products[0]);
     ask(&open.gateway, Method::GET, &path, &Value::Null, &[]).await.expect("the product");
     ada.put(open.products[0], 1).await.expect("in the cart");
     ada.buy("tok_ok", "first-wish").await.expect("confirmed");
+    open.shop.setup.flags.set(PatternAsync::On);
+    ada.put(open.products[0], 1).await.expect("in the cart");
+    ada.buy("tok_ok", "second-wish").await.expect("taken");
+    let begun = Instant::now();
+    while open.shop.peers.orders.books().await.expect("books").confirmed < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the saga does not come to its end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     open
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_panel_asks_for_what_the_shop_tells() {
-    let open = after_a_checkout().await;
+    let open = after_two_checkouts().await;
     let samples = scrape::stored(&open).await;
     let questions = questions("1m");
     assert!(questions.len() > 20, "{} questions", questions.len());

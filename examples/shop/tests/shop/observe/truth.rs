@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
-use shop_flags::FaultPayment;
+use shop_flags::{FaultPayment, PatternAsync};
 
 use super::prometheus::{LONG, Line, Prometheus};
 use super::{Question, questions};
@@ -26,6 +26,8 @@ const CHECKOUTS: &str = r#"sum by (http_response_status_code) (http_server_reque
 struct Buyer {
     somebody: Somebody,
     wishes: usize,
+    /// Whether every fourth of them is answered at once.
+    by_sagas: bool,
     answers: BTreeMap<String, f64>,
 }
 
@@ -34,8 +36,13 @@ impl Buyer {
         let product = open.products[self.wishes % 5];
         self.somebody.get(&format!("/api/products/{product}")).await.expect("the product");
         self.somebody.put(open.products[0], 1).await.expect("in the cart");
+        let (status, way) = match self.by_sagas && self.wishes % 4 == 3 {
+            true => (202, PatternAsync::On),
+            false => (201, PatternAsync::Off),
+        };
+        open.shop.setup.flags.set(way);
         let told = self.somebody.buy("tok_ok", &format!("wish-{:04}", self.wishes)).await;
-        let status = told.map_or_else(|problem| problem.status, |_| 201);
+        let status = told.map_or_else(|problem| problem.status, |_| status);
         *self.answers.entry(status.to_string()).or_default() += 1.0;
         self.wishes += 1;
     }
@@ -64,7 +71,7 @@ async fn the_dashboard_tells_the_truth() {
     let open = Open::embedded().await;
     let prometheus = Prometheus::beside(&open).await;
     let somebody = open.customer("ada").await;
-    let mut buyer = Buyer { somebody, wishes: 0, answers: BTreeMap::new() };
+    let mut buyer = Buyer { somebody, wishes: 0, by_sagas: true, answers: BTreeMap::new() };
     let questions = questions(WINDOW);
     let by_title = |title: &str| {
         let found = questions.iter().find(|question| question.panel == title);
@@ -84,6 +91,7 @@ async fn the_dashboard_tells_the_truth() {
     assert_eq!(value(&prometheus.now(errors).await, &[("service", "gateway")]), Some(0.0));
 
     // The payment provider fails: orders' breaker before payments, and nobody else's.
+    buyer.by_sagas = false;
     open.shop.setup.flags.set(FaultPayment::Error);
     let open_one = [("service", "orders"), ("to", "payments"), ("method", "PUT")];
     let tells = async || {
@@ -122,7 +130,7 @@ async fn the_dashboard_tells_the_truth() {
         );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    assert_eq!(buyer.answers.keys().collect::<Vec<_>>(), ["201", "503"]);
+    assert_eq!(buyer.answers.keys().collect::<Vec<_>>(), ["201", "202", "503"]);
 
     for question in questions.iter().filter(|question| question.exemplars) {
         follow(&open, &prometheus, question).await;
