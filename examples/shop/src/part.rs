@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, bail};
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use axum::{Json, Router};
 use observability::propagation::OneTrace;
@@ -22,6 +23,7 @@ use shop_notifications::Notifications;
 use shop_orders::{Orders, Pace};
 use shop_payments::Payments;
 use shop_service::health::{self, Dependency};
+use shop_service::tempo::{Tempo, tempo};
 use shop_service::{Door, Healthy, operate};
 use shop_users::Users;
 use tokio::task::JoinHandle;
@@ -81,12 +83,14 @@ impl Opened {
         calls: &Calls,
         traces: OneTrace,
         meters: &Meters,
+        flags: &Flags,
     ) -> Opened {
         let told = calls.clone();
         meters.around(calls);
+        let tempo = from_fn_with_state(Tempo::of(name, flags.clone()), tempo);
         self.router = self
             .router
-            .layer((Door::inside(name, traces), meters.layer(), calls.arrivals()))
+            .layer((Door::inside(name, traces), meters.layer(), calls.arrivals(), tempo))
             .merge(meters.routes())
             .route("/calls", get(move || async move { Json(told.book()) }));
         self
@@ -215,13 +219,13 @@ impl Part<'_> {
         match opened.await.with_context(|| {
             format!("the service `{name}` cannot open; next: --data FOLDER, or --storage URL")
         })? {
-            Some(opened) => {
-                Ok(opened.among(known, &calls, traces, &meters).leaning_on(match name {
+            Some(opened) => Ok(opened
+                .among(known, &calls, traces, &meters, &setup.flags)
+                .leaning_on(match name {
                     "catalog" => redis(place, "cache")?,
                     "inventory" => redis(place, "locks")?,
                     _ => None,
-                }))
-            }
+                })),
             None => bail!(
                 "there is no service `{name}`\nnext: cargo run -p shop -- run gateway, or one of {}",
                 Peers::NAMES.join(", ")

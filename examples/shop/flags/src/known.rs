@@ -26,6 +26,11 @@ pub trait Switch: Copy + private::Sealed + 'static {
     /// # Panics
     /// If the flag has fewer variants.
     fn at(index: usize) -> Self;
+
+    /// The variant of this name, if the flag has one.
+    fn named(name: &str) -> Option<Self> {
+        KNOWN[Self::PLACE].variant(name).map(Self::at)
+    }
 }
 
 mod private {
@@ -115,6 +120,12 @@ switches! {
         "before_refund" BeforeRefund, "lost_refund" LostRefund, "after_refund" AfterRefund
     } = Off,
         "Where the process of the orders service ends itself, in a checkout that is a saga: before a step, after its effect and before its answer, or after its entry in the journal.";
+    "fault.service" => FaultService {
+        "off" Off,
+        "gateway" Gateway, "catalog" Catalog, "users" Users, "carts" Carts, "orders" Orders,
+        "inventory" Inventory, "payments" Payments, "notifications" Notifications
+    } = Off,
+        "Which service has become slow: each request that it answers takes 300 ms longer.";
     "fault.cache" => FaultCache { "off" Off, "down" Down } = Off,
         "What is wrong with the cache: it does not answer.";
 }
@@ -161,5 +172,7 @@ mod tests {
         assert_eq!(KNOWN[FaultPayment::PLACE].name, "fault.payment");
         assert_eq!(KNOWN[FaultPayment::PLACE].variants[FaultPayment::Hang.index()], "hang");
         assert_eq!(FaultPayment::at(FaultPayment::Hang.index()), FaultPayment::Hang);
+        assert_eq!(FaultPayment::named("hang"), Some(FaultPayment::Hang));
+        assert_eq!(FaultPayment::named("Hang"), None);
     }
 }

@@ -46,8 +46,8 @@ pub use flags::Flags;
 pub use fractional::Fractional;
 pub use invalid::Invalid;
 pub use known::{
-    FaultCache, FaultCatalogDb, FaultEmail, FaultOrdersCrash, FaultPayment, PatternAsync,
-    PatternBreaker, PatternBulkhead, PatternCache, PatternIdempotency, PatternInbox,
+    FaultCache, FaultCatalogDb, FaultEmail, FaultOrdersCrash, FaultPayment, FaultService,
+    PatternAsync, PatternBreaker, PatternBulkhead, PatternCache, PatternIdempotency, PatternInbox,
     PatternLimiter, PatternLock, PatternOutbox, PatternRetry, PatternSaga, PatternTimeout,
     PatternTracing, Switch,
 };

@@ -8,6 +8,7 @@
 //! - [`turns`]: one at a time for each order.
 //! - [`health`]: how a service is, and what it leans on.
 //! - [`progress`]: how an order comes along, as server-sent events.
+//! - [`tempo`]: how fast it is; a fault makes it slow.
 //! - [`operate`]: the routes that all services have.
 
 pub mod door;
@@ -18,6 +19,7 @@ pub mod operate;
 pub mod password;
 pub mod progress;
 pub mod serve;
+pub mod tempo;
 pub mod token;
 pub mod turns;
 

@@ -139,6 +139,7 @@ fn the_document_shows_definition_and_effect() {
             "fault.email": "off",
             "fault.catalog_db": "off",
             "fault.orders.crash": "off",
+            "fault.service": "off",
             "fault.cache": "off",
         })
     );
@@ -179,7 +180,7 @@ fn a_refusal_says_where_and_what_is_allowed() {
             json!({"flags": {"fault.paymnt": {}}}),
             "/flags/fault.paymnt: there is no flag `fault.paymnt`; did you mean `fault.payment`? allowed: \
              `pattern.cache`, `pattern.lock`, `pattern.limiter`, `pattern.breaker`, `pattern.retry`, `pattern.timeout`, `pattern.bulkhead`, `pattern.async`, \
-             `pattern.saga`, `pattern.outbox`, `pattern.inbox`, `pattern.idempotency`, `pattern.tracing`, `fault.payment`, `fault.email`, `fault.catalog_db`, `fault.orders.crash`, `fault.cache`",
+             `pattern.saga`, `pattern.outbox`, `pattern.inbox`, `pattern.idempotency`, `pattern.tracing`, `fault.payment`, `fault.email`, `fault.catalog_db`, `fault.orders.crash`, `fault.service`, `fault.cache`",
         ),
         (
             flag(json!("hang")),

@@ -27,6 +27,7 @@ mod switches;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::response::Redirect;
 use axum::routing::get;
 use observability::metrics::MeasureLayer;
@@ -37,8 +38,8 @@ use shop_calls::Calls;
 use shop_contracts::Peers;
 use shop_flags::Flags;
 use shop_service::Door;
+use shop_service::tempo::{Tempo, tempo};
 use shop_service::token::Tokens;
-
 use tower::util::option_layer;
 
 pub use limit::{Limiting, Odd};
@@ -152,6 +153,7 @@ impl Gateway {
             LimitLayer::new(Arc::clone(&self.limits)),
             self.calls.arrivals(),
             places::PlacesLayer(Arc::clone(&self.places)),
+            from_fn_with_state(Tempo::of("gateway", self.flags.clone()), tempo),
         ));
         Router::new()
             .route("/", get(|| async { Redirect::temporary("/docs/") }))
