@@ -21,5 +21,5 @@ mod table;
 mod tests;
 
 pub(crate) use figures::Figures;
-pub(crate) use scrape::Watched;
+pub(crate) use scrape::{Scrape, Watched};
 pub(crate) use table::print;

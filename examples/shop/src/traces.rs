@@ -1,7 +1,7 @@
 //! The newest traces of a process, for those who run it: `GET /spans/{trace}`.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::extract::Path;
@@ -92,6 +92,27 @@ impl Told {
     }
 }
 
+/// Of a trace, what `service` was asked for where that took longest, and what came of it. None, where
+/// it was asked for nothing.
+pub fn of_service(trace: &[Told], service: &str) -> Option<Vec<Told>> {
+    let asked = |span: &&Told| {
+        span.service == service && matches!(span.kind.as_str(), "server" | "consumer")
+    };
+    let longest = trace.iter().filter(asked).max_by_key(|span| span.took)?;
+    let mut part = BTreeSet::from([&longest.span]);
+    loop {
+        let below =
+            trace.iter().filter(|span| span.parent.as_ref().is_some_and(|up| part.contains(up)));
+        let below: Vec<_> = below.map(|span| &span.span).collect();
+        let before = part.len();
+        part.extend(below);
+        if part.len() == before {
+            break;
+        }
+    }
+    Some(trace.iter().filter(|span| part.contains(&span.span)).cloned().collect())
+}
+
 /// What the service `name` calls its own; silent, where nothing is recorded.
 pub(crate) fn of(telemetry: Option<&Telemetry>, name: &'static str) -> OneTrace {
     telemetry.map(|telemetry| telemetry.traces(name)).unwrap_or_default()
@@ -113,4 +134,46 @@ pub(crate) fn routes(telemetry: Option<&Telemetry>) -> Router {
         Json(spans.into_iter().map(Told::from).collect::<Vec<_>>())
     };
     Router::new().route("/spans/{trace}", get(find))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(name: &str, parent: Option<&str>, service: &str, kind: &str, took: u64) -> Told {
+        Told {
+            service: service.into(),
+            name: name.into(),
+            kind: kind.into(),
+            span: name.into(),
+            parent: parent.map(Into::into),
+            start: 0,
+            took,
+            failed: false,
+            attributes: BTreeMap::new(),
+            links: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn of_a_service_is_its_longest_and_all_beneath() {
+        // What is caused may be told before its cause.
+        let trace = [
+            span("f", Some("e"), "catalog", "server", 8),
+            span("e", Some("d"), "carts", "client", 9),
+            span("a", None, "gateway", "server", 100),
+            span("b", Some("a"), "gateway", "client", 90),
+            span("c", Some("b"), "carts", "server", 5),
+            span("d", Some("b"), "carts", "server", 10),
+            span("g", Some("b"), "orders", "internal", 50),
+        ];
+        let of = |service| {
+            let part = of_service(&trace, service)?;
+            Some(part.into_iter().map(|span| span.name).collect::<String>())
+        };
+        assert_eq!(of("carts").as_deref(), Some("fed"));
+        assert_eq!(of("catalog").as_deref(), Some("f"));
+        assert_eq!(of("gateway").as_deref(), Some("feabcdg"));
+        assert_eq!(of("orders"), None, "it was asked for nothing");
+    }
 }

@@ -169,6 +169,61 @@ async fn what_was_sent_between_two_looks_is_what_is_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_become_slower_stands_on_top_with_a_trace_that_says_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = Program::open(folder.path(), &["up"]);
+    let (gateway, carts) = (program.gateway(), program.peers().carts.0.patience(PATIENCE));
+    let ada = customer(gateway.clone(), "ada").await;
+    let product = first_product(3000);
+    let puts = async || {
+        for quantity in 1..=4 {
+            ada.put(product, quantity).await.expect("in the cart");
+        }
+    };
+    puts().await;
+
+    let (first, mut taken) = mpsc::channel(2);
+    let (done, sent) = watch::channel(false);
+    let door = guarded(gateway.clone(), first.clone(), sent.clone()).await;
+    let port = door.rsplit(':').next().expect("a port").to_owned();
+    let elsewhere = [("carts", guarded(carts, first, sent).await)];
+    let args = ["--once", "--every", "12", "--port", &port];
+    let told = tokio::spawn(output(top(&program, &elsewhere, &args)));
+    for _ in 0..2 {
+        timeout(PATIENCE, taken.recv()).await.expect("a first look").expect("a guard");
+    }
+    let slow = r#"{"flags": {"fault.service": {"defaultVariant": "carts"}}}"#;
+    let set = gateway.forward(Method::PUT, "/flags", slow.into(), &[]).await;
+    assert!(set.expect("an answer").status().is_success());
+    puts().await;
+    done.send(true).expect("the guards wait");
+
+    let told = told.await.expect("no panic");
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let told = String::from_utf8(told.stdout).expect("text");
+    let (_, below) = told.split_once("slower than before").expect("something has become slower");
+    let mut lines = below.lines().skip(1).map(str::trim);
+    let route = lines.next().expect("a route");
+    assert!(route.contains(" PUT /") && route.ends_with(" ms"), "{told}");
+    let trace = lines.next().and_then(|line| line.strip_prefix("trace ")).expect("its trace");
+    let widest = told.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(80), "more than 80 columns: {told}");
+
+    let port = program.port.to_string();
+    let of =
+        async |service| output(shop(&["trace", trace, "--of", service, "--port", &port])).await;
+    let shown = of("carts").await;
+    let shown = String::from_utf8(shown.stdout).expect("text");
+    assert!(
+        shown.contains("carts · PUT /carts/{customer}/") && !shown.contains("gateway"),
+        "{shown}"
+    );
+    let nobody = of("payments").await;
+    let said = String::from_utf8(nobody.stderr).expect("text");
+    assert!(!nobody.status.success() && said.contains("next: --of one of carts, "), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_away_is_a_line_and_all_others_are_shown() {
     let folder = tempfile::tempdir().expect("a folder");
     let program = Program::open(folder.path(), &["up"]);

@@ -242,6 +242,18 @@ impl Peers {
     pub const NAMES: [&'static str; 7] =
         ["catalog", "users", "carts", "orders", "inventory", "payments", "notifications"];
 
+    /// Where `name` listens in a shop of one machine: the gateway at `port`, the others at the seven
+    /// that follow.
+    pub fn port(name: &str, port: u16) -> u16 {
+        let offset = (1..).zip(Self::NAMES).find(|(_, of)| *of == name).map_or(0, |(at, _)| at);
+        port.saturating_add(offset)
+    }
+
+    /// Those of a shop of one machine, with its gateway at `port`.
+    pub fn beside(port: u16) -> Peers {
+        Self::at(|name| format!("http://127.0.0.1:{}", Self::port(name, port)))
+    }
+
     /// Where each of them is, by its name.
     pub fn at(address: impl Fn(&'static str) -> String) -> Peers {
         let peer = |name| Peer::new(name, address(name));

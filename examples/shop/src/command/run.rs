@@ -79,8 +79,7 @@ impl Run {
             opened.tend();
             opened.complete(&setup.flags, telemetry.as_ref())
         };
-        let offset = Peers::NAMES.iter().position(|peer| *peer == name).map_or(0, |at| at + 1);
-        let port = self.port.saturating_add(u16::try_from(offset)?);
+        let port = Peers::port(name, self.port);
         let address = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], port)));
         let listener = listen(address).await.with_context(|| {
             format!("{address} cannot be had\nnext: cargo run -p shop -- run {name} --listen 127.0.0.1:0")
@@ -107,9 +106,7 @@ impl Run {
 /// Where the services are: by variable, or beside the gateway's port.
 pub(crate) fn peers(port: u16) -> Peers {
     Peers::at(|name| {
-        let offset = Peers::NAMES.iter().position(|peer| *peer == name).unwrap_or_default();
-        let beside = usize::from(port) + offset + 1;
         std::env::var(format!("SHOP_{}_URL", name.to_uppercase()))
-            .unwrap_or_else(|_| format!("http://127.0.0.1:{beside}"))
+            .unwrap_or_else(|_| format!("http://127.0.0.1:{}", Peers::port(name, port)))
     })
 }

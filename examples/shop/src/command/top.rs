@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use page::Screen;
+use shop_contracts::Peer;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::PORT;
@@ -17,8 +18,8 @@ use crate::top::{self, Figures, Watched};
 /// What everything takes but the routes: what is left of the screen is theirs.
 const REST: usize = 28;
 
-/// All that are known.
-const ROUTES: usize = 5;
+/// All that are known: five that have become slower, a heading, and five that are slow.
+const ROUTES: usize = 11;
 
 #[derive(Args)]
 pub(crate) struct Top {
@@ -38,7 +39,8 @@ pub(crate) struct Top {
 
 impl Top {
     pub(crate) async fn run(self) -> Result<()> {
-        let shop = Watched::shop(self.port, &peers(self.port), self.every);
+        let gateway = Peer::new("gateway", format!("http://127.0.0.1:{}", self.port));
+        let shop = Watched::shop(&gateway, &peers(self.port), self.every);
         if self.once || self.json || !std::io::stdout().is_terminal() {
             return self.once(&shop).await;
         }
@@ -107,9 +109,12 @@ impl Top {
     fn tell(&self, figures: &Figures) {
         self.head(figures, "");
         top::print(figures, ROUTES);
-        match figures.slowest.iter().find_map(|route| route.trace.as_ref()) {
-            Some(trace) => {
-                page::next(&[(&format!("cargo run -p shop -- trace {trace}"), "where it went")]);
+        let mut routes = figures.slower.iter().chain(&figures.slowest);
+        match routes.find_map(|route| Some((route.trace.as_ref()?, route.service))) {
+            Some((trace, service)) => {
+                let look = format!("cargo run -p shop -- trace {trace}");
+                let of = format!("… --of {service}");
+                page::next(&[(&look, "where it went"), (&of, "only their part")]);
             }
             None => page::next(&[("cargo run -p shop -- load", "send customers in")]),
         }

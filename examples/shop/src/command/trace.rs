@@ -1,6 +1,6 @@
 //! `shop trace`: where the time of a request went.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -16,6 +16,9 @@ use crate::traces::{self, Told};
 pub(crate) struct Trace {
     /// An order's id, the `latest` order, or a trace's id
     id: String,
+    /// Only what this service was asked for in it, where that took longest, and what came of that
+    #[arg(long, value_name = "SERVICE")]
+    of: Option<String>,
     /// The gateway's port of the shop that is up
     #[arg(long, default_value_t = PORT)]
     port: u16,
@@ -41,6 +44,14 @@ impl Trace {
                  next: cargo run -p shop -- load, then cargo run -p shop -- trace latest"
             );
         }
+        let told = match &self.of {
+            None => told,
+            Some(service) => traces::of_service(&told, service).with_context(|| {
+                let services: BTreeSet<_> = told.iter().map(|span| &*span.service).collect();
+                let services = Vec::from_iter(services).join(", ");
+                format!("`{service}` is not in the trace {trace}; next: --of one of {services}")
+            })?,
+        };
         let finished: Vec<Finished> = told.iter().filter_map(|span| span.finished(trace)).collect();
         let waterfall = Waterfall::of(&finished);
         if let Some(file) = &self.svg {
@@ -56,7 +67,7 @@ impl Trace {
         if let Some(of) = of {
             page::note(of);
         }
-        let services: BTreeMap<_, _> = told.iter().map(|span| (&span.service, ())).collect();
+        let services: BTreeSet<_> = told.iter().map(|span| &span.service).collect();
         page::note(format_args!("{} spans in {} services", told.len(), services.len()));
         page::gap();
         anstream::print!("{}", waterfall.text());

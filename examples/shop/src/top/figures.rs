@@ -19,6 +19,8 @@ pub(crate) struct Figures {
     /// How much time lies between them: where services differ, the longest.
     pub(crate) seconds: f64,
     pub(crate) services: Vec<Service>,
+    /// Those that have become slower, the one first that has most: where to look.
+    pub(crate) slower: Vec<Route>,
     /// By their p99.
     pub(crate) slowest: Vec<Route>,
     /// Those that are not closed.
@@ -67,6 +69,10 @@ impl Figures {
             };
             figures.services.push(Service { service, away: None, red: told });
         }
+        let slower = figures.slowest.iter().filter_map(|one| Some((one.slower()?, one.clone())));
+        let mut slower: Vec<_> = slower.collect();
+        slower.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+        figures.slower = slower.into_iter().map(|(_, route)| route).take(SLOWEST).collect();
         figures.slowest.sort_by(|one, other| {
             let by_rate = other.requests_a_second.total_cmp(&one.requests_a_second);
             other.p99_ms.total_cmp(&one.p99_ms).then(by_rate)

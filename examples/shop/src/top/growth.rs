@@ -58,7 +58,18 @@ impl<'a> Growth<'a> {
 
     /// The buckets of this time, of all series with these labels.
     pub(crate) fn buckets(&self, name: &str, labels: &[(&str, &str)]) -> Vec<Bucket> {
-        since(&buckets(self.before, name, labels), &buckets(self.now, name, labels))
+        self.before_and_now(name, labels).1
+    }
+
+    /// The buckets of all that was before this time, and those of this time.
+    pub(crate) fn before_and_now(
+        &self,
+        name: &str,
+        labels: &[(&str, &str)],
+    ) -> (Vec<Bucket>, Vec<Bucket>) {
+        let before = buckets(self.before, name, labels);
+        let now = since(&before, &buckets(self.now, name, labels));
+        (before, now)
     }
 
     /// Of those that were observed in this time under these labels, and are named, the one in the

@@ -39,16 +39,28 @@ pub(crate) struct Red {
 }
 
 /// One route in this time.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Route {
     pub(crate) service: &'static str,
     pub(crate) method: String,
     pub(crate) route: String,
     pub(crate) requests_a_second: f64,
+    /// What half of its requests took before this time, since the service was started. None, where
+    /// there were too few of them, then or now, to say so.
+    pub(crate) usual_ms: Option<f64>,
+    pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
     /// One that was as slow as the slowest, of those that were recorded.
     pub(crate) trace: Option<String>,
 }
+
+/// Requests of a route, of which nothing is said with fewer.
+const ENOUGH: f64 = 3.0;
+
+/// What nobody notices, in milliseconds and as a ratio: the figures are those of a bucket, and a busy
+/// machine makes some of them larger.
+const NOTICED_MS: f64 = 100.0;
+const NOTICED: f64 = 1.5;
 
 /// Above this, nobody has counted how long it took.
 pub(crate) const LONGEST_MS: f64 = BOUNDS[BOUNDS.len() - 1] * 1e3;
@@ -75,6 +87,16 @@ impl Red {
     }
 }
 
+impl Route {
+    /// How many times as long as usual half of its requests take, where somebody would notice.
+    ///
+    /// The median, and not the p99: of few requests that is the one which the machine has held up.
+    pub(crate) fn slower(&self) -> Option<f64> {
+        let usual = self.usual_ms.filter(|usual| self.p50_ms - usual >= NOTICED_MS)?;
+        Some(self.p50_ms / usual).filter(|times| *times >= NOTICED)
+    }
+}
+
 /// None for what a histogram without observations says.
 fn millis(seconds: f64) -> Option<f64> {
     seconds.is_finite().then_some(seconds * 1e3)
@@ -88,12 +110,15 @@ pub(crate) fn routes(service: &'static str, growth: &Growth<'_>) -> Vec<Route> {
         growth.series(&count).filter_map(|sample| name(&sample.labels)).collect();
     let told = all.into_iter().filter_map(|(method, route)| {
         let labels = [(METHOD, method.as_str()), (ROUTE, route.as_str())];
-        let p99_ms = millis(quantile(&growth.buckets(DURATION, &labels), 0.99))?;
+        let (before, now) = growth.before_and_now(DURATION, &labels);
+        let enough = [&before, &now].map(|all| all.last().is_some_and(|all| all.count >= ENOUGH));
+        let usual_ms = (enough == [true; 2]).then(|| millis(quantile(&before, 0.5))).flatten();
+        let (p50_ms, p99_ms) = (millis(quantile(&now, 0.5))?, millis(quantile(&now, 0.99))?);
         let exemplar = growth.exemplar(DURATION, &labels);
         let trace = exemplar.and_then(|exemplar| exemplar.labels.get("trace_id").cloned());
         let of_it = |labels: &Labels| name(labels).is_some_and(|(m, r)| m == method && r == route);
         let requests_a_second = growth.rate(&count, of_it);
-        Some(Route { service, requests_a_second, p99_ms, trace, method, route })
+        Some(Route { service, requests_a_second, usual_ms, p50_ms, p99_ms, trace, method, route })
     });
     told.collect()
 }

@@ -31,11 +31,10 @@ pub(crate) struct Answer {
 }
 
 impl Watched {
-    /// The shop whose gateway is at `port`. Who has not answered by the time of the next look, `every`
-    /// so often, is away.
-    pub(crate) fn shop(port: u16, peers: &Peers, every: Duration) -> Watched {
-        let gateway = Peer::new("gateway", format!("http://127.0.0.1:{port}"));
-        let all = std::iter::once(gateway).chain(peers.all().into_iter().cloned());
+    /// The shop behind `gateway`. Who has not answered by the time of the next look, `every` so often,
+    /// is away.
+    pub(crate) fn shop(gateway: &Peer, peers: &Peers, every: Duration) -> Watched {
+        let all = std::iter::once(gateway).chain(peers.all()).cloned();
         Watched(all.map(|peer| peer.patience(every.max(PATIENCE))).collect())
     }
 

@@ -14,10 +14,14 @@ const AND: &str = " · ";
 /// The most that is told in one line.
 const LINE: usize = 64;
 
-/// Prints all of it, with at most so many routes.
+/// Prints all of it, with at most so many routes: those first that have become slower.
 pub(crate) fn print(figures: &Figures, routes: usize) {
     services(&figures.services);
-    slowest(&figures.slowest[..figures.slowest.len().min(routes)]);
+    let changed = figures.slower.len().min(routes);
+    slower(&figures.slower[..changed]);
+    // A heading of their own takes the place of a route.
+    let left = routes - changed.saturating_add(usize::from(changed > 0)).min(routes);
+    slowest(&figures.slowest[..figures.slowest.len().min(left)]);
     page::gap();
     resources(figures);
 }
@@ -51,15 +55,28 @@ fn row(service: &Service) -> Vec<String> {
     ]
 }
 
-fn slowest(routes: &[Route]) {
+fn slower(all: &[Route]) {
+    routes(all, ["slower than before", "usual", "p50"], |of| {
+        [time(of.usual_ms), time(Some(of.p50_ms))]
+    });
+}
+
+fn slowest(all: &[Route]) {
+    routes(all, ["slowest routes", "req/s", "p99"], |of| {
+        [rate(of.requests_a_second), time(Some(of.p99_ms))]
+    });
+}
+
+/// Nothing, where there are none.
+fn routes(all: &[Route], heads: [&str; 3], figures: impl Fn(&Route) -> [String; 2]) {
     let mut rows = Vec::new();
-    for Route { service, method, route, requests_a_second, p99_ms, trace } in routes {
-        let name = cut(&format!("{service} {method} {route}"), WIDEST);
-        rows.push(vec![name, rate(*requests_a_second), time(Some(*p99_ms))]);
-        rows.extend(trace.iter().map(|trace| vec![format!("  trace {trace}")]));
+    for of in all {
+        let name = cut(&format!("{} {} {}", of.service, of.method, of.route), WIDEST);
+        rows.push([vec![name], figures(of).to_vec()].concat());
+        rows.extend(of.trace.iter().map(|trace| vec![format!("  trace {trace}")]));
     }
     if !rows.is_empty() {
-        page::grid(&["slowest routes", "req/s", "p99"], &rows);
+        page::grid(&heads, &rows);
     }
 }
 

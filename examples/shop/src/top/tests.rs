@@ -134,6 +134,34 @@ fn the_slowest_five_each_name_one_of_this_time() {
 }
 
 #[test]
+fn what_has_become_slower_is_told_and_what_was_slow_is_not() {
+    let all = |route: &str, before: [u32; 5], more: [u32; 5]| {
+        let now = std::array::from_fn(|bucket| before[bucket] + more[bucket]);
+        [before, now].map(|counts| durations("GET", route, 200, counts, &[]))
+    };
+    let routes = [
+        // From 2.5 ms to 550 ms, and from 2.5 ms to 5.5 s: the second is the first to look at.
+        all("/slower", [9, 9, 9, 9, 9], [0, 0, 4, 4, 4]),
+        all("/slowest", [9, 9, 9, 9, 9], [0, 0, 0, 4, 4]),
+        all("/as_ever", [0, 0, 0, 9, 9], [0, 0, 0, 4, 4]),
+        // One of four is no median.
+        all("/one", [9, 9, 9, 9, 9], [3, 3, 4, 4, 4]),
+        // Ten times as long, and nobody notices.
+        all("/unnoticed", [9, 9, 9, 9, 9], [0, 4, 4, 4, 4]),
+        all("/few", [9, 9, 9, 9, 9], [0, 0, 2, 2, 2]),
+        all("/few_before", [2, 2, 2, 2, 2], [0, 0, 4, 4, 4]),
+        all("/new", [0, 0, 0, 0, 0], [0, 0, 4, 4, 4]),
+    ];
+    let [before, now] = [0, 1].map(|when| routes.iter().map(|one| &*one[when]).collect::<String>());
+    let figures = of_one(&before, &now);
+    let told = figures.slower.iter().map(|one| (&*one.route, one.usual_ms, one.p50_ms));
+    assert_eq!(
+        Vec::from_iter(told),
+        [("/slowest", Some(2.5), 5500.0), ("/slower", Some(2.5), 550.0)],
+    );
+}
+
+#[test]
 fn an_exemplar_that_is_old_is_none() {
     let before = durations("GET", "/a", 200, [0, 1, 1, 1, 1], &[(1, "old", 0.09)]);
     let now = durations("GET", "/a", 200, [0, 9, 9, 9, 9], &[(1, "old", 0.09)]);

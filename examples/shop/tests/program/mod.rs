@@ -80,10 +80,7 @@ impl Program {
     }
 
     pub(crate) fn peers(&self) -> Peers {
-        Peers::at(|name| {
-            let at = Peers::NAMES.iter().position(|peer| *peer == name).expect("a service");
-            format!("http://127.0.0.1:{}", usize::from(self.port) + at + 1)
-        })
+        Peers::beside(self.port)
     }
 
     pub(crate) fn gateway(&self) -> Peer {

@@ -7,8 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use bytes::Bytes;
-use http::{HeaderValue, Method, header};
+use http::Method;
 use rand::RngExt;
 use serde_json::{Value, json};
 use shop_contracts::{Peer, Peers};
@@ -24,7 +23,7 @@ pub(super) struct Process {
     pub(super) gateway: Peer,
     /// Where its log is: lines of JSON.
     pub(super) log: PathBuf,
-    peers: Vec<Peer>,
+    pub(super) peers: Peers,
     _child: Child,
     _folder: TempDir,
 }
@@ -45,9 +44,8 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("{} does not start", program.display()))?;
-        let at = |offset: u16| format!("http://127.0.0.1:{}", port + offset);
-        let gateway = Peer::new("gateway", at(0)).patience(Duration::from_secs(30));
-        let peers = (1..).zip(Peers::NAMES).map(|(offset, name)| Peer::new(name, at(offset)));
+        let gateway = Peer::new("gateway", format!("http://127.0.0.1:{port}"));
+        let (gateway, peers) = (gateway.patience(Duration::from_secs(30)), Peers::beside(port));
         let begun = Instant::now();
         while gateway.get::<Value>("/api/products?size=1").await.is_err() {
             if child.try_wait()?.is_some() || begun.elapsed() > PATIENCE {
@@ -56,7 +54,6 @@ impl Process {
             }
             sleep(Duration::from_millis(20)).await;
         }
-        let peers = peers.collect();
         Ok(Process { gateway, log, peers, _child: child, _folder: folder })
     }
 
@@ -64,16 +61,9 @@ impl Process {
     pub(super) async fn set(&self, switch: &str, variant: &str) -> Result<()> {
         let document = json!({ "flags": { switch: { "defaultVariant": variant } } });
         // All of them are in one process, and share their switches.
-        let asked = self.peers[0].call::<Value>(Method::PUT, "/flags", Some(&document)).await;
+        let asked =
+            self.peers.catalog.0.call::<Value>(Method::PUT, "/flags", Some(&document)).await;
         asked.with_context(|| format!("{switch}={variant} is not taken")).map(drop)
-    }
-
-    /// What the gateway counts.
-    pub(super) async fn metrics(&self) -> Result<String> {
-        let accept = HeaderValue::from_static("application/openmetrics-text");
-        let headers = [(header::ACCEPT, accept)];
-        let answer = self.gateway.forward(Method::GET, "/metrics", Bytes::new(), &headers).await?;
-        String::from_utf8(answer.into_body().into()).context("metrics that are no text")
     }
 }
 
