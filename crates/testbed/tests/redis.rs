@@ -54,7 +54,7 @@ async fn gone_when_dropped() {
     let start = Instant::now();
     drop(clone);
     let took = start.elapsed();
-    assert!(took < Duration::from_millis(50), "dropping took {took:?}");
+    assert!(took < Duration::from_millis(500), "dropping took {took:?}");
     eventually("the process is gone", || !running(pid)).await;
     eventually("the room is gone", || !room.exists()).await;
 }
