@@ -93,6 +93,7 @@ pub(super) async fn changed<D: StructuredLogs>(world: World) -> Result<(), Findi
     scene.writes_up_to("orders", Some(Level::WARN))?;
     // Another log, of the same process.
     let other = scene.again("info")?;
+    scene.world.history().note("shop", "and still, in the log of \"warn\":");
     scene.writes_up_to("orders", Some(Level::WARN))?;
     for (wanted, orders, payments) in [
         ("warn,orders=debug", Some(Level::DEBUG), Some(Level::WARN)),
