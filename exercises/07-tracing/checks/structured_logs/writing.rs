@@ -13,7 +13,10 @@ use tokio::task::{JoinHandle, spawn_blocking};
 /// Where somebody waits, once: they tell that they have come so far, and go on when the other end is
 /// gone.
 #[derive(Clone)]
-struct Hold(Arc<Mutex<Option<(oneshot::Sender<()>, Receiver<()>)>>>);
+struct Hold(Arc<Mutex<Option<Ends>>>);
+
+/// One tells that somebody has come, at the other they wait.
+type Ends = (oneshot::Sender<()>, Receiver<()>);
 
 impl Hold {
     fn new() -> (Hold, oneshot::Receiver<()>, Sender<()>) {
