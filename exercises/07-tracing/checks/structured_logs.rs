@@ -6,14 +6,16 @@ mod scene;
 mod shape;
 mod telling;
 mod wanting;
+mod writing;
 
-use harm::{broken_writer, cut, one_write, stuck, unprintable};
+use harm::{cut, unprintable};
 use hiding::{by_name, cards, credentials, emails, harmless};
 use observability::structured_logs::StructuredLogs;
 use shape::{no_second_line, odd_numbers, one_object, own_names, typed};
 use std::time::Duration;
 use telling::{in_a_debug, in_an_error};
 use wanting::{bad_directive, changed, most_specific, unwanted};
+use writing::{broken_writer, one_write, slow_value, stuck};
 
 const PAGE: &str = "docs/lessons/structured_logs.md";
 
@@ -42,4 +44,5 @@ grading::checks! { S: StructuredLogs; read(PAGE), limit(LIMIT);
     one_write: "nobody else's line comes between the pieces of one",
     broken_writer: "a writer that takes a little or nothing stops nobody",
     stuck: "a reader that hangs does not keep the level from changing",
+    slow_value: "nor does a value that takes its time to print itself",
 }

@@ -59,23 +59,26 @@ pub trait StructuredLogs: Send + Sync + Sized + 'static {
     /// somebody likes that. Each is a level (`off`, `error`, `warn`, `info`, `debug`, `trace`, in any
     /// case) or `target=level`.
     ///
-    /// A directive is about its target and what lies below: `orders` and `orders::saga`, and not
-    /// `orders_archive`. Of several the longest target decides, wherever it stands. A level alone is
-    /// about all others; without one, of the others nothing is wanted.
+    /// A directive is about its target, as the program writes it, and what lies below: `orders` and
+    /// `orders::saga`, and not `orders_archive` or `orders-archive`. Of several the longest target
+    /// decides, wherever it stands. A level alone is about all others; without one, of the others
+    /// nothing is wanted.
     ///
     /// # Errors
     /// The first directive that is none, as it was written: an unknown level, no target before `=`,
     /// nothing between two commas, nothing at all, or a target that already had its turn.
     fn new(wanted: &str) -> Result<Self, BadDirective>;
 
-    /// From now on `wanted` is wanted, by all threads, whatever is being written at the moment.
+    /// From now on `wanted` is wanted of this log, by all threads, whatever is being written or prints
+    /// itself at the moment. Other logs of the process keep their own.
     ///
     /// # Errors
     /// As [`StructuredLogs::new`]; and then everything stays as it was.
     fn change(&self, wanted: &str) -> Result<(), BadDirective>;
 
-    /// Writes `event` to `to`, if it is wanted: in one piece, since others write there, too. If `to`
-    /// fails, the line is lost and nothing else happens. Of what is not wanted no value is asked for.
+    /// Writes `event` to `to`, if it is wanted: in one piece, however long it is, since others write
+    /// there, too. If `to` fails, or takes nothing more, the line is lost and nothing else happens: what
+    /// was taken is not written again. Of what is not wanted no value is asked for.
     ///
     /// The line is one JSON object and `\n`:
     ///
@@ -83,9 +86,9 @@ pub trait StructuredLogs: Send + Sync + Sized + 'static {
     /// {"timestamp":"…","level":"INFO","target":"orders","message":"placed","request_id":"…","fields":{"lines":3}}
     /// ```
     ///
-    /// - `message` is the first field of that name as a text, or `""`. All others are in `fields`,
-    ///   whatever they are called, a second `message` included. `request_id` and `fields` are left
-    ///   out where there is none.
+    /// - `message` is the first field of that name as a text, whatever its type, or `""`. All others
+    ///   are in `fields`, whatever they are called, a second `message` included. `request_id` and
+    ///   `fields` are left out where there is none.
     /// - **Types stay.** Text is text, `true` is `true`, a number is a number, unless JSON cannot carry
     ///   it: beyond ±(2⁵³ − 1) a reader may round, so it is written as text, digit by digit; so are
     ///   `"NaN"`, `"inf"` and `"-inf"`.
@@ -98,15 +101,18 @@ pub trait StructuredLogs: Send + Sync + Sized + 'static {
     ///     of [`SECRETS`], or the plural with `s`, and its last word is not one of [`ABOUT`] that comes
     ///     after them. Words are what is between punctuation, digits and the capitals of `camelCase`:
     ///     `userEmail`, `user.e-mail` and `EMAIL` all have `email` in them.
-    ///   - *In a text, behind such a name* and `:`, `=` or `(`: what is in quotes, in brackets, or bare
-    ///     up to `,`, `;`, `&` or a space, if that is not before a digit, as in a telephone number.
-    ///     Behind `authorization` and `cookie` the rest of the line. `Debug`, JSON (also in quotes once
-    ///     more), queries and headers are such texts; messages and errors may be.
-    ///   - *In a text, by its look*: email addresses; what stands before `@` in a URL; `Bearer` and a
-    ///     token (of 20 letters, or with a digit in it); JWTs (`eyJ…`); and card numbers, which may
-    ///     also come as a number: 13 to 19 digits with Luhn's check digit, beginning with 2 to 6, in one
-    ///     or in groups of at least three with spaces or hyphens between, and no part of a longer word,
-    ///     a fraction or a UUID.
+    ///   - *In a text, behind such a name*, which may be in quotes or in brackets, and `:`, `=` or `(`,
+    ///     with or without spaces: what is in quotes, in brackets, or bare up to `,`, `;`, `&` or a
+    ///     space, if that is not before a digit, as in a telephone number. Behind `authorization` and
+    ///     `cookie`, and names that end so, the rest of the line, or of the quotes around it. `Debug`,
+    ///     JSON (also in quotes once more), queries and headers are such texts; messages and errors may
+    ///     be.
+    ///   - *In a text, by its look*, in the `request_id` as well, since that may come from outside:
+    ///     email addresses; what stands before `@` in a URL; `Bearer` and a token (of 20 letters, or
+    ///     with a digit in it); JWTs (`eyJ…`), whole or cut; and card numbers, which may also come as a
+    ///     number: 13 to 19 digits with Luhn's check digit, beginning with 2 to 6, in one or in groups
+    ///     of at least three with spaces or hyphens between, and no part of a longer word, of a UUID or
+    ///     of a fraction (`0.4111…`; a comma separates).
     /// - **A text of more than [`LONGEST`] bytes** is cut there, at the character before if that is in
     ///   the midst of one, and [`CUT`] follows. No part of a secret is left at the cut.
     /// - **A value whose `Debug` or `Display` panics**, or fails, is [`UNPRINTABLE`]; the rest of the

@@ -50,6 +50,7 @@ fn what_looks_like_a_secret_is_hidden_and_the_rest_stays() {
         ("card 4111111111111111.", "card [redacted]."),
         ("7 4111 1111 1111 1111 times", "7 [redacted] times"),
         ("3782-822463-10005", "[redacted]"),
+        ("7,4111111111111111,5555555555554444,12", "7,[redacted],[redacted],12"),
         ("order 4111111111111112", "order 4111111111111112"),
         ("at 1732257000000000000", "at 1732257000000000000"),
         ("0.4111111111111111", "0.4111111111111111"),
@@ -89,6 +90,15 @@ fn what_is_called_a_secret_is_hidden_to_its_end() {
         ("GET /in?token=abc&x=1", "GET /in?token=[redacted]&x=1"),
         ("Server=db;Password=p;User Id=sa", "Server=db;Password=[redacted];User Id=sa"),
         ("Authorization: Basic dXNlcjpwYXNz, ok\nHost: a", "Authorization: [redacted]\nHost: a"),
+        (
+            "Authorization: Digest username=\"anna\", response=\"7\"\nHost: a",
+            "Authorization: [redacted]\nHost: a",
+        ),
+        (
+            r#"raw: "Authorization: Digest username=\"anna\", response=\"7\"", lines: 3"#,
+            r#"raw: "Authorization: [redacted]", lines: 3"#,
+        ),
+        (r#"said "no" to Cookie: a="1"; b="2""#, r#"said "no" to Cookie: [redacted]"#),
         ("Set-Cookie: sid=1; Path=/", "Set-Cookie: [redacted]"),
         ("token=Bearer abc after", "token=[redacted] after"),
         ("phone: +49 30 901820 called", "phone: [redacted] called"),

@@ -37,7 +37,7 @@ pub(super) struct Scene {
     pub(super) world: Arc<World>,
     new: New,
     pub(super) subject: Arc<dyn AnyLog>,
-    request_id: Option<&'static str>,
+    request_id: Option<Arc<str>>,
 }
 
 /// An event is raised: `raise!(scene, info!(lines = 3, "placed"))`.
@@ -74,8 +74,8 @@ impl Scene {
         (self.new)(wanted)
     }
 
-    pub(super) fn for_request(&self, id: &'static str) -> Scene {
-        Scene { request_id: Some(id), ..self.clone() }
+    pub(super) fn for_request(&self, id: &str) -> Scene {
+        Scene { request_id: Some(id.into()), ..self.clone() }
     }
 
     /// Raises an event, and reads what is written.
@@ -104,7 +104,7 @@ impl Scene {
         to: impl Write + Clone + Send + Sync + 'static,
         raise: &mut dyn FnMut(),
     ) {
-        let (subject, request_id) = (Arc::clone(&self.subject), self.request_id);
+        let (subject, request_id) = (Arc::clone(&self.subject), self.request_id.clone());
         let write: Writes = Box::new(move |mut event| {
             if let Some((level, target)) = from {
                 (event.level, event.target) = (level, target);
@@ -162,12 +162,12 @@ type Writes = Box<dyn Fn(Raised<'_>) + Send + Sync>;
 
 struct Raising {
     write: Writes,
-    request_id: Option<&'static str>,
+    request_id: Option<Arc<str>>,
 }
 
 impl<S: Subscriber> Layer<S> for Raising {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        (self.write)(Raised::of(event, NOW, self.request_id));
+        (self.write)(Raised::of(event, NOW, self.request_id.as_deref()));
     }
 }
 

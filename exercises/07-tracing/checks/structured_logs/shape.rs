@@ -26,6 +26,49 @@ pub(super) async fn one_object<D: StructuredLogs>(world: World) -> Result<(), Fi
     let has_fields = quoted.line()?.get("fields").is_some();
     quoted.expected(!has_fields, "no fields where there are none", "some")?;
 
+    // A message need not come from a format.
+    let named = raise!(scene, info!(lines = 3, message = "placed"));
+    named.is("/message", "placed")?;
+    named.is("/fields", json!({"lines": 3}))?;
+    raise!(scene, info!(message = 7)).is("/message", "7")?;
+
+    // `tracing` has room for 32.
+    let many = raise!(
+        scene,
+        info!(
+            a = 1,
+            b = 2,
+            c = 3,
+            d = 4,
+            e = 5,
+            f = 6,
+            g = 7,
+            h = 8,
+            i = 9,
+            j = 10,
+            k = 11,
+            l = 12,
+            m = 13,
+            n = 14,
+            o = 15,
+            p = 16,
+            q = 17,
+            r = 18,
+            s = 19,
+            t = 20,
+            u = 21,
+            v = 22,
+            w = 23,
+            x = 24,
+            y = 25,
+            z = 26,
+            "placed"
+        )
+    );
+    for (nth, name) in ('a'..='z').enumerate() {
+        many.is(&format!("/fields/{name}"), nth + 1)?;
+    }
+
     let silent = raise!(scene, warn!(left = 0));
     silent.is("/message", "")?;
     silent.is("/fields", json!({"left": 0}))
@@ -33,10 +76,10 @@ pub(super) async fn one_object<D: StructuredLogs>(world: World) -> Result<(), Fi
 
 pub(super) async fn typed<D: StructuredLogs>(world: World) -> Result<(), Finding> {
     let scene = Scene::of::<D>(world)?;
-    let number = raise!(scene, info!(took_ms = 12_u64, left = -3, share = 0.5, "sold"));
+    let number = raise!(scene, info!(took_ms = 12_u64, left = -3, share = 0.1, "sold"));
     number.is("/fields/took_ms", 12)?;
     number.is("/fields/left", -3)?;
-    number.is("/fields/share", 0.5)?;
+    number.is("/fields/share", 0.1)?;
     let text =
         raise!(scene, info!(paid = true, size = "7", answer = "true", name = %"anna", "sold"));
     text.is("/fields/paid", true)?;
@@ -61,6 +104,9 @@ pub(super) async fn odd_numbers<D: StructuredLogs>(world: World) -> Result<(), F
     exact.is("/fields/most", most)?;
     exact.is("/fields/least", least)?;
     exact.is("/fields/unsigned", most)?;
+    let beyond = raise!(scene, info!(most = most + 1, least = least - 1, "x"));
+    beyond.is("/fields/most", "9007199254740992")?;
+    beyond.is("/fields/least", "-9007199254740992")?;
     let large =
         raise!(scene, info!(id = 9_007_199_254_740_993_u64, all = u64::MAX, low = i64::MIN, "x"));
     large.is("/fields/id", "9007199254740993")?;
@@ -82,17 +128,22 @@ impl fmt::Debug for Multi {
 }
 
 /// What begins a line for some reader, or a command for some terminal, or turns the text around.
-const UNRULY: [char; 12] = [
-    '\n', '\r', '\u{1b}', '\u{7f}', '\u{85}', '\u{9b}', '\u{2028}', '\u{2029}', '\u{200f}',
-    '\u{61c}', '\u{202e}', '\u{2066}',
-];
+fn unruly() -> impl Iterator<Item = char> {
+    let ends = ['\u{2028}', '\u{2029}'];
+    let turns = ['\u{200e}', '\u{200f}', '\u{61c}'];
+    let control = ('\0'..='\u{1f}').chain('\u{7f}'..='\u{9f}');
+    let more = ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}');
+    control.chain(ends).chain(turns).chain(more)
+}
 
 pub(super) async fn no_second_line<D: StructuredLogs>(world: World) -> Result<(), Finding> {
     let scene = Scene::of::<D>(world)?;
-    for unruly in UNRULY {
+    for unruly in unruly() {
         scene.world.history().turn_page();
         let value = format!("a{unruly}{{\"level\":\"ERROR\",\"message\":\"paid\"}}");
-        let written = scene.raise("info!(name = value, \"hello {value}\")", &mut || {
+        // It came with the request, as the value did.
+        let named = scene.for_request(&format!("7{unruly}"));
+        let written = named.raise("info!(name = value, \"hello {value}\")", &mut || {
             tracing::info!(name = value, "hello {value}");
         });
         let shown = unruly.escape_unicode().to_string();
@@ -101,6 +152,7 @@ pub(super) async fn no_second_line<D: StructuredLogs>(world: World) -> Result<()
         written.expected(!inside.contains(unruly), "one line, whoever reads it", &saw)?;
         written.is("/fields/name", value.as_str())?;
         written.is("/message", format!("hello {value}"))?;
+        written.is("/request_id", format!("7{unruly}"))?;
     }
     scene.world.history().turn_page();
     let debug = raise!(scene, info!(state = ?Multi, "x"));

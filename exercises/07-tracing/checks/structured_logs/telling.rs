@@ -2,7 +2,7 @@
 
 use super::scene::{Scene, raise};
 use grading::{Finding, World};
-use observability::structured_logs::StructuredLogs;
+use observability::structured_logs::{SECRETS, StructuredLogs};
 use std::error::Error;
 use std::fmt;
 
@@ -31,6 +31,13 @@ struct Address {
 }
 
 #[derive(Debug)]
+#[allow(dead_code)]
+struct Phones {
+    phones: Vec<&'static str>,
+    visits: u32,
+}
+
+#[derive(Debug)]
 struct Password(#[allow(dead_code)] &'static str);
 
 pub(super) async fn in_a_debug<D: StructuredLogs>(world: World) -> Result<(), Finding> {
@@ -52,16 +59,42 @@ pub(super) async fn in_a_debug<D: StructuredLogs>(world: World) -> Result<(), Fi
     raise!(scene, info!(body = json, "x")).hides(&["home", "k\\", "7\\", "4711"], &kept)?;
     // In quotes once more, as a Debug of a text shows it.
     raise!(scene, info!(body = ?json, "x")).hides(&["home", "k\\", "4711"], &kept)?;
+    let deep = r#"{"address":{"street":"Ring}weg","no":77},"phones":["030 7","040 8"],"lines":3}"#;
+    raise!(scene, info!(body = deep, "x")).hides(&["Ring", "77", "030", "040"], &kept)?;
+    let pretty = "{\n  \"password\": \"hunter2\",\n  \"lines\": 3\n}";
+    raise!(scene, info!(body = pretty, "x")).hides(&["hunter2"], &kept)?;
     let query = raise!(scene, info!(path = "/in?token=t7t7&lines=3", "x"));
     query.hides(&["t7"], &["/in?", "lines=3"])?;
     let server = raise!(scene, info!("opens {}", "Server=db;Password=hunter2;User Id=sa"));
     server.hides(&["hunter2"], &["Server=db", "User Id=sa"])?;
     let plain = raise!(scene, info!("password: hunter2 is wrong, card=4, lines=3"));
     plain.hides(&["hunter2", "=4"], &["is wrong", "lines=3"])?;
+    scene.world.history().turn_page();
+    let phone = raise!(scene, info!("calls phone: {}, lines=3", "+49 30 7"));
+    phone.hides(&["49", "30 7"], &["lines=3"])?;
+    let single = raise!(scene, info!("opens {}", "user='sa' password='correct horse' db='shop'"));
+    single.hides(&["correct", "horse"], &["user='sa'", "db='shop'"])?;
+    let spaces = raise!(scene, info!("reads {}", "password = hunter2, lines = 3"));
+    spaces.hides(&["hunter2"], &["lines = 3"])?;
+    let list = Phones { phones: vec!["030 7", "040 8"], visits: 12 };
+    raise!(scene, info!(user = ?list, "x")).hides(&["030", "040"], &["visits: 12"])?;
+    // As PostgreSQL tells it.
+    let key = raise!(scene, error!("failed: {}", "Key (phone)=(+49 30 7) already exists."));
+    key.hides(&["49", "30 7"], &["Key (phone)=", " already exists."])?;
+
+    scene.world.history().turn_page();
+    for name in SECRETS {
+        let event = format!("info!(\"{name}=x7x7\")");
+        scene.raise(&event, &mut || tracing::info!("{name}=x7x7")).hides(&["x7"], &[name])?;
+    }
     let header =
         "Host: shop\nAuthorization: Basic dXNlcjpwYXNz\nCookie: theme=dark; sid=s7s7\nAge: 3";
     let headers = raise!(scene, info!(headers = header, "x"));
-    headers.hides(&["dXNl", "s7s7"], &["Host: shop", "Age: 3"])
+    headers.hides(&["dXNl", "s7s7"], &["Host: shop", "Age: 3"])?;
+    let more = "Proxy-Authorization: Digest username=\"anna\", response=\"r7r7\"\nAge: 3\n\
+        Set-Cookie: theme=dark; sid=s7s7";
+    let headers = raise!(scene, info!(headers = more, "x"));
+    headers.hides(&["anna", "r7r7", "s7s7"], &["Age: 3"])
 }
 
 /// An error with a source.
@@ -97,6 +130,11 @@ pub(super) async fn in_an_error<D: StructuredLogs>(world: World) -> Result<(), F
     written.is("/fields/order", 7)?;
     raise!(scene, error!(cause = %error, "failed: {}", error.source().map(ToString::to_string).unwrap_or_default()))
         .hides(&secrets, &["checkout failed", "no stock for"])?;
+    // What has a name and no look.
+    let key = Failed("Key (phone)=(030 7) already exists", None);
+    let failed = Failed("not stored", Some(Box::new(key)));
+    let error: &(dyn Error + 'static) = &failed;
+    raise!(scene, error!(error, "x")).hides(&["030 7"], &["not stored: Key", "already exists"])?;
     let alone = Failed("empty", None);
     let alone: &(dyn Error + 'static) = &alone;
     raise!(scene, error!(error = alone, "x")).is("/fields/error", "empty")

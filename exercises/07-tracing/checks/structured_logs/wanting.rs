@@ -77,15 +77,23 @@ pub(super) async fn most_specific<D: StructuredLogs>(world: World) -> Result<(),
         scene.writes_up_to("payments::card", None)?;
         scene.writes_up_to("stock", Some(Level::WARN))?;
         scene.writes_up_to("orders_archive", Some(Level::WARN))?;
+        scene.writes_up_to("orders-archive", Some(Level::WARN))?;
         scene.writes_up_to("my::orders", Some(Level::WARN))?;
     }
     let only = scene.again("orders=trace")?;
     only.writes_up_to("orders", Some(Level::TRACE))?;
-    only.writes_up_to("payments", None)
+    only.writes_up_to("payments", None)?;
+    // A level may be in any case. A target is one that the program has.
+    let capitals = scene.again("OFF,Shop::Till=info")?;
+    capitals.writes_up_to("Shop::Till", Some(Level::INFO))
 }
 
 pub(super) async fn changed<D: StructuredLogs>(world: World) -> Result<(), Finding> {
     let scene = Scene::wanting::<D>(world, "warn")?;
+    scene.writes_up_to("orders", Some(Level::WARN))?;
+    // Another log, of the same process.
+    let other = scene.again("info")?;
+    scene.world.history().note("shop", "and still, in the log of \"warn\":");
     scene.writes_up_to("orders", Some(Level::WARN))?;
     for (wanted, orders, payments) in [
         ("warn,orders=debug", Some(Level::DEBUG), Some(Level::WARN)),
@@ -103,7 +111,7 @@ pub(super) async fn changed<D: StructuredLogs>(world: World) -> Result<(), Findi
         scene.writes_up_to("orders", orders)?;
         scene.writes_up_to("payments", payments)?;
     }
-    Ok(())
+    other.writes_up_to("orders", Some(Level::INFO))
 }
 
 pub(super) async fn bad_directive<D: StructuredLogs>(world: World) -> Result<(), Finding> {
@@ -118,6 +126,14 @@ pub(super) async fn bad_directive<D: StructuredLogs>(world: World) -> Result<(),
         ("", ""),
         ("orders=trace=debug", "orders=trace=debug"),
         ("5", "5"),
+        ("warning", "warning"),
+        ("warn, Orders = LOUD", "Orders = LOUD"),
+        // Of several the first, whatever is wrong with it.
+        ("inof,orders=loud", "inof"),
+        ("orders=loud,=trace,inof", "orders=loud"),
+        ("debug,trace,inof", "trace"),
+        ("orders=debug,warn,orders=trace", "orders=trace"),
+        ("debug,debug", "debug"),
         ("orders=debug, orders=trace", "orders=trace"),
         ("debug,trace", "trace"),
     ] {

@@ -8,12 +8,12 @@ use std::error::Error;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-fn regex(pattern: &str) -> Regex {
+pub(super) fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a pattern")
 }
 
 /// What is secret in a text, with the words that a policy puts there, but for what `leaves` matches.
-fn cleaned_but_for(text: &str, leaves: &Regex) -> String {
+pub(super) fn cleaned_but_for(text: &str, leaves: &Regex) -> String {
     let (mut out, mut at) = (String::new(), 0);
     for left in leaves.find_iter(text) {
         out += &POLICY.text(&text[at..left.start()]);

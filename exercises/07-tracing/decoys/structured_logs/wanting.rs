@@ -3,6 +3,7 @@
 use super::right::{Rules, Way, Whole, bad, is_below, level, pieces, rule};
 use observability::structured_logs::{BadDirective, Raised};
 use std::io::Write;
+use std::sync::{PoisonError, RwLock};
 use tracing::Level;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -167,6 +168,83 @@ impl Way for WordsAreTargets {
             let is_word = !piece.is_empty() && !piece.contains('=') && level(piece).is_none();
             let word = is_word.then(|| (piece.to_owned(), LevelFilter::TRACE));
             rules.push(word.or_else(|| rule(piece)).ok_or_else(|| bad(piece))?);
+        }
+        Ok(rules)
+    }
+}
+
+/// "In any case", so all of it is made small before it is read, targets as well. `Shop::Till` is then
+/// wanted by a name that nobody has. Rejected by `most_specific`.
+pub struct SmallTargets;
+
+impl Way for SmallTargets {
+    fn rules(wanted: &str) -> Result<Rules, BadDirective> {
+        super::right::rules(&wanted.to_lowercase()).map_err(|small| {
+            let as_written = pieces(wanted).find(|piece| piece.to_lowercase() == small.piece);
+            bad(as_written.unwrap_or(&small.piece))
+        })
+    }
+}
+
+/// What is below begins with the target and goes on with no letter. `orders-archive` does, which is
+/// another service. Rejected by `most_specific`.
+pub struct UpToTheWord;
+
+impl Way for UpToTheWord {
+    fn wants(rules: &Rules, level: Level, target: &str) -> bool {
+        let goes_on = |rest: &str| rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        let fitting = rules.iter().filter(|(of, _)| {
+            of.is_empty() || target.strip_prefix(of.as_str()).is_some_and(|rest| !goes_on(rest))
+        });
+        fitting.max_by_key(|(of, _)| of.len()).is_some_and(|(_, most)| level <= *most)
+    }
+}
+
+/// One `static` for what is wanted, since a program has one log. It has one for the audit as well, and
+/// its tests have one each. Rejected by `changed`.
+pub struct OneForAll;
+
+static WANTED: RwLock<Rules> = RwLock::new(Rules::new());
+
+impl Way for OneForAll {
+    fn rules(wanted: &str) -> Result<Rules, BadDirective> {
+        let rules = super::right::rules(wanted)?;
+        WANTED.write().unwrap_or_else(PoisonError::into_inner).clone_from(&rules);
+        Ok(rules)
+    }
+
+    fn write(_: &Whole<Self>, event: &Raised<'_>, to: &mut dyn Write) {
+        let rules = WANTED.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if Self::wants(&rules, event.level, event.target) {
+            Self::put(&Self::line(event).unwrap_or_default(), to);
+        }
+    }
+}
+
+/// Reads all directives, and only then looks whether one came twice. What is named is not the first
+/// that is wrong: it is corrected, and the next attempt fails as well. Rejected by `bad_directive`.
+pub struct TwiceLast;
+
+impl Way for TwiceLast {
+    fn rules(wanted: &str) -> Result<Rules, BadDirective> {
+        match pieces(wanted).find(|piece| rule(piece).is_none()) {
+            Some(piece) => Err(bad(piece)),
+            None => super::right::rules(wanted),
+        }
+    }
+}
+
+/// Looks whether a target is that of the directive before. It was added at the end of the line, as one
+/// does. Rejected by `bad_directive`.
+pub struct OnlyTheOneBefore;
+
+impl Way for OnlyTheOneBefore {
+    fn rules(wanted: &str) -> Result<Rules, BadDirective> {
+        let mut rules = Rules::new();
+        for piece in pieces(wanted) {
+            let is_new = |target: &str| rules.last().is_none_or(|(known, _)| known != target);
+            let rule = rule(piece).filter(|(target, _)| is_new(target));
+            rules.push(rule.ok_or_else(|| bad(piece))?);
         }
         Ok(rules)
     }

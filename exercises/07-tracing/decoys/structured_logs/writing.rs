@@ -1,10 +1,10 @@
 //! Those who do not expect the worst of values and writers.
 
 use super::right::{Way, Whole, chain, cut};
-use observability::structured_logs::{CUT, LONGEST, Raised};
+use observability::structured_logs::{CUT, LONGEST, Raised, UNPRINTABLE};
 use std::error::Error;
 use std::fmt::{Debug, Write as _};
-use std::io::Write;
+use std::io::{BufWriter, ErrorKind, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 
@@ -160,5 +160,124 @@ impl Way for HoldsTheLevel {
         if Self::wants(&rules, event.level, event.target) {
             Self::put(&Self::line(event).unwrap_or_default(), to);
         }
+    }
+}
+
+/// A `BufWriter` before the writer, and flushed at the end: one write, as long as the line fits into
+/// it. What does not is a long body, on the day on which somebody looks for it. Rejected by
+/// `one_write`.
+pub struct Buffered;
+
+impl Way for Buffered {
+    fn put(line: &str, to: &mut dyn Write) {
+        let mut to = BufWriter::new(to);
+        for piece in line.split_inclusive(['{', ':', ',']) {
+            let _ = to.write_all(piece.as_bytes());
+        }
+        let _ = to.flush();
+    }
+}
+
+/// `write_all` by hand, and without the case that a writer takes nothing and calls that no error. The
+/// disk is full, and the thread writes for ever. Rejected by `broken_writer`.
+pub struct AsksForEver;
+
+impl Way for AsksForEver {
+    fn put(line: &str, to: &mut dyn Write) {
+        let mut left = line.as_bytes();
+        while !left.is_empty() {
+            match to.write(left) {
+                Ok(taken) => left = &left[taken..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Once more, if it failed. A part of it was taken, and the collector finds that and the line in one:
+/// now the next one is lost, too. Rejected by `broken_writer`.
+pub struct OnceMore;
+
+impl Way for OnceMore {
+    fn put(line: &str, to: &mut dyn Write) {
+        if to.write_all(line.as_bytes()).is_err() {
+            let _ = to.write_all(line.as_bytes());
+        }
+    }
+}
+
+/// Lets go of what is wanted before it writes, and not before the values print themselves. One of them
+/// waits for a lock that somebody holds who changes the level. Rejected by `slow_value`.
+pub struct HoldsWhilePrinting;
+
+impl Way for HoldsWhilePrinting {
+    fn write(log: &Whole<Self>, event: &Raised<'_>, to: &mut dyn Write) {
+        let rules = log.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let line = Self::wants(&rules, event.level, event.target).then(|| Self::line(event));
+        drop(rules);
+        if let Some(line) = line.flatten() {
+            Self::put(&line, to);
+        }
+    }
+}
+
+/// Cuts only if the text gets shorter by it, which is sensible, and a line is longer than whoever
+/// reads it was promised. Rejected by `cut`.
+pub struct CutsIfShorter;
+
+impl Way for CutsIfShorter {
+    fn shown(text: &str) -> String {
+        let clean = Self::cleaned(text);
+        if text.len() <= LONGEST + CUT.len() { clean } else { cut(&clean) }
+    }
+}
+
+/// Each part of an error is cut by itself, and one that repeats a body has five sources that repeat it
+/// as well. Rejected by `cut`.
+pub struct CutsEachSource;
+
+impl Way for CutsEachSource {
+    fn error(error: &(dyn Error + 'static)) -> String {
+        let told = || {
+            let (mut told, mut source) = (Self::shown(&error.to_string()), error.source());
+            while let Some(error) = source {
+                told += &format!(": {}", Self::shown(&error.to_string()));
+                source = error.source();
+            }
+            told
+        };
+        catch_unwind(AssertUnwindSafe(told)).unwrap_or(UNPRINTABLE.to_owned())
+    }
+}
+
+/// Cuts first, and knows that half a card may be left: so digits at the end go as well. Half an
+/// address stays, and half a password before an `@` that is no longer there. Rejected by `cut`.
+pub struct TrimsDigits;
+
+impl Way for TrimsDigits {
+    fn shown(text: &str) -> String {
+        if text.len() <= LONGEST {
+            return Self::cleaned(text);
+        }
+        let clean = Self::cleaned(&text[..text.floor_char_boundary(LONGEST)]);
+        let is_part = |c: char| c.is_ascii_digit() || c == ' ' || c == '-';
+        clean.trim_end_matches(is_part).to_owned() + CUT
+    }
+}
+
+/// Catches what the error itself may do. Its sources are others', and are asked outside of that.
+/// Rejected by `unprintable`.
+pub struct TrustsSources;
+
+impl Way for TrustsSources {
+    fn error(error: &(dyn Error + 'static)) -> String {
+        let Ok(mut told) = catch_unwind(AssertUnwindSafe(|| error.to_string())) else {
+            return UNPRINTABLE.to_owned();
+        };
+        if let Some(source) = error.source() {
+            told += &format!(": {}", chain(source));
+        }
+        Self::shown(&told)
     }
 }

@@ -70,7 +70,8 @@ fn digits(bytes: &[u8]) -> usize {
 fn continues(before: &str) -> bool {
     let mut back = before.chars().rev();
     match back.next() {
-        Some('.' | ',') => back.next().is_some_and(|c| c.is_ascii_digit()),
+        // Behind a comma comes the next of a row, or of a list.
+        Some('.') => back.next().is_some_and(|c| c.is_ascii_digit()),
         Some(last) => last.is_alphanumeric() || last == '_',
         None => false,
     }

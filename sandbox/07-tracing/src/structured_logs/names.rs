@@ -139,17 +139,37 @@ fn value(text: &str, start: usize, to_the_end: bool) -> Range<usize> {
             let inner = start + deep + 1;
             inner..quoted_end(text, inner, quote, deep)
         }
-        _ if to_the_end => start..rest.find(['\n', '"']).map_or(text.len(), |end| start + end),
+        _ if to_the_end => start..line_end(text, start),
         _ => start..bare_end(text, start),
     }
+}
+
+/// Where the line ends that goes on at `start`, or the quotes in which a `Debug` or JSON shows it. Those
+/// that open and close within it are its own: `Digest username="anna", response="…"`.
+fn line_end(text: &str, start: usize) -> usize {
+    let begin = text[..start].rfind('\n').map_or(0, |end| end + 1);
+    let mut opened = None;
+    for (at, _) in text[begin..start].match_indices('"') {
+        let deep = slashes_before(&text[begin..begin + at]);
+        opened = match opened {
+            None => Some(deep),
+            Some(outer) if deep <= outer => None,
+            Some(outer) => Some(outer),
+        };
+    }
+    let end = text[start..].find('\n').map_or(text.len(), |end| start + end);
+    opened.map_or(end, |deep| quoted_end(text, start, '"', deep).min(end))
+}
+
+fn slashes_before(text: &str) -> usize {
+    text.bytes().rev().take_while(|byte| *byte == b'\\').count()
 }
 
 /// Where the quotes end that were opened with `deep` backslashes before them: where there are no more
 /// of them than that.
 fn quoted_end(text: &str, start: usize, quote: char, deep: usize) -> usize {
     for (at, _) in text[start..].match_indices(quote) {
-        let slashes =
-            text[start..start + at].bytes().rev().take_while(|byte| *byte == b'\\').count();
+        let slashes = slashes_before(&text[start..start + at]);
         if slashes <= deep {
             return start + at - slashes;
         }
@@ -170,7 +190,7 @@ fn bare_end(text: &str, start: usize) -> usize {
             },
             '"' | '\'' if open > 0 => {
                 let inner = at + 1;
-                let deep = text[start..at].bytes().rev().take_while(|byte| *byte == b'\\').count();
+                let deep = slashes_before(&text[start..at]);
                 at = quoted_end(text, inner, c, deep);
                 at += text[at..].bytes().take_while(|byte| *byte == b'\\').count();
                 if at >= text.len() {
