@@ -2,15 +2,19 @@
 
 use super::scrape::Scrape;
 use grading::history::Step;
-use grading::{Evidence, Finding, History, World};
+use grading::{Evidence, Finding, History, SOON, World};
 use http::{Method, StatusCode};
 use observability::metrics::{Asked, Bucket, Clock, Metrics, Point, Sources};
 use std::any::Any;
 use std::cell::RefCell;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
+use testbed::gate::Gate;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 pub(super) type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -32,8 +36,16 @@ fn trace() -> Option<Arc<str>> {
     TRACE.try_with(Clone::clone).ok()
 }
 
+/// Does this as the work of `trace`.
+pub(super) fn as_work_of<F: Future>(
+    trace: &str,
+    work: F,
+) -> impl Future<Output = F::Output> + use<F> {
+    TRACE.scope(trace.into(), work)
+}
+
 /// On this thread, calls `hook` when the subject next asks whose work it is.
-pub(super) fn when_asked(hook: impl FnOnce() + 'static) {
+fn when_asked(hook: impl FnOnce() + 'static) {
     WHEN_ASKED.with(|slot| *slot.borrow_mut() = Some(Box::new(hook)));
 }
 
@@ -76,6 +88,46 @@ impl<D: Metrics> Instance for D {
     }
 }
 
+/// A request that is held where the subject asks whose work it is: while it observes.
+pub(super) struct Held {
+    goes_on: mpsc::Sender<()>,
+    ends: JoinHandle<StatusCode>,
+}
+
+impl Held {
+    pub(super) async fn when_it_asks(served: Later<StatusCode>) -> Result<Held, Finding> {
+        let (comes, came) = oneshot::channel();
+        let (goes_on, waits) = mpsc::channel::<()>();
+        let runtime = Handle::current();
+        let ends = tokio::task::spawn_blocking(move || {
+            when_asked(move || {
+                let _ = comes.send(());
+                let _ = waits.recv();
+            });
+            runtime.block_on(served)
+        });
+        match tokio::time::timeout(SOON, came).await {
+            Ok(Ok(())) => Ok(Held { goes_on, ends }),
+            _ => Err(Finding::inconclusive("nobody asked whose work it is")),
+        }
+    }
+
+    pub(super) async fn goes_on(self) -> Result<(), Finding> {
+        let _ = self.goes_on.send(());
+        self.ends.await?;
+        Ok(())
+    }
+}
+
+/// Work that waits at the gate, and then answers.
+pub(super) fn at(gate: &Gate) -> Later<StatusCode> {
+    let gate = gate.clone();
+    Box::pin(async move {
+        gate.pass().await;
+        StatusCode::OK
+    })
+}
+
 /// What a check plays in.
 pub(super) struct Scene {
     pub(super) world: World,
@@ -93,13 +145,18 @@ impl Scene {
 
     /// An instance that has just started, with a pool of two places.
     pub(super) fn open(&self, lane: &'static str) -> Shop {
+        self.open_of(lane, PLACES)
+    }
+
+    /// One with a pool of so many places.
+    pub(super) fn open_of(&self, lane: &'static str, places: usize) -> Shop {
         let sources = Sources { trace, clock: self.hand.clock(), ..Sources::default() };
         let (history, hand) = (self.world.history().clone(), self.hand.clone());
-        Shop { lane, history, hand, subject: (self.open)(sources, PLACES) }
+        Shop { lane, history, hand, places, subject: (self.open)(sources, places) }
     }
 }
 
-pub(super) const PLACES: usize = 2;
+const PLACES: usize = 2;
 
 /// A clock that somebody moves. A clone is the same clock.
 #[derive(Clone, Default)]
@@ -194,6 +251,7 @@ pub(super) struct Shop {
     lane: &'static str,
     history: History,
     hand: Hand,
+    pub(super) places: usize,
     subject: Arc<dyn Instance>,
 }
 
