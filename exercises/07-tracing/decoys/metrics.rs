@@ -16,7 +16,7 @@ use counting::{
 };
 use exemplars::{
     AskedAtTheBeginning, AskedTooEarly, BytesForCharacters, CutsTheId, EmptyId, FirstForEver,
-    IdAsItIs, LastForAll, NobodyHangsUp, OfAnySeries, ServiceAsWell, ToldOnce,
+    IdAsItIs, LastForAll, NobodyHangsUp, OfAnySeries, ReadsAsksWrites, ServiceAsWell, ToldOnce,
 };
 use grading::Decoy;
 use observability_exercises::metrics::check;
@@ -55,6 +55,7 @@ pub fn all() -> Vec<Decoy> {
         OneOrNone: under_way,
         BeginsWhenMade: lasting,
         EndsWithItsFuture: lasting,
+        ReadsAsksWrites: overtaken,
         AfterTheAwait: hung_up_on,
         HangUpUncounted: hung_up_on,
         HangUpIsAnError: hung_up_on,

@@ -1,6 +1,7 @@
 //! The form of a scrape, and that it fits together.
 
-use super::scene::{Ask, Held, Scene, at};
+use super::held::Held;
+use super::scene::{Ask, Scene, at};
 use super::scrape::Scrape;
 use grading::{Finding, SOON, World, comes_to};
 use observability::metrics::{ABANDONED, ACTIVE, DURATION, IN_USE, Metrics, WAITING};

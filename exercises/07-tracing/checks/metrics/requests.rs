@@ -1,5 +1,6 @@
 //! Every request is counted, as what it was.
 
+use super::held::Held;
 use super::scene::{Ask, Later, Scene, Shop, at};
 use futures_util::FutureExt;
 use grading::{Evidence, Finding, SOON, World, comes_to};
@@ -109,6 +110,20 @@ pub(super) async fn lasting<D: Metrics>(world: World) -> Result<(), Finding> {
     drop(bens);
     shop.note("so is ben's, which nobody has polled");
     ended(1.0)
+}
+
+pub(super) async fn overtaken<D: Metrics>(world: World) -> Result<(), Finding> {
+    let scene = Scene::of::<D>(world);
+    let shop = scene.open("shop");
+    let ask = Ask::of("/cart").takes(Duration::from_millis(300)).traced("anna");
+    shop.serve(ask.clone()).await?;
+    let held = Held::when_it_asks(shop.serves(&ask)).await?;
+    shop.note("a second one is held while it observes");
+    held.is_overtaken(&shop, &ask).await?;
+    let scrape = shop.scrape()?;
+    scrape.is("requests", 3.0, scrape.counted(&[]))?;
+    let all = scrape.buckets(&[]).last().map_or(0.0, |bucket| bucket.count);
+    scrape.is("le=\"+Inf\"", 3.0, all)
 }
 
 pub(super) async fn hung_up_on<D: Metrics>(world: World) -> Result<(), Finding> {

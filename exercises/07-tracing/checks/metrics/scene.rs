@@ -2,19 +2,16 @@
 
 use super::scrape::Scrape;
 use grading::history::Step;
-use grading::{Evidence, Finding, History, SOON, World};
+use grading::{Evidence, Finding, History, World};
 use http::{Method, StatusCode};
 use observability::metrics::{Asked, Bucket, Clock, Metrics, Point, Sources};
 use std::any::Any;
 use std::cell::RefCell;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use testbed::gate::Gate;
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 pub(super) type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -45,7 +42,7 @@ pub(super) fn as_work_of<F: Future>(
 }
 
 /// On this thread, calls `hook` when the subject next asks whose work it is.
-fn when_asked(hook: impl FnOnce() + 'static) {
+pub(super) fn when_asked(hook: impl FnOnce() + 'static) {
     WHEN_ASKED.with(|slot| *slot.borrow_mut() = Some(Box::new(hook)));
 }
 
@@ -85,37 +82,6 @@ impl<D: Metrics> Instance for D {
 
     fn scrape(&self) -> String {
         D::scrape(self)
-    }
-}
-
-/// A request that is held where the subject asks whose work it is: while it observes.
-pub(super) struct Held {
-    goes_on: mpsc::Sender<()>,
-    ends: JoinHandle<StatusCode>,
-}
-
-impl Held {
-    pub(super) async fn when_it_asks(served: Later<StatusCode>) -> Result<Held, Finding> {
-        let (comes, came) = oneshot::channel();
-        let (goes_on, waits) = mpsc::channel::<()>();
-        let runtime = Handle::current();
-        let ends = tokio::task::spawn_blocking(move || {
-            when_asked(move || {
-                let _ = comes.send(());
-                let _ = waits.recv();
-            });
-            runtime.block_on(served)
-        });
-        match tokio::time::timeout(SOON, came).await {
-            Ok(Ok(())) => Ok(Held { goes_on, ends }),
-            _ => Err(Finding::inconclusive("nobody asked whose work it is")),
-        }
-    }
-
-    pub(super) async fn goes_on(self) -> Result<(), Finding> {
-        let _ = self.goes_on.send(());
-        self.ends.await?;
-        Ok(())
     }
 }
 

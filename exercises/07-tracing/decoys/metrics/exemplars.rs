@@ -220,3 +220,19 @@ impl Part for ToldOnce {
         text
     }
 }
+
+/// Reads the series, asks whose work it is while nothing is locked, and writes back. Whoever has ended
+/// between the two was never there. Rejected by `overtaken`.
+pub struct ReadsAsksWrites;
+
+impl Part for ReadsAsksWrites {
+    fn observe(shared: &Shared, labels: Labels, seconds: f64) {
+        let Some(labels) = Self::place(&mut shared.lock(), labels) else {
+            return;
+        };
+        let mut series = shared.lock().series.entry(labels.clone()).or_default().clone();
+        let trace = Self::named((shared.sources.trace)());
+        Self::count(&mut series, seconds, trace);
+        shared.lock().series.insert(labels, series);
+    }
+}
