@@ -39,7 +39,7 @@ impl Held {
     }
 
     /// Serves another one meanwhile, and then goes on.
-    pub(super) async fn is_overtaken(self, shop: &Shop, by: &Ask) -> Result<(), Finding> {
+    pub(super) async fn overtaken_by(self, shop: &Shop, by: &Ask) -> Result<(), Finding> {
         let (served, runtime) = (shop.serves(by), Handle::current());
         let mut other = tokio::task::spawn_blocking(move || runtime.block_on(served));
         // Who locks before it asks makes the other one wait. That is slow, and not wrong.

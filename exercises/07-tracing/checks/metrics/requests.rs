@@ -119,7 +119,7 @@ pub(super) async fn overtaken<D: Metrics>(world: World) -> Result<(), Finding> {
     shop.serve(ask.clone()).await?;
     let held = Held::when_it_asks(shop.serves(&ask)).await?;
     shop.note("a second one is held while it observes");
-    held.is_overtaken(&shop, &ask).await?;
+    held.overtaken_by(&shop, &ask).await?;
     let scrape = shop.scrape()?;
     scrape.is("requests", 3.0, scrape.counted(&[]))?;
     let all = scrape.buckets(&[]).last().map_or(0.0, |bucket| bucket.count);

@@ -113,7 +113,7 @@ pub(super) async fn last_place<D: Metrics>(world: World) -> Result<(), Finding> 
     }
     let held = Held::when_it_asks(shop.serves(&route(LIMIT))).await?;
     shop.note("the next is held while it observes");
-    held.is_overtaken(&shop, &route(LIMIT + 1)).await?;
+    held.overtaken_by(&shop, &route(LIMIT + 1)).await?;
     let scrape = shop.scrape()?;
     scrape.is("series", (LIMIT + 1) as f64, scrape.series() as f64)?;
     scrape.is("requests of the rest", 1.0, scrape.counted(&[("http_route", OTHER)]))?;
