@@ -15,7 +15,7 @@ use buckets::{cumulative, on_the_bound};
 use exemplars::{at_the_end, exemplars, latest, odd_ids};
 use form::{apart, at_zero, scraped_meanwhile, scraped_twice, well_formed};
 use observability::metrics::Metrics;
-use pool::{gives_up, handed_over, places, waits};
+use pool::{gives_up, handed_over, places, unpolled, waits};
 use reading::{edges, quantile_of_all, rates_added, restarted};
 use requests::{every_status, hung_up_on, lasting, overtaken, under_way, unwinding};
 use series::{escaped, last_place, limit, odd_methods, routes};
@@ -54,6 +54,7 @@ grading::checks! { S: Metrics; read(PAGE);
     scraped_meanwhile: "a scrape between two steps of an observation fits together"
         .limit(LONG),
     places: "a pool has as many places as it was opened with",
+    unpolled: "what nobody has polled neither waits nor has a place",
     waits: "who has a place and who waits for one is told apart",
     gives_up: "who gives up waits no longer, and takes no place along",
     handed_over: "a place that was given to who is gone is free",

@@ -21,8 +21,8 @@ use exemplars::{
 use grading::Decoy;
 use observability_exercises::metrics::check;
 use pooling::{
-    FromTheFirstOn, InUseWhileWaiting, LostOnTheWay, NeverAbandoned, NobodyWaits, TwoPlaces,
-    WaitsForEver, WaitsInATask,
+    FromTheFirstOn, InUseWhileWaiting, LostOnTheWay, NeverAbandoned, NobodyWaits, TakesWhenMade,
+    TwoPlaces, WaitsForEver, WaitsInATask,
 };
 use reading::{
     AGauge, AverageRate, Averaged, ClampsAtZero, ClampsTheQuantile, EmptyIsZero, FirstTwo, Highest,
@@ -102,6 +102,7 @@ pub fn all() -> Vec<Decoy> {
         ActiveOfAll: apart,
         CountFirst: scraped_meanwhile,
         TwoPlaces: places,
+        TakesWhenMade: unpolled,
         NobodyWaits: waits,
         InUseWhileWaiting: waits,
         WaitsForEver: gives_up,

@@ -90,7 +90,8 @@ pub trait Metrics: Send + Sync + Sized + 'static {
     where
         F: Future<Output = StatusCode> + Send;
 
-    /// Waits for a place in the pool, as long as it takes.
+    /// Waits for a place in the pool, as long as it takes. What nobody has polled neither waits nor has
+    /// a place.
     ///
     /// The gauge [`IN_USE`] counts the places that are taken, the gauge [`WAITING`] those who wait,
     /// and the counter [`ABANDONED`] those who have stopped waiting without a place: their future

@@ -112,6 +112,20 @@ pub(super) async fn places<D: Metrics>(world: World) -> Result<(), Finding> {
     Ok(())
 }
 
+pub(super) async fn unpolled<D: Metrics>(world: World) -> Result<(), Finding> {
+    let scene = Scene::of::<D>(world);
+    let shop = scene.open("shop");
+    let annas = shop.takes_bare();
+    shop.note("anna's is made, and not polled");
+    let _taken = both_taken(&shop).await?;
+    let cems = shop.takes_bare();
+    shop.note("cem's is made, and not polled");
+    shows(&shop, 2, 0, 0)?;
+    drop((annas, cems));
+    shop.note("both are dropped");
+    shows(&shop, 2, 0, 0)
+}
+
 pub(super) async fn handed_over<D: Metrics>(world: World) -> Result<(), Finding> {
     let scene = Scene::of::<D>(world);
     let shop = scene.open("shop");

@@ -53,6 +53,7 @@ trait Instance: Send + Sync {
     fn measure_bare(&'static self, ask: &'static Ask, work: Later<StatusCode>)
     -> Later<StatusCode>;
     fn take(self: Arc<Self>) -> Later<Box<dyn Any + Send>>;
+    fn take_bare(&'static self) -> Later<()>;
     fn scrape(&self) -> String;
 }
 
@@ -78,6 +79,11 @@ impl<D: Metrics> Instance for D {
             let place: Box<dyn Any + Send> = Box::new(D::take(&self).await);
             place
         })
+    }
+
+    fn take_bare(&'static self) -> Later<()> {
+        let taken = D::take(self);
+        Box::pin(async { drop(taken.await) })
     }
 
     fn scrape(&self) -> String {
@@ -265,6 +271,12 @@ impl Shop {
     /// A place in the pool, or the wait for one.
     pub(super) fn takes_place(&self) -> Later<Box<dyn Any + Send>> {
         Arc::clone(&self.subject).take()
+    }
+
+    /// The same, by the subject's own future: what it does when it is made has happened.
+    pub(super) fn takes_bare(&self) -> Later<()> {
+        let subject: &'static Arc<dyn Instance> = Box::leak(Box::new(Arc::clone(&self.subject)));
+        subject.take_bare()
     }
 
     /// What happens beside.

@@ -139,3 +139,24 @@ impl Part for FromTheFirstOn {
         text.replace(&format!("{ABANDONED} 0\n"), "")
     }
 }
+
+/// Looks for a place in the line that makes the future, and waits in it. Who prepares it for later, or
+/// for a branch of a `select!` that is never taken, has a place all the same. Rejected by `unpolled`.
+pub struct TakesWhenMade;
+
+impl Part for TakesWhenMade {
+    fn take(shared: Arc<Shared>) -> impl Future<Output = Held> + Send {
+        let free = Arc::clone(&shared.places).try_acquire_owned().ok();
+        let free = free.map(|permit| Held::new(Arc::clone(&shared), permit));
+        async move {
+            match free {
+                Some(held) => held,
+                None => {
+                    struct Right;
+                    impl Part for Right {}
+                    Right::take(shared).await
+                }
+            }
+        }
+    }
+}
