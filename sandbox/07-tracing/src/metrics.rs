@@ -62,42 +62,45 @@ pub trait Metrics: Send + Sync + Sized + 'static {
     /// A place in the pool. Dropped, it is given back.
     type Place: Send + 'static;
 
-    /// An instance that has just started, with a pool of so many places. Everything is at zero, and
-    /// is shared with no other instance.
+    /// An instance that has just started, with a pool of so many places. Everything is at zero, which
+    /// the pool's three figures show from the beginning, and is shared with no other instance.
     fn open(sources: Sources, places: usize) -> Self;
 
     /// Counts and times one request, from the first poll of this future to the end of `work`, by
-    /// [`Sources::clock`], and passes on the status.
+    /// [`Sources::clock`], and passes on the status, or the panic. What nobody has polled is no
+    /// request yet, and what has ended lasts no longer, whoever keeps the future.
     ///
-    /// In [`DURATION`], a histogram with the bounds [`BOUNDS`], under three labels:
+    /// In [`DURATION`], a histogram with the bounds [`BOUNDS`], under these three labels and no other:
     ///
     /// - `http_route`: the route, or [`UNMATCHED`]; never the path.
     /// - `http_request_method`: one of [`METHODS`], written like this, or [`OTHER_METHOD`].
     /// - `http_response_status_code`: the status. When the future is dropped before `work` has
     ///   ended, the client has hung up, and it is [`HUNG_UP`]. When `work` panics, it is 500.
     ///
-    /// A bucket that the duration belongs to has an exemplar, whose value is the duration and whose
-    /// one label `trace_id` is what [`Sources::trace`] says at the end; none, if that says nothing.
+    /// Of each series, the lowest bucket that the duration belongs to has an exemplar, until the next
+    /// one: its value is the duration, and its one label `trace_id` what [`Sources::trace`] says at the
+    /// end, however it ends. If that says nothing, the exemplar stays as it was.
     /// OpenMetrics allows an exemplar 128 characters of names and values: with more, there is none.
     ///
     /// While it is under way it is counted in the gauge [`ACTIVE`].
     ///
-    /// Of [`DURATION`] there are at most [`LIMIT`] series, and one more, all labels of which are
-    /// [`OTHER`]: it counts what has no place any more.
+    /// Of [`DURATION`] there are at most [`LIMIT`] series, whichever of their labels differ, and one
+    /// more, all three labels of which are [`OTHER`]: it counts what has no place any more.
     fn measure<F>(&self, asked: Asked<'_>, work: F) -> impl Future<Output = StatusCode> + Send
     where
         F: Future<Output = StatusCode> + Send;
 
-    /// Waits for a place in the pool, as long as it takes.
+    /// Waits for a place in the pool, as long as it takes. What nobody has polled neither waits nor has
+    /// a place.
     ///
     /// The gauge [`IN_USE`] counts the places that are taken, the gauge [`WAITING`] those who wait,
     /// and the counter [`ABANDONED`] those who have stopped waiting without a place: their future
-    /// was dropped.
+    /// was dropped. Also if a place had been given to them, and they had not seen it: it is free.
     fn take(&self) -> impl Future<Output = Self::Place> + Send;
 
     /// All of it as OpenMetrics text: each family with its `TYPE` and `HELP`, durations also with
-    /// their `UNIT`, and `# EOF` at the end. Of each series its count is that of its bucket `+Inf`,
-    /// also while others measure. Who scrapes changes nothing.
+    /// their `UNIT`, no empty line, and `# EOF` at the end. Of each series its count is that of its
+    /// bucket `+Inf`, written like this, also while others measure. Who scrapes changes nothing.
     fn scrape(&self) -> String;
 
     /// How much a counter grows in a second, of all instances together: each instance by itself,
@@ -109,7 +112,8 @@ pub trait Metrics: Send + Sync + Sized + 'static {
     fn rate(instances: &[Vec<Point>]) -> Option<f64>;
 
     /// The quantile `q` of what all instances have observed together. Each of them gives its buckets,
-    /// cumulative, by rising bounds, all with the same ones, of which the last is +Inf.
+    /// cumulative, by rising bounds, all with the same ones, of which the last is +Inf. Counts need
+    /// not be whole: of a rate they are not.
     ///
     /// It lies in the same bucket as the true one, at the place where it were if all in the bucket
     /// lay evenly between its bounds; the lowest bucket begins at 0. In the bucket +Inf: the bound

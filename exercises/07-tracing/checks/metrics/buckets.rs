@@ -31,12 +31,14 @@ pub(super) async fn on_the_bound<D: Metrics>(world: World) -> Result<(), Finding
     let mut bounds = BOUNDS.to_vec();
     while !bounds.is_empty() {
         let le = bounds.swap_remove(random.random_range(0..bounds.len()));
-        scene.world.history().turn_page();
-        let shop = scene.open("shop");
         // In whole microseconds, as the bounds are.
-        let took = Duration::from_micros((le * 1e6).round() as u64);
-        shop.serve(Ask::of("/orders/{id}").takes(took)).await?;
-        hold(&shop.scrape()?, &[took])?;
+        let exactly = Duration::from_micros((le * 1e6).round() as u64);
+        for took in [exactly, exactly + Duration::from_nanos(1)] {
+            scene.world.history().turn_page();
+            let shop = scene.open("shop");
+            shop.serve(Ask::of("/orders/{id}").takes(took)).await?;
+            hold(&shop.scrape()?, &[took])?;
+        }
     }
     Ok(())
 }

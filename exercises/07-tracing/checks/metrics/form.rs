@@ -1,13 +1,13 @@
 //! The form of a scrape, and that it fits together.
 
-use super::scene::{Ask, Scene, when_asked};
+use super::held::Held;
+use super::scene::{Ask, Scene, at};
 use super::scrape::Scrape;
-use grading::{Finding, SOON, World};
+use grading::{Finding, SOON, World, comes_to};
 use observability::metrics::{ABANDONED, ACTIVE, DURATION, IN_USE, Metrics, WAITING};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::mpsc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use testbed::gate::Gate;
 
 /// What is said of a family: its type, its unit, its help.
 #[derive(Default)]
@@ -24,7 +24,10 @@ fn families(scrape: &Scrape) -> Result<BTreeMap<&str, Said<'_>>, Finding> {
     let mut current = "";
     let mut seen = BTreeSet::new();
     let mut samples = scrape.samples.iter();
-    for line in scrape.text.lines().filter(|line| !line.is_empty() && *line != "# EOF") {
+    for line in scrape.text.lines().filter(|line| *line != "# EOF") {
+        if line.is_empty() {
+            return Err(scrape.is_wrong("something in each line", "an empty line"));
+        }
         if let Some(said) = line.strip_prefix("# ") {
             let mut words = said.splitn(3, ' ');
             let (word, name) = (words.next(), words.next().unwrap_or_default());
@@ -64,6 +67,26 @@ fn families(scrape: &Scrape) -> Result<BTreeMap<&str, Said<'_>>, Finding> {
     Ok(families)
 }
 
+/// Each series of the requests has its three labels and no other, and the highest bound is `+Inf`.
+fn labelled(scrape: &Scrape) -> Result<(), Finding> {
+    let three = ["http_route", "http_request_method", "http_response_status_code"];
+    for sample in scrape.samples.iter().filter(|sample| sample.name.starts_with(DURATION)) {
+        let mut names = sample.labels.keys().filter(|name| *name != "le");
+        if let Some(odd) = names.find(|name| !three.contains(&name.as_str())) {
+            return Err(scrape.is_wrong("three labels, and no other", format!("the label {odd}")));
+        }
+        if let Some(missing) = three.iter().find(|name| !sample.labels.contains_key(**name)) {
+            return Err(scrape.is_wrong(format!("the label {missing}"), "none of this name"));
+        }
+        // A label is text: whoever asks for +Inf does not find what is called inf.
+        let le = sample.labels.get("le").filter(|le| le.parse() == Ok(f64::INFINITY));
+        if let Some(le) = le.filter(|le| *le != "+Inf") {
+            return Err(scrape.is_wrong("le=\"+Inf\"", format!("le=\"{le}\"")));
+        }
+    }
+    Ok(())
+}
+
 pub(super) async fn well_formed<D: Metrics>(world: World) -> Result<(), Finding> {
     let scene = Scene::of::<D>(world);
     let shop = scene.open("shop");
@@ -79,6 +102,7 @@ pub(super) async fn well_formed<D: Metrics>(world: World) -> Result<(), Finding>
         return Err(scrape.is_wrong("one # EOF, as the last line", last));
     }
     let families = families(&scrape)?;
+    labelled(&scrape)?;
     let abandoned = ABANDONED.trim_end_matches("_total");
     let all = [
         (DURATION, "histogram"),
@@ -111,29 +135,59 @@ pub(super) async fn scraped_twice<D: Metrics>(world: World) -> Result<(), Findin
     let shop = scene.open("shop");
     shop.serve(Ask::of("/orders/{id}").takes(Duration::from_millis(20))).await?;
     shop.serve(Ask::of("/orders/{id}").takes(Duration::from_secs(2))).await?;
+    shop.serve(Ask::of("/cart").traced("anna")).await?;
     let _place = shop.takes_place().await;
     for _ in 0..3 {
         let scrape = shop.scrape()?;
-        scrape.is("requests", 2.0, scrape.counted(&[]))?;
+        scrape.is("requests", 3.0, scrape.counted(&[]))?;
         scrape.is("seconds", 2.02, scrape.seconds(&[]))?;
         let within = scrape.buckets(&[]).first().map_or(f64::NAN, |bucket| bucket.count);
-        scrape.is("le=\"0.005\"", 0.0, within)?;
+        scrape.is("le=\"0.005\"", 1.0, within)?;
+        scrape.is("exemplars", 1.0, scrape.exemplars() as f64)?;
         scrape.is(IN_USE, 1.0, scrape.sum(IN_USE, &[]))?;
     }
     Ok(())
+}
+
+pub(super) async fn at_zero<D: Metrics>(world: World) -> Result<(), Finding> {
+    let scene = Scene::of::<D>(world);
+    let shop = scene.open("shop");
+    let scrape = shop.scrape()?;
+    for name in [IN_USE, WAITING, ABANDONED] {
+        if scrape.of(name, &[]).next().is_none() {
+            return Err(scrape.is_wrong(format!("{name} at 0"), format!("nothing of {name}")));
+        }
+        scrape.is(name, 0.0, scrape.sum(name, &[]))?;
+    }
+    scrape.is(ACTIVE, 0.0, scrape.sum(ACTIVE, &[]))?;
+    scrape.is("requests", 0.0, scrape.counted(&[]))
 }
 
 pub(super) async fn apart<D: Metrics>(world: World) -> Result<(), Finding> {
     let scene = Scene::of::<D>(world);
     let (one, other) = (scene.open("one"), scene.open("other"));
     one.serve(Ask::of("/cart")).await?;
-    one.serve(Ask::of("/cart")).await?;
+    one.serve(Ask::of("/cart").traced("anna")).await?;
     other.serve(Ask::of("/cart")).await?;
-    let _place = one.takes_place().await;
+    let _places = (one.takes_place().await, one.takes_place().await);
+    // Of the one, somebody has given up, somebody waits, and a request is under way.
+    let _ = tokio::time::timeout(Duration::ZERO, one.takes_place()).await;
+    let (mut waits, gate) = (one.takes_place(), Gate::shut());
+    let _ = tokio::time::timeout(Duration::ZERO, &mut waits).await;
+    let mut asks = tokio::spawn(one.measures(&Ask::of("/cart"), at(&gate)));
+    comes_to(&gate, &mut asks).await?;
     let (ones, others) = (one.scrape()?, other.scrape()?);
     ones.is("requests of the one", 2.0, ones.counted(&[]))?;
     others.is("requests of the other", 1.0, others.counted(&[]))?;
-    others.is("places taken of the other", 0.0, others.sum(IN_USE, &[]))
+    for (name, of_the_one) in [(IN_USE, 2.0), (WAITING, 1.0), (ABANDONED, 1.0), (ACTIVE, 1.0)] {
+        ones.is(&format!("{name} of the one"), of_the_one, ones.sum(name, &[]))?;
+        others.is(&format!("{name} of the other"), 0.0, others.sum(name, &[]))?;
+    }
+    ones.is("exemplars of the one", 1.0, ones.exemplars() as f64)?;
+    others.is("exemplars of the other", 0.0, others.exemplars() as f64)?;
+    gate.open();
+    asks.await?;
+    Ok(())
 }
 
 /// Count, sum and the bucket +Inf are those of so many requests of a quarter of a second.
@@ -161,31 +215,18 @@ pub(super) async fn scraped_meanwhile<D: Metrics>(world: World) -> Result<(), Fi
     fits(&shop.scrape()?)?;
 
     // Whose work is it? The subject asks when it observes, and is held there.
-    let (comes, came) = oneshot::channel();
-    let (goes_on, waits) = mpsc::channel::<()>();
-    let (served, runtime) = (shop.serves(&ask), tokio::runtime::Handle::current());
-    let observes = tokio::task::spawn_blocking(move || {
-        when_asked(move || {
-            let _ = comes.send(());
-            let _ = waits.recv();
-        });
-        runtime.block_on(served)
-    });
-    if !matches!(tokio::time::timeout(SOON, came).await, Ok(Ok(()))) {
-        return Err(Finding::inconclusive("nobody asked whose work it is"));
-    }
+    let held = Held::when_it_asks(shop.serves(&ask)).await?;
     shop.note("is held while it observes another");
     let beside = shop.clone();
     let mut scrapes = tokio::task::spawn_blocking(move || beside.scrape());
     // Who locks before it asks makes the scrape wait. That is slow, and not wrong.
     let early = tokio::time::timeout(SOON, &mut scrapes).await;
-    let _ = goes_on.send(());
+    held.goes_on().await?;
     let scrape = match early {
         Ok(scrape) => scrape??,
         Err(_) => scrapes.await??,
     };
     fits(&scrape)?;
-    observes.await?;
     let scrape = shop.scrape()?;
     scrape.is("requests", 2.0, fits(&scrape)?)?;
 

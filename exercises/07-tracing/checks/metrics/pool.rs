@@ -1,8 +1,9 @@
 //! Who has a place in the pool, and who waits for one.
 
-use super::scene::{Later, PLACES, Scene, Shop};
+use super::scene::{Later, Scene, Shop};
 use grading::{Evidence, Finding, SOON, World};
 use observability::metrics::{ABANDONED, IN_USE, Metrics, WAITING};
+use rand::RngExt;
 use std::any::Any;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -44,7 +45,7 @@ async fn begins_to_wait(
     while shop.quiet_scrape()?.sum(WAITING, &[]) < waiting as f64 && began.elapsed() < SOON {
         if task.is_finished() {
             let step = shop.note(format!("{who} has a place"));
-            let expected = format!("{PLACES} places, and no more");
+            let expected = format!("a pool of {}, and no more", shop.places);
             return Err(Evidence::new(expected, format!("another one, for {who}")).at(step).into());
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -87,6 +88,69 @@ pub(super) async fn waits<D: Metrics>(world: World) -> Result<(), Finding> {
     drop((cem, dana));
     shop.note("both give theirs back");
     shows(&shop, 0, 0, 0)
+}
+
+pub(super) async fn places<D: Metrics>(world: World) -> Result<(), Finding> {
+    let scene = Scene::of::<D>(world);
+    let more = scene.world.random().random_range(3..12);
+    for size in [1, more] {
+        scene.world.history().turn_page();
+        let shop = scene.open_of("shop", size);
+        shop.note(format!("a pool of {size}"));
+        let mut taken = Vec::new();
+        for nth in 1..=size {
+            taken.push(gets(&shop, &format!("the {nth}."), shop.takes_place()).await?);
+            shows(&shop, nth, 0, 0)?;
+        }
+        let waits = begins_to_wait(&shop, "one more", 1).await?;
+        shows(&shop, size, 1, 0)?;
+        drop(taken);
+        shop.note("all of them give theirs back");
+        let _last = gets(&shop, "one more", ended(waits)).await?;
+        shows(&shop, 1, 0, 0)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn unpolled<D: Metrics>(world: World) -> Result<(), Finding> {
+    let scene = Scene::of::<D>(world);
+    let shop = scene.open("shop");
+    let annas = shop.takes_bare();
+    shop.note("anna's is made, and not polled");
+    let _taken = both_taken(&shop).await?;
+    let cems = shop.takes_bare();
+    shop.note("cem's is made, and not polled");
+    shows(&shop, 2, 0, 0)?;
+    drop((annas, cems));
+    shop.note("both are dropped");
+    shows(&shop, 2, 0, 0)
+}
+
+pub(super) async fn handed_over<D: Metrics>(world: World) -> Result<(), Finding> {
+    let scene = Scene::of::<D>(world);
+    let shop = scene.open("shop");
+    let (anna, ben) = both_taken(&shop).await?;
+    // Not in a task: only here it is polled, and not any more when there is a place.
+    let (mut cems, began) = (shop.takes_place(), Instant::now());
+    while shop.quiet_scrape()?.sum(WAITING, &[]) < 1.0 && began.elapsed() < SOON {
+        if let Ok(_place) = tokio::time::timeout(Duration::from_millis(1), &mut cems).await {
+            let step = shop.note("cem has a place");
+            let expected = format!("a pool of {}, and no more", shop.places);
+            return Err(Evidence::new(expected, "another one, for cem").at(step).into());
+        }
+    }
+    shop.note("cem waits");
+    shows(&shop, 2, 1, 0)?;
+    drop(anna);
+    shop.note("anna gives hers back");
+    drop(cems);
+    shop.note("cem gives up just then");
+    shows(&shop, 1, 0, 1)?;
+    let dana = gets(&shop, "dana", shop.takes_place()).await?;
+    shows(&shop, 2, 0, 1)?;
+    drop((ben, dana));
+    shop.note("both give theirs back");
+    shows(&shop, 0, 0, 1)
 }
 
 pub(super) async fn gives_up<D: Metrics>(world: World) -> Result<(), Finding> {

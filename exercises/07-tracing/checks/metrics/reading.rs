@@ -25,7 +25,7 @@ impl Scene {
         all.sort_by_key(|(nth, point)| (point.at, *nth));
         for (nth, Point { at, value }) in all {
             let lane = ["one", "other", "third"][nth.min(2)];
-            self.world.history().note(lane, format!("after {} s: {value}", at.as_secs()));
+            self.world.history().note(lane, format!("after {} s: {value}", at.as_secs_f64()));
         }
     }
 
@@ -61,21 +61,25 @@ pub(super) async fn restarted<D: Metrics>(world: World) -> Result<(), Finding> {
     scene.rated(Some(3.0), &[points(&times, &[9_000.0, 9_060.0, 20.0, 75.0])])?;
     // Twice.
     scene.rated(Some(1.0), &[points(&times, &[9_000.0, 20.0, 15.0, 25.0])])?;
+    // A counter of seconds, and scraped when there was time for it.
+    let odd = [(0, 0.5), (1_250, 1.75), (2_500, 1.25)];
+    let odd = odd.map(|(at, value)| Point { at: Duration::from_millis(at), value });
+    scene.rated(Some(1.0), &[odd.into()])?;
     // And all at random.
     let mut random = scene.world.random();
     for _ in 0..20 {
         let (mut value, mut grown) = (f64::from(random.random_range(0..10_000)), 0.0);
         let (mut at, mut all) = (0, vec![Point { at: Duration::ZERO, value }]);
         for _ in 0..20 {
-            at += random.random_range(1..30);
-            let grows = f64::from(random.random_range(0..100));
+            at += random.random_range(1..30_000);
+            let grows = f64::from(random.random_range(0..400)) / 4.0;
             // Where it has counted less than that, nobody could tell that it was restarted.
             let restarts = random.random_bool(0.2) && value > grows;
             value = if restarts { grows } else { value + grows };
             grown += grows;
-            all.push(Point { at: Duration::from_secs(at), value });
+            all.push(Point { at: Duration::from_millis(at), value });
         }
-        scene.rated(Some(grown / at as f64), &[all])?;
+        scene.rated(Some(grown * 1e3 / at as f64), &[all])?;
     }
     Ok(())
 }
@@ -85,7 +89,9 @@ pub(super) async fn rates_added<D: Metrics>(world: World) -> Result<(), Finding>
     let times = [0, 30, 60];
     let one = points(&times, &[0.0, 300.0, 600.0]);
     let restarted = points(&times, &[6_000.0, 6_300.0, 150.0]);
-    scene.rated(Some(17.5), &[one.clone(), restarted])?;
+    scene.rated(Some(17.5), &[one.clone(), restarted.clone()])?;
+    let third = points(&times, &[100.0, 100.0, 160.0]);
+    scene.rated(Some(18.5), &[one.clone(), restarted, third])?;
     // It was started when the other had run for half of the time.
     let later = points(&times[1..], &[0.0, 90.0]);
     scene.rated(Some(13.0), &[one.clone(), later])?;
@@ -115,12 +121,16 @@ pub(super) async fn quantile_of_all<D: Metrics>(world: World) -> Result<(), Find
         };
         let one: Vec<f64> = (0..fast).map(|_| random.random_range(0.001..0.04)).collect();
         let other: Vec<f64> = (0..slow).map(|_| random.random_range(0.3..12.0)).collect();
-        let instances = [observed(&one), observed(&other)];
-        let mut all = [one, other].concat();
+        // In the last round the third has served nobody yet.
+        let between = if round == 19 { 0 } else { random.random_range(1..2_000) };
+        let third: Vec<f64> = (0..between).map(|_| random.random_range(0.03..0.4)).collect();
+        let instances = [observed(&one), observed(&other), observed(&third)];
+        let mut all = [one, other, third].concat();
         all.sort_by(f64::total_cmp);
         scene.world.history().turn_page();
         scene.world.history().note("one", format!("{fast} requests of 1 to 40 ms"));
         scene.world.history().note("other", format!("{slow} of 0.3 to 12 s"));
+        scene.world.history().note("third", format!("{between} of 30 to 400 ms"));
         for q in [0.5, 0.9, 0.95, 0.99, 0.25, 1.0] {
             let nth = (q * all.len() as f64).ceil() as usize;
             let truth = all[nth.clamp(1, all.len()) - 1];
@@ -168,12 +178,17 @@ pub(super) async fn edges<D: Metrics>(world: World) -> Result<(), Finding> {
     let open: Counted = &[(0.1, 10.0), (0.5, 30.0), (1.0, 30.0), (INF, 40.0)];
     let gap: Counted = &[(0.1, 0.0), (0.5, 0.0), (1.0, 8.0), (INF, 8.0)];
     let none: Counted = &[(0.1, 0.0), (0.5, 0.0), (1.0, 0.0), (INF, 0.0)];
-    let all: [(Counted, f64, f64); 15] = [
+    let rates: Counted = &[(0.1, 0.25), (0.5, 0.75), (1.0, 1.0), (INF, 1.0)];
+    let all: [(Counted, f64, f64); 18] = [
         (usual, 0.5, 0.3),
         (usual, 0.875, 0.75),
         (usual, 0.75, 0.5),
         (usual, 0.125, 0.05),
         (usual, 1.0, 1.0),
+        // Not at one of them, but between two.
+        (usual, 0.33, 0.164),
+        (usual, 0.01, 0.004),
+        (rates, 0.5, 0.3),
         (open, 0.9, 1.0),
         (open, 0.99, 1.0),
         (gap, 0.5, 0.75),

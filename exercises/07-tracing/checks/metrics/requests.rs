@@ -1,10 +1,12 @@
 //! Every request is counted, as what it was.
 
-use super::scene::{Ask, Later, Scene, Shop};
+use super::held::Held;
+use super::scene::{Ask, Later, Scene, Shop, at};
 use futures_util::FutureExt;
-use grading::{Finding, SOON, World, comes_to};
+use grading::{Evidence, Finding, SOON, World, comes_to};
 use http::{Method, StatusCode};
 use observability::metrics::{ACTIVE, HUNG_UP, Metrics};
+use rand::RngExt;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use testbed::gate::Gate;
@@ -15,16 +17,21 @@ pub(super) async fn every_status<D: Metrics>(world: World) -> Result<(), Finding
     let scene = Scene::of::<D>(world);
     let shop = scene.open("shop");
     let ask = || Ask::of("/orders/{id}");
-    let all = [(200, 20), (200, 30), (201, 40), (302, 1), (404, 2), (503, 4_000), (504, 8_000)];
-    for (status, millis) in all {
+    let mut all =
+        vec![(200, 20), (200, 30), (201, 40), (302, 1), (404, 2), (503, 4_000), (504, 8_000)];
+    // And some that no list has: a status is any number of three digits.
+    let mut random = scene.world.random();
+    all.extend([(299, 3), (random.random_range(600..1_000), 5)]);
+    for &(status, millis) in &all {
         let status = StatusCode::from_u16(status).unwrap_or_default();
         shop.serve(ask().answered(status).takes(Duration::from_millis(millis))).await?;
     }
     shop.serve(ask().by(Method::POST)).await?;
     shop.serve(Ask::of("/cart")).await?;
     let scrape = shop.scrape()?;
-    for code in ["200", "201", "302", "404", "503", "504"] {
-        let labels = [(CODE, code), ("http_request_method", "GET"), ("http_route", "/orders/{id}")];
+    for code in all.iter().map(|(status, _)| status.to_string()) {
+        let labels =
+            [(CODE, code.as_str()), ("http_request_method", "GET"), ("http_route", "/orders/{id}")];
         let of = all.iter().filter(|(status, _)| status.to_string() == code);
         let (count, millis) = of.fold((0, 0), |(n, sum), (_, millis)| (n + 1, sum + millis));
         scrape.is(&format!("requests with {code}"), f64::from(count), scrape.counted(&labels))?;
@@ -33,16 +40,7 @@ pub(super) async fn every_status<D: Metrics>(world: World) -> Result<(), Finding
     }
     scrape.is("requests by POST", 1.0, scrape.counted(&[("http_request_method", "POST")]))?;
     scrape.is("requests of /cart", 1.0, scrape.counted(&[("http_route", "/cart")]))?;
-    scrape.is("requests", 9.0, scrape.counted(&[]))
-}
-
-/// Waits at the gate, and then answers.
-fn at(gate: &Gate) -> Later<StatusCode> {
-    let gate = gate.clone();
-    Box::pin(async move {
-        gate.pass().await;
-        StatusCode::OK
-    })
+    scrape.is("requests", all.len() as f64 + 2.0, scrape.counted(&[]))
 }
 
 fn active(shop: &Shop, expected: u32) -> Result<(), Finding> {
@@ -75,6 +73,57 @@ pub(super) async fn under_way<D: Metrics>(world: World) -> Result<(), Finding> {
     active(&shop, 0)?;
     let scrape = shop.scrape()?;
     scrape.is("requests that have ended", 2.0, scrape.counted(&[]))
+}
+
+pub(super) async fn lasting<D: Metrics>(world: World) -> Result<(), Finding> {
+    let scene = Scene::of::<D>(world);
+    let (shop, gate) = (scene.open("shop"), Gate::shut());
+    let ask = Ask::of("/checkout");
+    let ended = |requests: f64| {
+        active(&shop, 0)?;
+        let scrape = shop.scrape()?;
+        scrape.is("requests that have ended", requests, scrape.counted(&[]))?;
+        scrape.is("their seconds", 2.0 * requests, scrape.seconds(&[]))
+    };
+    // It may lie in a queue for a place in which to be polled.
+    let (mut annas, bens) =
+        (shop.measures_bare(&ask, at(&gate)), shop.measures_bare(&ask, at(&gate)));
+    shop.note("anna's and ben's are made, and not polled yet");
+    scene.hand.moves(Duration::from_secs(5));
+    ended(0.0)?;
+    tokio::select! {
+        came = gate.arrived(1, SOON) => came?,
+        _ = &mut annas => return Err(Finding::inconclusive("the request ended before its work")),
+    }
+    shop.note("after 5 s anna's is polled");
+    active(&shop, 1)?;
+    scene.hand.moves(Duration::from_secs(2));
+    gate.open();
+    (&mut annas).await;
+    shop.note("after 2 s more it has ended");
+    // As `join!` keeps it, until the last of its futures has ended.
+    scene.hand.moves(Duration::from_secs(7));
+    ended(1.0)?;
+    drop(annas);
+    shop.note("its future is dropped 7 s later");
+    ended(1.0)?;
+    drop(bens);
+    shop.note("so is ben's, which nobody has polled");
+    ended(1.0)
+}
+
+pub(super) async fn overtaken<D: Metrics>(world: World) -> Result<(), Finding> {
+    let scene = Scene::of::<D>(world);
+    let shop = scene.open("shop");
+    let ask = Ask::of("/cart").takes(Duration::from_millis(300)).traced("anna");
+    shop.serve(ask.clone()).await?;
+    let held = Held::when_it_asks(shop.serves(&ask)).await?;
+    shop.note("a second one is held while it observes");
+    held.overtaken_by(&shop, &ask).await?;
+    let scrape = shop.scrape()?;
+    scrape.is("requests", 3.0, scrape.counted(&[]))?;
+    let all = scrape.buckets(&[]).last().map_or(0.0, |bucket| bucket.count);
+    scrape.is("le=\"+Inf\"", 3.0, all)
 }
 
 pub(super) async fn hung_up_on<D: Metrics>(world: World) -> Result<(), Finding> {
@@ -112,12 +161,16 @@ pub(super) async fn unwinding<D: Metrics>(world: World) -> Result<(), Finding> {
             std::panic::resume_unwind(Box::new("the handler's own"))
         });
         let measured = shop.measures_bare(&Ask::of("/checkout"), broken);
-        let _ = match layered {
-            false => tokio::spawn(measured).await,
-            true => tokio::spawn(caught(measured)).await,
+        let answered = match layered {
+            false => tokio::spawn(measured).await.ok(),
+            true => tokio::spawn(caught(measured)).await.ok().flatten(),
         };
         let by = if layered { ", and a layer catches it" } else { "" };
-        call.unknown(format!("the handler panics after 3 s{by}"));
+        let step = call.unknown(format!("the handler panics after 3 s{by}"));
+        if let Some(answered) = answered {
+            let saw = format!("an answer, {}", answered.as_u16());
+            return Err(Evidence::new("a panic that is passed on", saw).at(step).into());
+        }
         active(&shop, 0)?;
         let scrape = shop.scrape()?;
         let labels = [(CODE, "500"), ("http_route", "/checkout")];
@@ -131,7 +184,6 @@ pub(super) async fn unwinding<D: Metrics>(world: World) -> Result<(), Finding> {
     Ok(())
 }
 
-async fn caught(measured: Later<StatusCode>) -> StatusCode {
-    let answer = AssertUnwindSafe(measured).catch_unwind().await;
-    answer.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+async fn caught(measured: Later<StatusCode>) -> Option<StatusCode> {
+    AssertUnwindSafe(measured).catch_unwind().await.ok()
 }

@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use testbed::gate::Gate;
 
 pub(super) type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -32,6 +33,14 @@ fn trace() -> Option<Arc<str>> {
     TRACE.try_with(Clone::clone).ok()
 }
 
+/// Does this as the work of `trace`.
+pub(super) fn as_work_of<F: Future>(
+    trace: &str,
+    work: F,
+) -> impl Future<Output = F::Output> + use<F> {
+    TRACE.scope(trace.into(), work)
+}
+
 /// On this thread, calls `hook` when the subject next asks whose work it is.
 pub(super) fn when_asked(hook: impl FnOnce() + 'static) {
     WHEN_ASKED.with(|slot| *slot.borrow_mut() = Some(Box::new(hook)));
@@ -44,6 +53,7 @@ trait Instance: Send + Sync {
     fn measure_bare(&'static self, ask: &'static Ask, work: Later<StatusCode>)
     -> Later<StatusCode>;
     fn take(self: Arc<Self>) -> Later<Box<dyn Any + Send>>;
+    fn take_bare(&'static self) -> Later<()>;
     fn scrape(&self) -> String;
 }
 
@@ -71,9 +81,23 @@ impl<D: Metrics> Instance for D {
         })
     }
 
+    fn take_bare(&'static self) -> Later<()> {
+        let taken = D::take(self);
+        Box::pin(async { drop(taken.await) })
+    }
+
     fn scrape(&self) -> String {
         D::scrape(self)
     }
+}
+
+/// Work that waits at the gate, and then answers.
+pub(super) fn at(gate: &Gate) -> Later<StatusCode> {
+    let gate = gate.clone();
+    Box::pin(async move {
+        gate.pass().await;
+        StatusCode::OK
+    })
 }
 
 /// What a check plays in.
@@ -93,13 +117,18 @@ impl Scene {
 
     /// An instance that has just started, with a pool of two places.
     pub(super) fn open(&self, lane: &'static str) -> Shop {
+        self.open_of(lane, PLACES)
+    }
+
+    /// One with a pool of so many places.
+    pub(super) fn open_of(&self, lane: &'static str, places: usize) -> Shop {
         let sources = Sources { trace, clock: self.hand.clock(), ..Sources::default() };
         let (history, hand) = (self.world.history().clone(), self.hand.clone());
-        Shop { lane, history, hand, subject: (self.open)(sources, PLACES) }
+        Shop { lane, history, hand, places, subject: (self.open)(sources, places) }
     }
 }
 
-pub(super) const PLACES: usize = 2;
+const PLACES: usize = 2;
 
 /// A clock that somebody moves. A clone is the same clock.
 #[derive(Clone, Default)]
@@ -194,6 +223,7 @@ pub(super) struct Shop {
     lane: &'static str,
     history: History,
     hand: Hand,
+    pub(super) places: usize,
     subject: Arc<dyn Instance>,
 }
 
@@ -241,6 +271,12 @@ impl Shop {
     /// A place in the pool, or the wait for one.
     pub(super) fn takes_place(&self) -> Later<Box<dyn Any + Send>> {
         Arc::clone(&self.subject).take()
+    }
+
+    /// The same, by the subject's own future: what it does when it is made has happened.
+    pub(super) fn takes_bare(&self) -> Later<()> {
+        let subject: &'static Arc<dyn Instance> = Box::leak(Box::new(Arc::clone(&self.subject)));
+        subject.take_bare()
     }
 
     /// What happens beside.

@@ -39,7 +39,11 @@ impl Scrape {
     }
 
     /// All samples of this name that carry these labels.
-    fn of<'a>(&'a self, name: &'a str, labels: Labels<'a>) -> impl Iterator<Item = &'a Sample> {
+    pub(super) fn of<'a>(
+        &'a self,
+        name: &'a str,
+        labels: Labels<'a>,
+    ) -> impl Iterator<Item = &'a Sample> {
         self.samples.iter().filter(move |sample| {
             let carries = |(label, value): &(&str, &str)| {
                 sample.labels.get(*label).is_some_and(|found| found == value)
@@ -62,6 +66,12 @@ impl Scrape {
     /// Their seconds.
     pub(super) fn seconds(&self, labels: Labels<'_>) -> f64 {
         self.sum(&format!("{DURATION}_sum"), labels)
+    }
+
+    /// So many of their buckets have an exemplar.
+    pub(super) fn exemplars(&self) -> usize {
+        let buckets = format!("{DURATION}_bucket");
+        self.of(&buckets, &[]).filter(|sample| sample.exemplar.is_some()).count()
     }
 
     pub(super) fn buckets(&self, labels: Labels<'_>) -> Vec<Bucket> {

@@ -1,8 +1,9 @@
 //! How many series there are, and what stands in their labels.
 
+use super::held::Held;
 use super::scene::{Ask, Scene};
 use grading::{Finding, World};
-use http::Method;
+use http::{Method, StatusCode};
 use observability::metrics::{LIMIT, METHODS, Metrics, OTHER, OTHER_METHOD, UNMATCHED};
 use rand::RngExt;
 use std::collections::BTreeSet;
@@ -87,15 +88,36 @@ pub(super) async fn limit<D: Metrics>(world: World) -> Result<(), Finding> {
         return Err(first.is_wrong(format!("at most {LIMIT} series and one more"), saw));
     }
     first.is("requests", many as f64, first.counted(&[]))?;
-    let rest: Vec<_> = [("http_route", OTHER), ("http_request_method", OTHER)].into();
+    let names = ["http_route", "http_request_method", "http_response_status_code"];
+    let rest = names.map(|name| (name, OTHER));
     first.is("requests of the rest", 100.0, first.counted(&rest))?;
-    // Who has a series keeps it.
-    shop.serve(route(0)).await?;
-    shop.serve(route(many)).await?;
+    // Who has a series keeps it. But a method or a status makes another one, also of that route.
+    let post = route(1).by(Method::POST);
+    for ask in [route(0), route(many), post, route(2).answered(StatusCode::NOT_FOUND)] {
+        shop.serve(ask).await?;
+    }
     let then = shop.scrape()?;
     then.is("requests of /tenants/0", 2.0, then.counted(&[("http_route", "/tenants/0")]))?;
-    then.is("requests of the rest", 101.0, then.counted(&rest))?;
-    then.is("requests", (many + 2) as f64, then.counted(&[]))
+    then.is("requests of the rest", 103.0, then.counted(&rest))?;
+    then.is("series", (LIMIT + 1) as f64, then.series() as f64)?;
+    then.is("requests", (many + 4) as f64, then.counted(&[]))
+}
+
+pub(super) async fn last_place<D: Metrics>(world: World) -> Result<(), Finding> {
+    let scene = Scene::of::<D>(world);
+    let shop = scene.open("shop");
+    let route = |nth: usize| Ask::of(&format!("/tenants/{nth}")).traced("anna");
+    shop.note(format!("a request of each of {} routes", LIMIT - 1));
+    for nth in 1..LIMIT {
+        shop.serves(&route(nth)).await;
+    }
+    let held = Held::when_it_asks(shop.serves(&route(LIMIT))).await?;
+    shop.note("the next is held while it observes");
+    held.overtaken_by(&shop, &route(LIMIT + 1)).await?;
+    let scrape = shop.scrape()?;
+    scrape.is("series", (LIMIT + 1) as f64, scrape.series() as f64)?;
+    scrape.is("requests of the rest", 1.0, scrape.counted(&[("http_route", OTHER)]))?;
+    scrape.is("requests", (LIMIT + 1) as f64, scrape.counted(&[]))
 }
 
 pub(super) async fn escaped<D: Metrics>(world: World) -> Result<(), Finding> {

@@ -1,14 +1,15 @@
 //! Those who count something else than what happened.
 
-use super::right::{Begun, Held, Labels, Part, Shared, State};
+use super::right::{Begun, Labels, Part, Shared, State};
+use futures_util::FutureExt;
 use http::StatusCode;
 use observability::metrics::{ACTIVE, Asked, HUNG_UP, METHODS, OTHER_METHOD};
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// `<`, as ranges usually go. `le` is less or *equal*. Rejected by `on_the_bound`.
 pub struct LessThan;
@@ -284,73 +285,93 @@ impl Part for UpperCases {
     }
 }
 
-/// Utilisation only. A pool that is full for one and one with a thousand before it look the same.
-/// Rejected by `waits`.
-pub struct NobodyWaits;
+/// Microseconds, for who needs less? What takes a little longer than a bound is in its bucket all the
+/// same, and the promise of 250 ms is kept by what broke it. Rejected by `on_the_bound`.
+pub struct WholeMicros;
 
-impl Part for NobodyWaits {
-    fn waits(_: &mut State) {}
-
-    fn waits_no_longer(state: &mut State, gave_up: bool) {
-        state.abandoned += u64::from(gave_up);
+impl Part for WholeMicros {
+    fn seconds(took: Duration, _: Option<StatusCode>) -> f64 {
+        took.as_micros() as f64 / 1e6
     }
 }
 
-/// Who waits is counted among those who have a place: three of two are taken. Rejected by `waits`.
-pub struct InUseWhileWaiting;
+/// The statuses that there are, in a table; another one is what its class begins with. The 429 of
+/// tomorrow's limiter is a 400. Rejected by `every_status`.
+pub struct KnownStatuses;
 
-impl Part for InUseWhileWaiting {
-    fn waits(state: &mut State) {
-        state.waiting += 1;
-        state.in_use += 1;
-    }
-
-    fn waits_no_longer(state: &mut State, gave_up: bool) {
-        state.waiting -= 1;
-        state.in_use -= 1;
-        state.abandoned += u64::from(gave_up);
+impl Part for KnownStatuses {
+    fn code(ended: Option<StatusCode>) -> Option<String> {
+        right_code(ended.map(|status| match status.as_u16() {
+            200 | 201 | 204 | 301 | 302 | 304 | 400 | 401 | 403 | 404 | 500 | 502 | 503 | 504 => {
+                status
+            }
+            ..400 => StatusCode::OK,
+            400..500 => StatusCode::BAD_REQUEST,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }))
     }
 }
 
-/// Counted down in the line behind the `await`. Whoever gives up waits for ever. Rejected by
-/// `gives_up`.
-pub struct WaitsForEver;
+/// The clock starts in the line that makes the future. Where it has to queue for being polled, it is
+/// active meanwhile, and who never polls it has hung up on nobody. Rejected by `lasting`.
+pub struct BeginsWhenMade;
 
-impl Part for WaitsForEver {
-    fn waits_no_longer(state: &mut State, gave_up: bool) {
-        match gave_up {
-            true => state.abandoned += 1,
-            false => state.waiting -= 1,
+impl Part for BeginsWhenMade {
+    fn measure<F>(
+        shared: Arc<Shared>,
+        asked: Asked<'_>,
+        work: F,
+    ) -> impl Future<Output = StatusCode> + Send
+    where
+        F: Future<Output = StatusCode> + Send,
+    {
+        let begun = Begun::<Self>::new(shared, &asked);
+        async move {
+            let begun = begun;
+            let status = work.await;
+            begun.ends(status);
+            status
         }
     }
 }
 
-/// Nobody counts those who give up: the gauge is low again, and all seems well. Rejected by
-/// `gives_up`.
-pub struct NeverAbandoned;
+/// Counted when the future is dropped, which a runtime does at once. `join!` keeps it until the last
+/// of them has ended, and all of them took as long as that. Rejected by `lasting`.
+pub struct EndsWithItsFuture;
 
-impl Part for NeverAbandoned {
-    fn waits_no_longer(state: &mut State, _: bool) {
-        state.waiting -= 1;
+impl Part for EndsWithItsFuture {
+    fn measure<F>(
+        shared: Arc<Shared>,
+        asked: Asked<'_>,
+        work: F,
+    ) -> impl Future<Output = StatusCode> + Send
+    where
+        F: Future<Output = StatusCode> + Send,
+    {
+        let (mut work, mut begun) = (Box::pin(work), None);
+        poll_fn(move |context| {
+            let begun =
+                begun.get_or_insert_with(|| Begun::<Self>::new(Arc::clone(&shared), &asked));
+            let status = ready!(work.as_mut().poll(context));
+            begun.ended = Some(status);
+            Poll::Ready(status)
+        })
     }
 }
 
-/// A task waits, so that no place is lost when the caller is gone. It goes on waiting, for nobody.
-/// Rejected by `gives_up`.
-pub struct WaitsInATask;
+/// Catches the panic, counts it, and answers 500, as the customer would be answered anyway. Who is
+/// outside and reports panics, with what they say, is never told of one. Rejected by `unwinding`.
+pub struct AnswersThePanic;
 
-impl Part for WaitsInATask {
-    async fn take(shared: Arc<Shared>) -> Held {
-        if let Ok(permit) = Arc::clone(&shared.places).try_acquire_owned() {
-            return Held::new(shared, permit);
-        }
-        let (tell, told) = oneshot::channel();
-        Self::waits(&mut shared.lock());
-        tokio::spawn(async move {
-            let permit = Arc::clone(&shared.places).acquire_owned().await.expect("is open");
-            Self::waits_no_longer(&mut shared.lock(), tell.is_closed());
-            let _ = tell.send(Held::new(shared, permit));
-        });
-        told.await.expect("the task sends one")
+impl Part for AnswersThePanic {
+    async fn measure<F>(shared: Arc<Shared>, asked: Asked<'_>, work: F) -> StatusCode
+    where
+        F: Future<Output = StatusCode> + Send,
+    {
+        let begun = Begun::<Self>::new(shared, &asked);
+        let answer = AssertUnwindSafe(work).catch_unwind().await;
+        let status = answer.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        begun.ends(status);
+        status
     }
 }

@@ -1,6 +1,7 @@
 //! Those who calculate something else with what was shown.
 
-use super::right::{Part, added, found, quantile, rate, time};
+use super::figures::{added, found, grew, quantile, rate, time};
+use super::right::Part;
 use observability::metrics::{Bucket, Point};
 
 /// A decoy, by the rate of one instance.
@@ -182,5 +183,49 @@ pub struct ClampsTheQuantile;
 impl Part for ClampsTheQuantile {
     fn quantile(q: f64, instances: &[Vec<Bucket>]) -> f64 {
         quantile(q.clamp(0.0, 1.0), &added(instances))
+    }
+}
+
+/// `as_secs()`, for scrapes come every fifteen of them. Of half a second nothing is left, and 2.9 are
+/// two. Rejected by `restarted`.
+pub struct WholeSeconds;
+
+rates!(WholeSeconds: |points| {
+    let time = points.last()?.at.as_secs().saturating_sub(points.first()?.at.as_secs());
+    (time > 0).then(|| points.windows(2).map(grew).sum::<f64>() / time as f64)
+});
+
+/// The nearest rank: the quantile is that of a request, and those are counted in whole ones. Prometheus
+/// does not, and of a rate of 0.4 a second the nearest rank is one. Rejected by `edges`.
+pub struct NearestRank;
+
+impl Part for NearestRank {
+    fn quantile(q: f64, instances: &[Vec<Bucket>]) -> f64 {
+        let all = added(instances);
+        let count = all.last().map_or(0.0, |last| last.count);
+        let nearest = (q * count).ceil() / count;
+        quantile(if nearest.is_finite() && q <= 1.0 { nearest } else { q }, &all)
+    }
+}
+
+/// How many there are is a whole number: `as u64`. Of rates nothing is left. Rejected by `edges`.
+pub struct WholeCounts;
+
+impl Part for WholeCounts {
+    fn quantile(q: f64, instances: &[Vec<Bucket>]) -> f64 {
+        let mut all = added(instances);
+        all.iter_mut().for_each(|bucket| bucket.count = bucket.count.floor());
+        quantile(q, &all)
+    }
+}
+
+/// The first two, as in the example. The third instance is the one that is slow. Rejected by
+/// `rates_added`.
+pub struct FirstTwo;
+
+impl Part for FirstTwo {
+    fn rate(instances: &[Vec<Point>]) -> Option<f64> {
+        let two = instances.iter().take(2);
+        two.filter_map(|points| rate(points)).reduce(|sum, one| sum + one)
     }
 }

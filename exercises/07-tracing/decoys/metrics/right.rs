@@ -1,18 +1,19 @@
 //! What wrong answers do right: all of it by hand. Each wrong answer is a [`Part`] that does one thing
 //! in another way.
 
+use super::figures::{added, quantile, rate};
 use http::StatusCode;
 use observability::metrics::{
     ABANDONED, ACTIVE, Asked, BOUNDS, Bucket, DURATION, HUNG_UP, IN_USE, LIMIT, METHODS, Metrics,
     OTHER, OTHER_METHOD, Point, Sources, UNMATCHED, WAITING,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 pub type Labels = Vec<(&'static str, String)>;
 
@@ -25,6 +26,9 @@ pub struct Series {
     pub sum: f64,
 }
 
+/// Those who wait, where a wrong answer keeps them itself.
+pub type Queue = Arc<Mutex<VecDeque<oneshot::Sender<()>>>>;
+
 #[derive(Clone, Default)]
 pub struct State {
     pub series: BTreeMap<Labels, Series>,
@@ -34,6 +38,7 @@ pub struct State {
     pub abandoned: u64,
     pub begun_by: Option<Arc<str>>,
     pub paths: BTreeSet<String>,
+    pub queue: Queue,
 }
 
 pub struct Shared {
@@ -202,7 +207,7 @@ pub struct Begun<P: Part> {
     shared: Arc<Shared>,
     labels: Labels,
     at: Duration,
-    ended: Option<StatusCode>,
+    pub ended: Option<StatusCode>,
     part: PhantomData<fn() -> P>,
 }
 
@@ -251,20 +256,24 @@ impl<P: Part> Drop for Waits<P> {
 
 /// A place.
 pub struct Held {
-    shared: Arc<Shared>,
-    _permit: OwnedSemaphorePermit,
+    pub shared: Arc<Shared>,
+    pub back: fn(&Shared),
+    /// Given back last: more places than there are never seem to be taken.
+    pub permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Held {
     pub fn new(shared: Arc<Shared>, permit: OwnedSemaphorePermit) -> Held {
         shared.lock().in_use += 1;
-        Held { shared, _permit: permit }
+        let back = |shared: &Shared| shared.lock().in_use -= 1;
+        Held { shared, back, permit: Some(permit) }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.shared.lock().in_use -= 1;
+        (self.back)(&self.shared);
+        drop(self.permit.take());
     }
 }
 
@@ -339,60 +348,4 @@ fn written<P: Part>(state: &State) -> String {
         say(&mut text, format_args!("{name} {value}"));
     }
     text + "# EOF\n"
-}
-
-/// How much a counter grew between two points.
-pub fn grew(pair: &[Point]) -> f64 {
-    match pair[1].value - pair[0].value {
-        fell if fell < 0.0 => pair[1].value,
-        grew => grew,
-    }
-}
-
-/// From the first to the last, if some time is between them.
-pub fn time(points: &[Point]) -> Option<f64> {
-    let time = points.last()?.at.saturating_sub(points.first()?.at).as_secs_f64();
-    (time > 0.0).then_some(time)
-}
-
-pub fn rate(points: &[Point]) -> Option<f64> {
-    Some(points.windows(2).map(grew).sum::<f64>() / time(points)?)
-}
-
-pub fn added(instances: &[Vec<Bucket>]) -> Vec<Bucket> {
-    let mut sum: Vec<Bucket> = Vec::new();
-    for instance in instances {
-        match sum.is_empty() {
-            true => sum.clone_from(instance),
-            false => sum.iter_mut().zip(instance).for_each(|(sum, one)| sum.count += one.count),
-        }
-    }
-    sum
-}
-
-/// As the contract says, if `q` is from 0 to 1 and something was counted.
-pub fn quantile(q: f64, buckets: &[Bucket]) -> f64 {
-    let count = buckets.last().map_or(0.0, |all| all.count);
-    match q {
-        _ if q < 0.0 => f64::NEG_INFINITY,
-        _ if q > 1.0 => f64::INFINITY,
-        _ if q.is_nan() || count == 0.0 => f64::NAN,
-        _ => {
-            let rank = q * count;
-            let (at, share) = found(rank, buckets);
-            let lower = if at == 0 { 0.0 } else { buckets[at - 1].le };
-            match buckets[at].le {
-                f64::INFINITY => lower,
-                upper => lower + (upper - lower) * share,
-            }
-        }
-    }
-}
-
-/// In which bucket, and how far into it.
-pub fn found(rank: f64, buckets: &[Bucket]) -> (usize, f64) {
-    let holds = |bucket: &Bucket| bucket.count > 0.0 && bucket.count >= rank;
-    let at = buckets.iter().position(holds).unwrap_or(buckets.len() - 1);
-    let below = if at == 0 { 0.0 } else { buckets[at - 1].count };
-    (at, (rank - below) / (buckets[at].count - below))
 }

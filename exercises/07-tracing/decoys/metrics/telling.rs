@@ -1,8 +1,9 @@
 //! Those who tell it wrong: series, labels, exemplars, the text.
 
-use super::right::{Begun, Labels, Part, Series, Shared, State, at};
-use http::StatusCode;
-use observability::metrics::{Asked, LIMIT, Sources};
+use super::right::{Labels, Part, Series, Shared, State, at};
+use observability::metrics::{LIMIT, OTHER, Sources};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Each bucket shows what is in it, and not what is below. It adds up to more than there is. Rejected
@@ -112,67 +113,6 @@ impl Part for WrongOrder {
     }
 }
 
-/// The last trace, at every bucket of its series. A click on the slowest leads to a fast one.
-/// Rejected by `exemplars`.
-pub struct LastForAll;
-
-impl Part for LastForAll {
-    fn count(series: &mut Series, seconds: f64, trace: Option<Arc<str>>) {
-        let at = at::<Self>(series, seconds);
-        series.counts[at] += 1;
-        series.count += 1;
-        series.sum += seconds;
-        if let Some(trace) = trace {
-            series.exemplars.fill(Some((trace, seconds)));
-        }
-    }
-}
-
-/// Whose work it is, is asked at the beginning and kept in the instance. Another begins meanwhile.
-/// Rejected by `exemplars`.
-pub struct AskedAtTheBeginning;
-
-impl Part for AskedAtTheBeginning {
-    async fn measure<F>(shared: Arc<Shared>, asked: Asked<'_>, work: F) -> StatusCode
-    where
-        F: Future<Output = StatusCode> + Send,
-    {
-        let trace = (shared.sources.trace)();
-        shared.lock().begun_by = trace;
-        let begun = Begun::<Self>::new(shared, &asked);
-        let status = work.await;
-        begun.ends(status);
-        status
-    }
-
-    fn observe(shared: &Shared, labels: Labels, seconds: f64) {
-        let state = &mut *shared.lock();
-        let trace = Self::named(state.begun_by.clone());
-        if let Some(labels) = Self::place(state, labels) {
-            Self::count(state.series.entry(labels).or_default(), seconds, trace);
-        }
-    }
-}
-
-/// `unwrap_or_default()`. An exemplar that names nobody. Rejected by `exemplars`.
-pub struct EmptyId;
-
-impl Part for EmptyId {
-    fn named(trace: Option<Arc<str>>) -> Option<Arc<str>> {
-        let trace = Some(trace.unwrap_or_default());
-        trace.filter(|id| "trace_id".len() + id.chars().count() <= 128)
-    }
-}
-
-/// Cuts off what is too long. What is left is found nowhere. Rejected by `exemplars`.
-pub struct CutsTheId;
-
-impl Part for CutsTheId {
-    fn named(trace: Option<Arc<str>>) -> Option<Arc<str>> {
-        trace.map(|id| id.chars().take(120).collect::<String>().into())
-    }
-}
-
 /// Stops when all is told. A connection that broke in the middle looks the same. Rejected by
 /// `well_formed`.
 pub struct NoEnd;
@@ -263,5 +203,99 @@ impl Part for CountFirst {
             series.counts[at] += 1;
             series.exemplars[at] = trace.clone().map(|trace| (trace, seconds));
         });
+    }
+}
+
+/// The rest is told apart by its status, to know at least that. So it is a series for each of them, and
+/// the limit is none. Rejected by `limit`.
+pub struct RestByStatus;
+
+impl Part for RestByStatus {
+    fn place(state: &mut State, mut labels: Labels) -> Option<Labels> {
+        if !state.series.contains_key(&labels) && state.series.len() >= LIMIT {
+            labels[0].1 = OTHER.to_owned();
+            labels[1].1 = OTHER.to_owned();
+        }
+        Some(labels)
+    }
+}
+
+/// So many routes. Of each of them there are ten methods, and as many statuses as anybody thinks of.
+/// Rejected by `limit`.
+pub struct LimitOfRoutes;
+
+impl Part for LimitOfRoutes {
+    fn place(state: &mut State, labels: Labels) -> Option<Labels> {
+        let routes: BTreeSet<&str> = state.series.keys().map(|known| known[0].1.as_str()).collect();
+        match routes.contains(labels[0].1.as_str()) || routes.len() < LIMIT {
+            true => Some(labels),
+            false => Some(labels.into_iter().map(|(name, _)| (name, OTHER.to_owned())).collect()),
+        }
+    }
+}
+
+/// Looks whether there is a place, asks whose work it is, and takes the place. Meanwhile another one
+/// has found the same place free. Rejected by `last_place`.
+pub struct LooksAndThenAsks;
+
+impl Part for LooksAndThenAsks {
+    fn observe(shared: &Shared, labels: Labels, seconds: f64) {
+        let place = Self::place(&mut shared.lock(), labels);
+        let trace = Self::named((shared.sources.trace)());
+        if let Some(labels) = place {
+            Self::count(shared.lock().series.entry(labels).or_default(), seconds, trace);
+        }
+    }
+}
+
+/// Also whose service it is. Prometheus knows whom it asks, and whoever joins the services by their
+/// three labels finds nothing. Rejected by `well_formed`.
+pub struct OneLabelMore;
+
+impl Part for OneLabelMore {
+    fn written(text: String) -> String {
+        text.replace("http_route=", "service=\"shop\",http_route=")
+    }
+}
+
+/// The bounds are numbers, and `{le}` writes them: the last one as Rust does, `inf`. It is read as a
+/// number, and `le="+Inf"` finds nothing. Rejected by `well_formed`.
+pub struct InfBound;
+
+impl Part for InfBound {
+    fn written(text: String) -> String {
+        text.replace("le=\"+Inf\"", &format!("le=\"{}\"", f64::INFINITY))
+    }
+}
+
+/// An empty line before each family, for whoever reads it. The older format allows them; in
+/// OpenMetrics the whole scrape is refused. Rejected by `well_formed`.
+pub struct EmptyLines;
+
+impl Part for EmptyLines {
+    fn written(text: String) -> String {
+        text.replace("# HELP", "\n# HELP").trim_start().to_owned()
+    }
+}
+
+/// The gauge is a static: it goes down again, so what does it matter whose it is? Rejected by `apart`.
+pub struct ActiveOfAll;
+
+static ACTIVE_OF_ALL: AtomicI64 = AtomicI64::new(0);
+
+impl Part for ActiveOfAll {
+    fn begins(_: &mut State) {
+        ACTIVE_OF_ALL.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn ends(_: &mut State) {
+        ACTIVE_OF_ALL.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn scrape(shared: &Shared) -> String {
+        struct Right;
+        impl Part for Right {}
+        shared.lock().active = ACTIVE_OF_ALL.load(Ordering::Relaxed);
+        Right::scrape(shared)
     }
 }
