@@ -32,3 +32,13 @@ fn an_attempt_that_hangs_on_the_one_before_is_shown() {
 fn an_id_that_is_too_short_is_shown() {
     insta::assert_snapshot!(explain("propagation", propagation::all(), "takes_what_the_sdk_takes"));
 }
+
+#[test]
+fn a_span_that_has_ended_before_its_work_is_shown() {
+    insta::assert_snapshot!(explain("propagation", propagation::all(), "ends_too_early"));
+}
+
+#[test]
+fn a_row_that_is_sent_as_something_else_is_shown() {
+    insta::assert_snapshot!(explain("propagation", propagation::all(), "sends_what_it_understood"));
+}

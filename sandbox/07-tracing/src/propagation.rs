@@ -63,18 +63,23 @@ pub use within::{Ending, Within};
 /// and how it goes out, to services and into messages.
 ///
 /// What is promised for a future holds in all that it does: whenever it is polled, by whomever, and
-/// when it is dropped. Its span ends when it has its result or is dropped, whatever tasks still hold
-/// its context.
+/// when it is dropped. Its span is there for all of that, and ends when it has its result or is
+/// dropped, whatever tasks still hold its context, and whoever still holds the future.
+///
+/// What comes in, by [`serve`](Self::serve) or [`receive`](Self::receive), brings its own context:
+/// that in which these are called gives it neither a parent nor baggage.
 pub trait Propagation: Send + Sync + 'static {
     /// Spans are begun by this tracer, whose sampler decides what is recorded.
     fn new(tracer: BoxedTracer) -> Self;
 
     /// A request has come: has `service` answer it, as soon as that is ready, in a span of kind
-    /// `Server` named by its method and [`Route`]: `POST /orders`, or `POST` without one.
+    /// `Server` named by its method and [`Route`]: `POST /orders`, or `POST` without one. The wait
+    /// until it is ready is in the span.
     ///
-    /// The span continues what the caller says in the headers, baggage included, if the caller is
-    /// one of [`Ours`](Peer::Ours). Of a [`Stranger`](Peer::Stranger) it only has a link, in a trace
-    /// of its own, and no baggage. What [`w3c`] does not allow is as if it were not there.
+    /// The span continues what the caller says in the headers, baggage included, also where that is
+    /// all, if the caller is one of [`Ours`](Peer::Ours). Of a [`Stranger`](Peer::Stranger) it only
+    /// has a link, in a trace of its own, and no baggage. What [`w3c`] does not allow is as if it
+    /// were not there.
     ///
     /// The status is an attribute, and an error if it is 500 or more, or if `service` fails. The
     /// answer says nothing of the trace, whatever `service` has put there. Errors are passed on as
@@ -91,11 +96,13 @@ pub trait Propagation: Send + Sync + 'static {
         O: Send + 'static;
 
     /// Asks the next service through `client`, as soon as that is ready, in a span of kind `Client`
-    /// named by the method: a child of the context in which this is *called*. Each call has its own.
+    /// named by the method: a child of the context in which this is *called*. Each call has its own,
+    /// and the wait until it is ready is in it.
     ///
     /// The next service is told this span, in the place of whatever was copied along, and whether or
-    /// not it is recorded; the context's baggage as well, unless it is a stranger. The status is an
-    /// attribute, and an error if it is 400 or more, or if `client` fails.
+    /// not it is recorded; the context's baggage as well, unless it is a stranger. All other headers
+    /// stay as they are. The status is an attribute, and an error if it is 400 or more, or if
+    /// `client` fails.
     fn ask<S, I, O>(
         &self,
         callee: Peer,
@@ -114,7 +121,8 @@ pub trait Propagation: Send + Sync + 'static {
 
     /// Later, somewhere else, a message is sent: `publish` gets the carrier to send along, which is
     /// `stored` as it is, also if that is empty or nonsense. The work is in a span `send …` of kind
-    /// `Client`, which belongs to whoever sends and links to the message.
+    /// `Client`, which belongs to whoever sends, as a child of the context in which this is *called*,
+    /// and links to the message.
     fn send<P, F>(
         &self,
         to: &str,
@@ -127,11 +135,11 @@ pub trait Propagation: Send + Sync + 'static {
 
     /// Messages have come from `from`: does `work` on them, in a span `process …` of kind
     /// `Consumer`. It links to each message that has a context. A single one is also its parent, at
-    /// each attempt, and its baggage is there again; several have none, nor a common baggage, and the
-    /// context in which this is called never is one.
+    /// each attempt, and its baggage is there again; several have none, nor a common baggage, also
+    /// if only one of them has a context. What [`w3c`] does not allow is as if it were not there.
     ///
-    /// Where a message was delivered before, [`conventions::REDELIVERED`] is `true`. `work` is done
-    /// whatever the carriers are.
+    /// Where one of them was delivered before, [`conventions::REDELIVERED`] is `true`. `work` is done
+    /// whatever the carriers are, and also if there are none.
     fn receive<F>(
         &self,
         from: &str,

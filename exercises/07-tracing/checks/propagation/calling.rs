@@ -36,8 +36,12 @@ pub(super) async fn told_once(scene: Scene) -> Result<(), Finding> {
         }
     });
     let door = gateway.at(Peer::Ours, Some("/checkout"), inside);
-    let headers: [(&str, &[u8]); 3] =
-        [("traceparent", PLAIN), ("tracestate", b"congo=1"), ("baggage", b"tenant=7")];
+    let headers: [(&str, &[u8]); 4] = [
+        ("traceparent", PLAIN),
+        ("tracestate", b"congo=1"),
+        ("baggage", b"tenant=7"),
+        ("x-shop", b"kept"),
+    ];
     scene.ask("customer", &door, to("POST", "/checkout"), &headers).await?;
     let book = &scene.book;
     let checkout = book.one("gateway", "POST /checkout").await?;
@@ -51,6 +55,10 @@ pub(super) async fn told_once(scene: Scene) -> Result<(), Finding> {
                 let expected = format!("one {name} in each call");
                 return Err(Evidence::new(expected, lines.to_string()).at(asks[nth].step).into());
             }
+        }
+        if !headers.contains_key("x-shop") {
+            let saw = format!("{} others", headers.len());
+            return Err(Evidence::new("x-shop told as well", saw).at(asks[nth].step).into());
         }
         let line = headers.get(&TRACEPARENT).and_then(|line| line.to_str().ok());
         let expected = format!("00-{}-{}-01", asks[nth].trace, asks[nth].id);
@@ -67,7 +75,12 @@ pub(super) async fn told_once(scene: Scene) -> Result<(), Finding> {
 
 pub(super) async fn answers(scene: Scene) -> Result<(), Finding> {
     let service = scene.service("orders");
-    for status in [StatusCode::OK, StatusCode::NOT_FOUND, StatusCode::SERVICE_UNAVAILABLE] {
+    for (caller, status) in [
+        (Peer::Ours, StatusCode::OK),
+        (Peer::Stranger, StatusCode::OK),
+        (Peer::Ours, StatusCode::NOT_FOUND),
+        (Peer::Stranger, StatusCode::SERVICE_UNAVAILABLE),
+    ] {
         let inside = Door::new(move |came| async move {
             // All headers of the next service's answer are passed on, and it has mirrored ours.
             let mut answer = Response::new(());
@@ -76,7 +89,7 @@ pub(super) async fn answers(scene: Scene) -> Result<(), Finding> {
             answer.headers_mut().insert("x-shop", HeaderValue::from_static("kept"));
             Ok(answer)
         });
-        let door = service.at(Peer::Ours, Some("/orders"), inside);
+        let door = service.at(caller, Some("/orders"), inside);
         let headers: [(&str, &[u8]); 3] =
             [("traceparent", PLAIN), ("tracestate", b"congo=1"), ("baggage", b"tenant=7")];
         let answer = scene.ask("customer", &door, to("GET", "/orders"), &headers).await?;
@@ -114,7 +127,7 @@ pub(super) async fn named(scene: Scene) -> Result<(), Finding> {
     let book = &scene.book;
     // Method, path, route, what is answered; then names, and who calls it an error.
     type Case = (&'static str, &'static str, Option<&'static str>, Option<u16>);
-    let cases: [(Case, &str, &str, bool, bool); 6] = [
+    let cases: [(Case, &str, &str, bool, bool); 9] = [
         (
             ("GET", "/orders/7?token=a", Some("/orders/{id}"), Some(200)),
             "GET /orders/{id}",
@@ -126,6 +139,10 @@ pub(super) async fn named(scene: Scene) -> Result<(), Finding> {
         (("BREW", "/pot", Some("/pot"), Some(200)), "HTTP /pot", "HTTP", false, false),
         (("DELETE", "/orders/9", None, Some(404)), "DELETE", "DELETE", false, true),
         (("PATCH", "/orders/9", None, Some(503)), "PATCH", "PATCH", true, true),
+        // At the edges, and what is neither well nor wrong.
+        (("OPTIONS", "/orders/9", None, Some(304)), "OPTIONS", "OPTIONS", false, false),
+        (("TRACE", "/orders/9", None, Some(400)), "TRACE", "TRACE", false, true),
+        (("CONNECT", "/orders/9", None, Some(500)), "CONNECT", "CONNECT", true, true),
         (("HEAD", "/orders/9", None, None), "HEAD", "HEAD", true, true),
     ];
     for ((method, path, route, status), served, asked, server_error, client_error) in cases {

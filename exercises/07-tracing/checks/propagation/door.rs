@@ -12,16 +12,22 @@ pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(super) type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(super) type Answering = Later<Result<Response<()>, BoxError>>;
 
+type Readies = Arc<dyn Fn(usize) -> Poll<Result<(), BoxError>> + Send + Sync>;
+
 /// One type for all of them: what the subject is compiled with.
 pub(super) struct Door {
     answers: Arc<dyn Fn(Request<()>) -> Answering + Send + Sync>,
+    /// Whether it is ready, asked for the so manieth time.
+    readies: Readies,
+    polls: usize,
     is_ready: bool,
 }
 
 impl Clone for Door {
     /// The place that was found for one is no other's.
     fn clone(&self) -> Door {
-        Door { answers: Arc::clone(&self.answers), is_ready: false }
+        let (answers, readies) = (Arc::clone(&self.answers), Arc::clone(&self.readies));
+        Door { answers, readies, polls: 0, is_ready: false }
     }
 }
 
@@ -30,7 +36,20 @@ impl Door {
     where
         F: Future<Output = Result<Response<()>, BoxError>> + Send + 'static,
     {
-        Door { answers: Arc::new(move |request| Box::pin(answers(request))), is_ready: false }
+        Door {
+            answers: Arc::new(move |request| Box::pin(answers(request))),
+            readies: Arc::new(|_| Poll::Ready(Ok(()))),
+            polls: 0,
+            is_ready: false,
+        }
+    }
+
+    /// It, if it is not ready at once.
+    pub(super) fn readied(
+        self,
+        readies: impl Fn(usize) -> Poll<Result<(), BoxError>> + Send + Sync + 'static,
+    ) -> Door {
+        Door { readies: Arc::new(readies), ..self }
     }
 
     /// A service that answers 200 after this.
@@ -57,9 +76,14 @@ impl Service<Request<()>> for Door {
     type Error = BoxError;
     type Future = Answering;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.is_ready = true;
-        Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        let said = (self.readies)(self.polls);
+        self.polls += 1;
+        self.is_ready = matches!(said, Poll::Ready(Ok(())));
+        if said.is_pending() {
+            task.waker().wake_by_ref();
+        }
+        said
     }
 
     fn call(&mut self, request: Request<()>) -> Answering {

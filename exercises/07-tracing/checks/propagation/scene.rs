@@ -154,7 +154,8 @@ impl Service {
             *keep.lock().unwrap_or_else(PoisonError::into_inner) = Some(carrier.to_json());
             Box::pin(std::future::ready(()))
         });
-        self.subject.send(queue, Carrier::from_json(row), publish).await;
+        // Asked here, and polled in a task that is nobody's, as by a relay that sends all at once.
+        apart(self.subject.send(queue, Carrier::from_json(row), publish)).result().await?;
         let sent = sent.lock().unwrap_or_else(PoisonError::into_inner).take();
         sent.ok_or_else(|| Evidence::new("the message is published", "it is not").into())
     }

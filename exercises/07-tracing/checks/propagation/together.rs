@@ -157,6 +157,8 @@ pub(super) async fn relay_apart(scene: Scene) -> Result<(), Finding> {
 
 const RECORDED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const UNRECORDED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+/// Not recorded either: the last bit says that, whatever the others mean.
+const OTHER_FLAGS: &str = "00-5bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-02";
 
 pub(super) async fn unsampled(scene: Scene) -> Result<(), Finding> {
     let (gateway, orders) = (scene.service("gateway"), Orders::in_scene(&scene));
@@ -225,6 +227,19 @@ pub(super) async fn unsampled(scene: Scene) -> Result<(), Finding> {
             }
             _ => {}
         }
+    }
+    let row = orders.order(&scene, &[("traceparent", OTHER_FLAGS.as_bytes())]).await?;
+    let carrier = Carrier::from_json(&row);
+    let text = carrier.get(TRACEPARENT.as_str()).unwrap_or("nothing");
+    let flags = text.get(53..).and_then(|flags| u8::from_str_radix(flags, 16).ok());
+    if text.get(3..35) != OTHER_FLAGS.get(3..35) || flags.is_none_or(|flags| flags & 1 == 1) {
+        let expected = format!("the trace of {OTHER_FLAGS} stored, not recorded");
+        return Err(Evidence::new(expected, text).into());
+    }
+    let spans = scene.book.spans();
+    if let Some(span) = spans.iter().find(|span| span.trace == OTHER_FLAGS[3..35]) {
+        let expected = format!("no span of {OTHER_FLAGS}, which is not recorded");
+        return Err(Evidence::new(expected, span.to_string()).at(span.step).into());
     }
     // A service that decides against it, for all that follows.
     let quiet = scene.sampling("quiet", Sampler::AlwaysOff);

@@ -26,14 +26,14 @@ macro_rules! reading {
     };
 }
 
-fn put(headers: &mut HeaderMap, name: &HeaderName, text: &str) {
+pub(super) fn put(headers: &mut HeaderMap, name: &HeaderName, text: &str) {
     match HeaderValue::from_str(text) {
         Ok(value) => drop(headers.insert(name, value)),
         Err(_) => drop(headers.remove(name)),
     }
 }
 
-fn text(headers: &HeaderMap, name: &HeaderName) -> String {
+pub(super) fn text(headers: &HeaderMap, name: &HeaderName) -> String {
     said(headers).get(name.as_str()).unwrap_or_default().to_owned()
 }
 
@@ -296,3 +296,5 @@ wrong! {
         within(context, service, request, 500)
     });
 }
+
+pub(super) use reading;

@@ -4,9 +4,7 @@ use super::right::{
     Edited, Right, answer, method, parent, right, said, with_parent, within, wrong,
 };
 use http::{HeaderMap, HeaderValue};
-use observability::propagation::{
-    BAGGAGE, Carrier, Ending, Peer, Propagation, TRACEPARENT, conventions, w3c,
-};
+use observability::propagation::{BAGGAGE, Carrier, Ending, Peer, Propagation, TRACEPARENT, w3c};
 use opentelemetry::Context;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::FutureExt;
@@ -183,7 +181,7 @@ pub struct WhilePolled(Right);
 wrong! {
     WhilePolled; ask, enqueue, send, receive;
     method!(serve(self, caller, service, request) {
-        let context = self.0.begin(conventions::server(&request), &w3c::read(&said(request.headers())));
+        let context = self.0.serves(caller, &request);
         let ending = Ending::of(&context);
         let work = answer(service, request, context.clone(), 500);
         async move {
@@ -201,7 +199,7 @@ pub struct EndsWithTheLast(Right);
 wrong! {
     EndsWithTheLast; ask, enqueue, send, receive;
     method!(serve(self, caller, service, request) {
-        let context = self.0.begin(conventions::server(&request), &w3c::read(&said(request.headers())));
+        let context = self.0.serves(caller, &request);
         let work = answer(service, request, context.clone(), 500);
         observability::propagation::Within::of(context, work)
     });
@@ -218,7 +216,7 @@ pub struct APlaceOfItsOwn(Right);
 wrong! {
     APlaceOfItsOwn; ask, send, receive;
     method!(serve(self, caller, service, request) {
-        let context = self.0.begin(conventions::server(&request), &w3c::read(&said(request.headers())));
+        let context = self.0.serves(caller, &request);
         HERE.scope(context.clone(), within(context, service, request, 500))
     });
     fn enqueue(&self, to: &str) -> Carrier {
@@ -237,7 +235,7 @@ impl Propagation for OneForAll {
     }
 
     method!(serve(self, caller, service, request) {
-        let context = self.0.begin(conventions::server(&request), &w3c::read(&said(request.headers())));
+        let context = self.0.serves(caller, &request);
         *self.1.lock().unwrap_or_else(PoisonError::into_inner) = context.clone();
         within(context, service, request, 500)
     });

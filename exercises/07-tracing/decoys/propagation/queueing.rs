@@ -1,27 +1,16 @@
 //! Those who are wrong about messages.
 
-use super::right::{Right, method, right, working, wrong};
+use super::right::{Right, heard, method, right, working, wrong};
 use observability::propagation::{
-    BAGGAGE, Carrier, Delivery, Ending, Propagation, TRACEPARENT, Within, conventions, w3c,
+    BAGGAGE, Carrier, Ending, Propagation, TRACEPARENT, Within, conventions, w3c,
 };
 use opentelemetry::Context;
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::propagation::Extractor;
-use opentelemetry::trace::{FutureExt, Link, TraceContextExt};
+use opentelemetry::trace::{FutureExt, TraceContextExt};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-
-fn link(context: &Context) -> Link {
-    Link::with_context(context.span().span_context().clone())
-}
-
-/// What each message says, and the links to all of them.
-fn heard(deliveries: &[Delivery]) -> (Vec<Context>, Vec<Link>) {
-    let said: Vec<Context> = deliveries.iter().map(|one| w3c::read(&one.carrier)).collect();
-    let links = said.iter().map(link).collect();
-    (said, links)
-}
 
 /// Whoever publishes injects, as a library for the broker does by itself. That is the relay, and
 /// the customer's trace ends at the outbox. Rejected by `relay_apart`.
@@ -202,13 +191,7 @@ pub struct WhileItWorks(Right);
 wrong! {
     WhileItWorks; serve, ask, enqueue, send;
     method!(receive(self, from, deliveries, work) {
-        let (mut said, links) = heard(deliveries);
-        let parent = match &mut said[..] {
-            [one] => std::mem::take(one),
-            _ => Context::new(),
-        };
-        let span = conventions::process(from, deliveries).with_links(links);
-        let context = self.0.begin(span, &parent);
+        let context = self.0.processes(from, deliveries);
         let ending = Ending::of(&context);
         async move {
             let _ending = ending;

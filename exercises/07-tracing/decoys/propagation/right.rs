@@ -3,12 +3,13 @@
 use http::{HeaderMap, Request, Response};
 use observability::correlation_ids::Hop;
 use observability::propagation::{
-    Carrier, Ending, OneTrace, Propagation, TRACEPARENT, Within, conventions,
+    BAGGAGE, Carrier, Delivery, Ending, OneTrace, Peer, Propagation, TRACEPARENT, Within,
+    conventions, w3c,
 };
 use opentelemetry::Context;
 use opentelemetry::global::{BoxedSpan, BoxedTracer};
 use opentelemetry::propagation::Extractor;
-use opentelemetry::trace::{SpanBuilder, TraceContextExt, Tracer};
+use opentelemetry::trace::{Link, SpanBuilder, TraceContextExt, Tracer};
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
@@ -40,6 +41,54 @@ impl Right {
     pub(super) fn begin(&self, span: SpanBuilder, parent: &Context) -> Context {
         parent.with_span(self.tracer.build_with_context(span, parent))
     }
+
+    /// A request has come.
+    pub(super) fn serves<I>(&self, caller: Peer, request: &Request<I>) -> Context {
+        let theirs = w3c::read(&said(request.headers()));
+        let span = conventions::server(request);
+        match caller {
+            Peer::Ours => self.begin(span, &theirs),
+            Peer::Stranger => self.begin(span.with_links(vec![link(&theirs)]), &Context::new()),
+        }
+    }
+
+    /// Another service is asked, and told so.
+    pub(super) fn asks<I>(&self, callee: Peer, request: &mut Request<I>) -> Context {
+        let context = self.begin(conventions::client(request), &Context::current());
+        let mut carrier = w3c::write(&context);
+        if callee == Peer::Stranger {
+            carrier.remove(&BAGGAGE);
+        }
+        carrier.tell(request.headers_mut());
+        context
+    }
+
+    /// A message is sent.
+    pub(super) fn sends(&self, to: &str, stored: &Carrier) -> Context {
+        let message = vec![link(&w3c::read(stored))];
+        self.begin(conventions::send(to).with_links(message), &Context::current())
+    }
+
+    /// Messages have come.
+    pub(super) fn processes(&self, from: &str, deliveries: &[Delivery]) -> Context {
+        let (mut said, links) = heard(deliveries);
+        let parent = match &mut said[..] {
+            [one] => std::mem::take(one),
+            _ => Context::new(),
+        };
+        self.begin(conventions::process(from, deliveries).with_links(links), &parent)
+    }
+}
+
+pub(super) fn link(context: &Context) -> Link {
+    Link::with_context(context.span().span_context().clone())
+}
+
+/// What each message says, and the links to all of them.
+pub(super) fn heard(deliveries: &[Delivery]) -> (Vec<Context>, Vec<Link>) {
+    let said: Vec<Context> = deliveries.iter().map(|one| w3c::read(&one.carrier)).collect();
+    let links = said.iter().map(link).collect();
+    (said, links)
 }
 
 /// What `hop` answers, noted in the span of `ending`.
@@ -60,7 +109,7 @@ where
     };
     let mut answer = answer.await;
     conventions::answered(&context.span(), answer.as_ref(), error);
-    if let (500, Ok(answer)) = (error, &mut answer) {
+    if let (500.., Ok(answer)) = (error, &mut answer) {
         Carrier::default().tell(answer.headers_mut());
     }
     answer
