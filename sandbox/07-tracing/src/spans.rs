@@ -71,7 +71,8 @@ pub use waterfall::{Culprit, Waterfall};
 ///
 /// A span ends with its work, whatever way that ends:
 ///
-/// - with an answer or a value: nothing more is said;
+/// - with an answer or a value: nothing more is said, and not `OK` either, which says that somebody has
+///   looked at it, and is final;
 /// - with a panic: `otel.status_code` is `ERROR`, and `error.type` is `panic`;
 /// - dropped before its end, be it that it was never polled or called: `cancelled` is `true`, and that
 ///   is no error. (OpenTelemetry has no word for it.)
@@ -80,8 +81,9 @@ pub use waterfall::{Culprit, Waterfall};
 pub trait Spans: Send + Sync + 'static {
     /// A request has come: has `service` answer it, as soon as that is ready, within a span of its own.
     ///
-    /// That is a root, or beneath the [`Place`] in the request's extensions, which another service has
-    /// told. Its `otel.kind` is `server`, its attributes are
+    /// That is a root, also where this is called within another request; or beneath the [`Place`] in the
+    /// request's extensions, which another service has told. Its `otel.kind` is `server`, its attributes
+    /// are
     ///
     /// - `http.request.method`: one of [`METHODS`], or `_OTHER`;
     /// - `http.route`: the [`Route`] in the request's extensions. Where none is known yet, the field
@@ -89,12 +91,14 @@ pub trait Spans: Send + Sync + 'static {
     /// - `http.response.status_code`.
     ///
     /// Its `otel.name` is method and route, or the method alone, or `HTTP` in the place of one that is
-    /// none of [`METHODS`]; it may be recorded anew. The path itself stands nowhere: it has as many forms
-    /// as there are orders, and may hold what is secret, as the links that reset a password do.
+    /// none of [`METHODS`]; it may be recorded anew. The path itself stands nowhere, and in no line that
+    /// is logged here: it has as many forms as there are orders, and may hold what is secret, as the
+    /// links that reset a password do.
     ///
     /// With a status of 500 and more `otel.status_code` is `ERROR`, and `error.type` the status. What
-    /// is the client's fault, 4xx, is no error of this service. With an error `error.type` is the name
-    /// of its type. Answers and errors are passed on as they are.
+    /// is the client's fault, 4xx, is no error of this service. With an error, also one that says that
+    /// the service will not be ready, `otel.status_code` is `ERROR`, and `error.type` the name of its
+    /// type. Requests, answers and errors are passed on as they are.
     fn serve<S, I, O>(
         service: S,
         request: Request<I>,

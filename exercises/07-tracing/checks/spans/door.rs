@@ -1,9 +1,10 @@
 //! What answers a request here: a service without a wire.
 
 use http::{Request, Response};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use testbed::gate::Gate;
 use tower_service::Service;
 
 pub(super) type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -22,13 +23,22 @@ impl std::fmt::Display for Refused {
 /// One type for all of them: what the subject is compiled with.
 pub(super) struct Door {
     answers: Arc<dyn Fn(Request<()>) -> Later<Answer> + Send + Sync>,
+    queue: Queue,
     is_ready: bool,
+}
+
+/// What one has to wait for at the door.
+#[derive(Clone)]
+enum Queue {
+    Short,
+    Held(Gate),
+    Full,
 }
 
 impl Clone for Door {
     /// The place that was found for one is no other's.
     fn clone(&self) -> Door {
-        Door { answers: Arc::clone(&self.answers), is_ready: false }
+        Door { answers: Arc::clone(&self.answers), queue: self.queue.clone(), is_ready: false }
     }
 }
 
@@ -37,7 +47,18 @@ impl Door {
     where
         F: Future<Output = Answer> + Send + 'static,
     {
-        Door { answers: Arc::new(move |request| Box::pin(answers(request))), is_ready: false }
+        let answers = Arc::new(move |request| -> Later<Answer> { Box::pin(answers(request)) });
+        Door { answers, queue: Queue::Short, is_ready: false }
+    }
+
+    /// Holds whoever comes at a gate that is never opened.
+    pub(super) fn behind(self, gate: &Gate) -> Door {
+        Door { queue: Queue::Held(gate.clone()), ..self }
+    }
+
+    /// Refuses whoever comes.
+    pub(super) fn full(self) -> Door {
+        Door { queue: Queue::Full, ..self }
     }
 
     /// Works, and answers with 200.
@@ -63,6 +84,12 @@ impl Service<Request<()>> for Door {
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Refused>> {
         if self.is_ready {
             return Poll::Ready(Ok(()));
+        }
+        match &self.queue {
+            Queue::Short => {}
+            // It has come to the gate, and nobody wakes it there.
+            Queue::Held(gate) => return pin!(gate.pass()).poll(context).map(|()| Ok(())),
+            Queue::Full => return Poll::Ready(Err(Refused("no place"))),
         }
         // Not at once, so that who does not wait is found out.
         self.is_ready = true;

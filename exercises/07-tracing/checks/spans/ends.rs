@@ -1,10 +1,11 @@
 //! How steps end that do not end well, and what waiting is.
 
 use super::door::{Door, Refused};
-use super::scene::{Scene, answered};
+use super::scene::{Scene, Tasks, answered};
 use futures_util::FutureExt;
 use grading::{Evidence, Finding, World, comes_to};
-use observability::spans::{Recorder, Spans};
+use http::Request;
+use observability::spans::{Recorder, Route, Spans};
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 use testbed::gate::Gate;
@@ -61,10 +62,30 @@ pub(super) async fn with_its_work<D: Spans>(world: World) -> Result<(), Finding>
             return Err(Evidence::new(expected, saw).at(scene.begun(name)).into());
         }
     }
-    Ok(())
+    // A server may keep a request's future, too, as for as long as it sends the answer.
+    let recorder = scene.recorder.clone();
+    let kept = scene.run(async move {
+        let mut request = Request::new(());
+        request.extensions_mut().insert(Route("/kept".into()));
+        let mut kept = (subject.serve)(Door::works(|| async {}), request);
+        let answer = (&mut kept).await;
+        let mut ended = recorder.traces().into_iter().flat_map(|trace| trace.spans);
+        let has_ended = ended.any(|span| span.name == "GET /kept");
+        drop(kept);
+        (answer, has_ended)
+    });
+    let (answer, has_ended) = kept.await?;
+    answered(Ok(answer))?;
+    let span = scene.span("GET /kept")?;
+    if has_ended {
+        return Ok(());
+    }
+    let saw = "that it ends when its future is dropped";
+    Err(Evidence::new("GET /kept to end with its answer", saw).at(scene.begun(&span.name)).into())
 }
 
-struct OnLeaving(&'static str);
+/// Says something when it is dropped.
+pub(super) struct OnLeaving(pub(super) &'static str);
 
 impl Drop for OnLeaving {
     fn drop(&mut self) {
@@ -80,6 +101,7 @@ pub(super) async fn hung_up<D: Spans>(world: World) -> Result<(), Finding> {
         move || {
             let gate = gate.clone();
             async move {
+                let _leaving = OnLeaving("closes the basket");
                 subject.leaf("load cart").await;
                 let _never_polled = subject.leaf("say goodbye");
                 subject
@@ -110,7 +132,8 @@ pub(super) async fn hung_up<D: Spans>(world: World) -> Result<(), Finding> {
     let cart = scene.span("load cart")?;
     scene.says(&cart, "cancelled", None)?;
     scene.tree(&[("take stock", "POST /buy"), ("say goodbye", "POST /buy")])?;
-    scene.logged(&scene.span("take stock")?, &["gives the stock back"])
+    scene.logged(&scene.span("take stock")?, &["gives the stock back"])?;
+    scene.logged(&scene.span("POST /buy")?, &["closes the basket"])
 }
 
 pub(super) async fn unwinding<D: Spans>(world: World) -> Result<(), Finding> {
@@ -167,23 +190,28 @@ pub(super) async fn waiting_is_idle<D: Spans>(world: World) -> Result<(), Findin
     const WAITS: Duration = Duration::from_millis(20);
     let scene = Scene::of::<D>(world)?;
     let (gate, subject) = (Gate::shut(), scene.subject);
+    let (mails, tasks) = (Gate::shut(), Tasks::default());
     let door = Door::works({
-        let gate = gate.clone();
+        let (gate, mails, tasks) = (gate.clone(), mails.clone(), tasks.clone());
         move || {
-            let gate = gate.clone();
+            let (gate, mails) = (gate.clone(), mails.clone());
+            tasks.spawn(subject.task("send mail", async move { mails.pass().await }));
             subject.does("ask bank", async move { gate.pass().await })
         }
     });
     let mut customer = scene.begin("customer", "/buy", door)?;
     comes_to(&gate, &mut customer).await?;
+    tasks.come_to(&mails).await?;
     // There is one thread: when it does this, it has left the poll that came to the gate.
     scene.run(async {}).await?;
     let began = Instant::now();
     tokio::time::sleep(WAITS).await;
     let waited = began.elapsed();
     gate.open();
+    mails.open();
     answered(customer.await)?;
-    for name in ["POST /buy", "ask bank"] {
+    tasks.end().await?;
+    for name in ["POST /buy", "ask bank", "send mail"] {
         let span = scene.span(name)?;
         if span.idle() < waited {
             let expected = format!("{name} to be idle while it waits at the gate");

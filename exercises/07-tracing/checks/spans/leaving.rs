@@ -81,7 +81,9 @@ pub(super) async fn clean_threads<D: Spans>(world: World) -> Result<(), Finding>
         let jobs = subject.job("anna's jobs", move || {
             job();
             subject.job("after the job", || {})();
-            let _ = std::panic::catch_unwind(AssertUnwindSafe(broken));
+            let panic = std::panic::catch_unwind(AssertUnwindSafe(broken)).err();
+            let panic = panic.and_then(|panic| panic.downcast::<&str>().ok());
+            assert_eq!(panic.as_deref(), Some(&"the job's own"), "a panic has to be passed on");
             subject.job("after the broken job", || {})();
         });
         let here = tokio::task::spawn_blocking(move || {
@@ -160,30 +162,43 @@ pub(super) async fn outlives<D: Spans>(world: World) -> Result<(), Finding> {
     /// So much longer, at least. Nothing depends on how much it is.
     const LONGER: Duration = Duration::from_millis(20);
     let scene = Scene::of::<D>(world)?;
-    let (gate, subject, tasks) = (Gate::shut(), scene.subject, Tasks::default());
+    let subject = scene.subject;
+    let [mail, label] = [(); 2].map(|()| (Gate::shut(), Tasks::default()));
     let door = Door::works({
-        let (gate, tasks) = (gate.clone(), tasks.clone());
+        let (mail, label) = (mail.clone(), label.clone());
         move || {
-            let (gate, tasks) = (gate.clone(), tasks.clone());
-            async move { tasks.spawn(subject.task("send mail", async move { gate.pass().await })) }
+            let ((mail, mails), (label, labels)) = (mail.clone(), label.clone());
+            async move {
+                mails.spawn(subject.task("send mail", async move { mail.pass().await }));
+                let runtime = tokio::runtime::Handle::current();
+                let job = subject.job("print label", move || runtime.block_on(label.pass()));
+                labels.spawn(tokio::task::spawn_blocking(job));
+            }
         }
     });
     scene.ask("customer", "/buy", door).await?;
-    tasks.come_to(&gate).await?;
+    for (gate, tasks) in [&mail, &label] {
+        tasks.come_to(gate).await?;
+    }
     let answered = Instant::now();
     tokio::time::sleep(LONGER).await;
     let longer = answered.elapsed();
-    gate.open();
-    tasks.end().await?;
-    scene.tree(&[("send mail", "POST /buy")])?;
-    let (root, mail) = (scene.span("POST /buy")?, scene.span("send mail")?);
-    scene.says(&mail, "cancelled", None)?;
+    for (gate, tasks) in [&mail, &label] {
+        gate.open();
+        tasks.end().await?;
+    }
+    scene.tree(&[("send mail", "POST /buy"), ("print label", "POST /buy")])?;
+    let root = scene.span("POST /buy")?;
     let end = |span: &observability::spans::Finished| span.start + span.duration;
-    // Both by the recorder's one clock: the mail was sent so much after the answer.
-    if end(&root) + longer > end(&mail) {
-        let expected = "POST /buy to end with its answer, and send mail later";
-        let saw = "that they end together";
-        return Err(Evidence::new(expected, saw).at(scene.begun("POST /buy")).into());
+    for name in ["send mail", "print label"] {
+        let later = scene.span(name)?;
+        scene.says(&later, "cancelled", None)?;
+        // Both by the recorder's one clock: it was done so much after the answer.
+        if end(&root) + longer > end(&later) {
+            let expected = format!("POST /buy to end with its answer, and {name} later");
+            let saw = "that they end together";
+            return Err(Evidence::new(expected, saw).at(scene.begun("POST /buy")).into());
+        }
     }
     Ok(())
 }

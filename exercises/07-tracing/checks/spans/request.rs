@@ -2,10 +2,10 @@
 
 use super::door::{Door, Refused};
 use super::scene::{Scene, answered};
-use super::witness::LANE;
+use super::witness::{Heard, LANE};
 use grading::{Evidence, Finding, World};
 use http::{Method, Request, Response, StatusCode};
-use observability::spans::{Kind, Place, Route, SpanId, Spans, TraceId};
+use observability::spans::{Finished, Kind, METHODS, Place, Route, SpanId, Spans, TraceId};
 use tracing::Level;
 use tracing::dispatcher::{Dispatch, with_default};
 use tracing_subscriber::filter::LevelFilter;
@@ -28,8 +28,17 @@ pub(super) async fn the_request<D: Spans>(world: World) -> Result<(), Finding> {
         (Method::GET, None, "GET", "GET"),
         (odd.clone(), Some("/orders"), "HTTP /orders", "_OTHER"),
         (odd, None, "HTTP", "_OTHER"),
+        // Method names are told apart by case: this is none of the nine.
+        (Method::from_bytes(b"get").unwrap_or_default(), Some("/c"), "HTTP /c", "_OTHER"),
     ];
-    for (method, route, name, told) in asked {
+    let known = METHODS.map(|method| {
+        let name = format!("{method} /orders");
+        (Method::from_bytes(method.as_bytes()).unwrap_or_default(), Some("/orders"), name, method)
+    });
+    let asked = asked.map(|(method, route, name, told)| (method, route, name.to_owned(), told));
+    for (method, route, name, told) in asked.into_iter().chain(known) {
+        let name = &name;
+        scene.world.history().turn_page();
         let door = Door::works(|| async {});
         answered(scene.send("customer", door, request(&method, route))?.await)?;
         let span = scene.span(name)?;
@@ -43,19 +52,30 @@ pub(super) async fn the_request<D: Spans>(world: World) -> Result<(), Finding> {
             return Err(Evidence::new(expected, saw).at(scene.begun(name)).into());
         }
         scene.failed(&span, false)?;
-        let chosen = |text: &str| text.contains("4711") || text.contains("4000");
-        if let Some((of, value)) = span.attributes.iter().find(|(_, value)| chosen(value)) {
-            let expected = "nothing that a client may choose freely";
-            let saw = format!("{of} = {value}");
-            return Err(Evidence::new(expected, saw).at(scene.begun(name)).into());
-        }
+        nothing_chosen(&scene, &span)?;
     }
     Ok(())
 }
 
+/// Of the path, and of a method that is unknown, nothing is told; nor in what is logged.
+fn nothing_chosen(scene: &Scene, span: &Finished) -> Result<(), Finding> {
+    let lines = span.events.iter();
+    let logged = lines.flat_map(|line| {
+        let said = ("a line of the log".to_owned(), line.message.clone());
+        let fields = line.attributes.iter().map(|(of, value)| (of.to_string(), value.clone()));
+        std::iter::once(said).chain(fields)
+    });
+    let told = span.attributes.iter().map(|(of, value)| (of.to_string(), value.clone()));
+    let chosen = |(_, text): &(String, String)| text.contains("4711") || text.contains("4000");
+    let Some((of, value)) = told.chain(logged).find(chosen) else { return Ok(()) };
+    let expected = "nothing that a client may choose freely";
+    let saw = format!("{of} = {value}");
+    Err(Evidence::new(expected, saw).at(scene.begun(&span.name)).into())
+}
+
 pub(super) async fn failed_or_not<D: Spans>(world: World) -> Result<(), Finding> {
     let scene = Scene::of::<D>(world)?;
-    let statuses: [(u16, &'static str); 8] = [
+    let statuses: [(u16, &'static str); 10] = [
         (200, "/a"),
         (302, "/b"),
         (400, "/c"),
@@ -63,7 +83,9 @@ pub(super) async fn failed_or_not<D: Spans>(world: World) -> Result<(), Finding>
         (429, "/e"),
         (499, "/f"),
         (500, "/g"),
-        (503, "/h"),
+        (501, "/h"),
+        (503, "/i"),
+        (599, "/j"),
     ];
     for (code, route) in statuses {
         scene.world.history().turn_page();
@@ -72,7 +94,7 @@ pub(super) async fn failed_or_not<D: Spans>(world: World) -> Result<(), Finding>
             *response.status_mut() = StatusCode::from_u16(code).unwrap_or_default();
             Ok(response)
         });
-        let answer = scene.begin("customer", route, door)?.await?;
+        let answer = scene.send("customer", door, request(&Method::POST, Some(route)))?.await?;
         let status = answer.map(|answer| answer.status().as_u16());
         if status != Ok(code) {
             return Err(Evidence::new(format!("{code}"), format!("{status:?}")).into());
@@ -83,6 +105,7 @@ pub(super) async fn failed_or_not<D: Spans>(world: World) -> Result<(), Finding>
         scene.failed(&span, code >= 500)?;
         scene.says(&span, "error.type", (code >= 500).then_some(&*text))?;
         scene.says(&span, "cancelled", None)?;
+        nothing_chosen(&scene, &span)?;
     }
     scene.world.history().turn_page();
     let fails = Door::new(|_| async { Err(Refused("the service's own error")) });
@@ -137,6 +160,15 @@ pub(super) async fn quiet_log<D: Spans>(world: World) -> Result<(), Finding> {
         ("send mail", "POST /buy"),
         ("hash", "POST /buy"),
     ])?;
+    let of_other_level = |heard: &Heard| {
+        ["POST /buy", "load cart", "send mail", "hash"].contains(&&*heard.name)
+            && heard.level != Level::INFO
+    };
+    if let Some(heard) = scene.witness.heard().into_iter().find(of_other_level) {
+        let expected = format!("{} to be a span of level INFO", heard.name);
+        let saw = format!("it of level {}", heard.level);
+        return Err(Evidence::new(expected, saw).at(scene.begun(&heard.name)).into());
+    }
     // Where nobody listens at all.
     let serve = subject.serve;
     let alone = tokio::task::spawn_blocking(move || {

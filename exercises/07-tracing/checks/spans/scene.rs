@@ -1,7 +1,7 @@
 //! A service on one thread, all of whose spans are recorded, and its customers.
 
 use super::door::{Answer, Door, Later, Refused};
-use super::witness::{LANE, Witness};
+use super::witness::{Heard, LANE, Witness};
 use grading::history::Step;
 use grading::{Evidence, Finding, World, comes_to};
 use http::{Method, Request};
@@ -94,6 +94,7 @@ pub(super) struct Scene {
     pub(super) world: World,
     pub(super) subject: Subject,
     pub(super) recorder: Recorder,
+    pub(super) witness: Witness,
     runtime: Option<Runtime>,
 }
 
@@ -120,7 +121,8 @@ impl Scene {
         let recorder = Recorder::new("shop", 100).up_to(spans);
         let lines = Lines::new(std::io::sink, || None).with_filter(log);
         let all = tracing_subscriber::registry().with(lines).with(recorder.clone());
-        let dispatch = Dispatch::new(all.with(Witness(world.history().clone())));
+        let witness = Witness::of(world.history().clone());
+        let dispatch = Dispatch::new(all.with(witness.clone()));
         // Panics on threads of this name are laid at the check's door.
         let name = std::thread::current().name().unwrap_or("check").to_owned();
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -133,7 +135,8 @@ impl Scene {
             })
             .build()
             .map_err(|error| Finding::inconclusive(format!("no runtime: {error}")))?;
-        Ok(Scene { world, subject: Subject::of::<D>(), recorder, runtime: Some(runtime) })
+        let subject = Subject::of::<D>();
+        Ok(Scene { world, subject, recorder, witness, runtime: Some(runtime) })
     }
 
     fn runtime(&self) -> Result<&Runtime, Finding> {
@@ -281,10 +284,17 @@ impl Scene {
         Err(Evidence::new(told(expected), told(saw)).at(self.begun(&span.name)).into())
     }
 
-    /// A span has failed, or it has not.
+    /// A span has failed, or it has not; then it says nothing of that, and not `OK`.
     pub(super) fn failed(&self, span: &Finished, expected: bool) -> Result<(), Finding> {
         if span.failed == expected {
-            return Ok(());
+            let praised = |heard: &Heard| heard.is_ok && heard.name == span.name;
+            if expected || !self.witness.heard().iter().any(praised) {
+                return Ok(());
+            }
+            let told = |status| format!("{} with {status}", span.name);
+            let saw = told("otel.status_code = OK");
+            let evidence = Evidence::new(told("no otel.status_code"), saw);
+            return Err(evidence.at(self.begun(&span.name)).into());
         }
         let told = |failed: bool| {
             let status = if failed { "otel.status_code = ERROR" } else { "no error" };

@@ -1,6 +1,7 @@
 //! What hangs beneath what, within one task.
 
 use super::door::{Door, Later, Refused};
+use super::ends::OnLeaving;
 use super::scene::{Scene, Subject};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use grading::{Finding, World};
@@ -118,14 +119,6 @@ pub(super) async fn beside<D: Spans>(world: World) -> Result<(), Finding> {
         ("ask a", "carrier a"),
         ("ask b", "carrier b"),
     ])
-}
-
-struct OnLeaving(&'static str);
-
-impl Drop for OnLeaving {
-    fn drop(&mut self) {
-        tracing::info!("{}", self.0);
-    }
 }
 
 pub(super) async fn lines_within<D: Spans>(world: World) -> Result<(), Finding> {

@@ -251,4 +251,14 @@ macro_rules! method {
     };
 }
 
-pub(super) use {method, right};
+/// A decoy, by how it lets a service answer.
+macro_rules! serving {
+    ($decoy:ident: |$service:ident, $request:ident| $answer:expr) => {
+        impl Spans for $decoy {
+            $crate::decoys::spans::right::method!(serve($service, $request) { $answer });
+            $crate::decoys::spans::right::right!(step, in_task, in_thread);
+        }
+    };
+}
+
+pub(super) use {method, right, serving};

@@ -2,7 +2,7 @@
 
 use super::right::{
     Ends, RIGHT, answer, below, door, fail, judge, judge_from, method, name, right, right_door,
-    within,
+    serving, within,
 };
 use observability::spans::{Route, Spans};
 use std::cell::RefCell;
@@ -10,16 +10,6 @@ use std::future::{Future, poll_fn};
 use std::sync::{Mutex, PoisonError};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
-
-/// A decoy, by how it lets a service answer.
-macro_rules! serving {
-    ($decoy:ident: |$service:ident, $request:ident| $answer:expr) => {
-        impl Spans for $decoy {
-            method!(serve($service, $request) { $answer });
-            right!(step, in_task, in_thread);
-        }
-    };
-}
 
 /// Named by the path, as it is done where one has looked at three requests. Here every order has a name
 /// of its own, and no two can be compared. Rejected by `the_request`.

@@ -276,11 +276,11 @@ stepping!(WhileUnwinding: |name, work| {
 
 pin_project! {
     /// Enters at each poll, by hand.
-    struct ByHand<F> {
-        span: Span,
-        guarded: bool,
+    pub(super) struct ByHand<F> {
+        pub(super) span: Span,
+        pub(super) guarded: bool,
         #[pin]
-        work: F,
+        pub(super) work: F,
     }
 }
 

@@ -41,7 +41,8 @@ pub(super) fn judge<O, E>(span: &Span, ended: &Result<Response<O>, E>) {
         Ok(response) => {
             let status = response.status();
             span.record("http.response.status_code", status.as_u16());
-            if status.is_server_error() {
+            // Also 600 and more, which HTTP does not know: to a client they are as 5xx, by RFC 9110, 15.
+            if status.as_u16() >= 500 {
                 watch::fail(span, status.as_str());
             }
         }

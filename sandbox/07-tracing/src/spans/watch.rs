@@ -88,10 +88,25 @@ pub(super) fn within_call<T>(
     span: Span,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> impl FnOnce() -> T + Send + 'static {
-    let mut watch = Watch { span: span.clone(), state: State::Waits };
+    let mut job = Job { watch: Watch { span, state: State::Waits }, work: Some(work) };
     move || {
-        let done = span.in_scope(|| watch.during(work));
-        watch.end();
+        let (span, work) = (job.watch.span.clone(), job.work.take());
+        let done = span.in_scope(|| job.watch.during(work.expect("a job is called once")));
+        job.watch.end();
         done
+    }
+}
+
+/// Work that has been given away. If it is never called, it is dropped within its span all the same.
+struct Job<W> {
+    watch: Watch,
+    work: Option<W>,
+}
+
+impl<W> Drop for Job<W> {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.watch.span.in_scope(|| drop(work));
+        }
     }
 }
