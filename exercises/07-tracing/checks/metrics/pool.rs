@@ -33,6 +33,12 @@ async fn gets(shop: &Shop, who: &str, place: Later<Place>) -> Result<Place, Find
     }
 }
 
+fn one_too_many(shop: &Shop, who: &str) -> Finding {
+    let step = shop.note(format!("{who} has a place"));
+    let expected = format!("a pool of {}, and no more", shop.places);
+    Evidence::new(expected, format!("another one, for {who}")).at(step).into()
+}
+
 /// Somebody who waits, and is seen to.
 async fn begins_to_wait(
     shop: &Shop,
@@ -44,9 +50,7 @@ async fn begins_to_wait(
     // It has begun to wait when the scrape says so, and not when it was spawned.
     while shop.quiet_scrape()?.sum(WAITING, &[]) < waiting as f64 && began.elapsed() < SOON {
         if task.is_finished() {
-            let step = shop.note(format!("{who} has a place"));
-            let expected = format!("a pool of {}, and no more", shop.places);
-            return Err(Evidence::new(expected, format!("another one, for {who}")).at(step).into());
+            return Err(one_too_many(shop, who));
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -134,9 +138,7 @@ pub(super) async fn handed_over<D: Metrics>(world: World) -> Result<(), Finding>
     let (mut cems, began) = (shop.takes_place(), Instant::now());
     while shop.quiet_scrape()?.sum(WAITING, &[]) < 1.0 && began.elapsed() < SOON {
         if let Ok(_place) = tokio::time::timeout(Duration::from_millis(1), &mut cems).await {
-            let step = shop.note("cem has a place");
-            let expected = format!("a pool of {}, and no more", shop.places);
-            return Err(Evidence::new(expected, "another one, for cem").at(step).into());
+            return Err(one_too_many(&shop, "cem"));
         }
     }
     shop.note("cem waits");

@@ -1,6 +1,6 @@
 //! Those whose exemplars lead elsewhere.
 
-use super::right::{Begun, Labels, Part, Series, Shared, at};
+use super::right::{Begun, Exemplar, Labels, Part, Shared, at};
 use http::StatusCode;
 use observability::metrics::{Asked, HUNG_UP};
 use std::cell::Cell;
@@ -11,14 +11,8 @@ use std::sync::Arc;
 pub struct LastForAll;
 
 impl Part for LastForAll {
-    fn count(series: &mut Series, seconds: f64, trace: Option<Arc<str>>) {
-        let at = at::<Self>(series, seconds);
-        series.counts[at] += 1;
-        series.count += 1;
-        series.sum += seconds;
-        if let Some(trace) = trace {
-            series.exemplars.fill(Some((trace, seconds)));
-        }
+    fn mark(exemplars: &mut [Option<Exemplar>], _: usize, this: Exemplar) {
+        exemplars.fill(Some(this));
     }
 }
 
@@ -102,14 +96,8 @@ impl Part for OfAnySeries {
 pub struct FirstForEver;
 
 impl Part for FirstForEver {
-    fn count(series: &mut Series, seconds: f64, trace: Option<Arc<str>>) {
-        let at = at::<Self>(series, seconds);
-        series.counts[at] += 1;
-        series.count += 1;
-        series.sum += seconds;
-        if let Some(trace) = trace {
-            series.exemplars[at].get_or_insert((trace, seconds));
-        }
+    fn mark(exemplars: &mut [Option<Exemplar>], at: usize, this: Exemplar) {
+        exemplars[at].get_or_insert(this);
     }
 }
 

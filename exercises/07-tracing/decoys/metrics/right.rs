@@ -17,11 +17,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 pub type Labels = Vec<(&'static str, String)>;
 
+/// A trace, and how long its request took.
+pub type Exemplar = (Arc<str>, f64);
+
 /// One histogram. What is in a bucket here is in no other.
 #[derive(Clone, Default)]
 pub struct Series {
     pub counts: Vec<u64>,
-    pub exemplars: Vec<Option<(Arc<str>, f64)>>,
+    pub exemplars: Vec<Option<Exemplar>>,
     pub count: u64,
     pub sum: f64,
 }
@@ -129,10 +132,18 @@ pub trait Part: Sized + Send + Sync + 'static {
         let at = at::<Self>(series, seconds);
         series.counts[at] += 1;
         series.count += 1;
-        series.sum += seconds;
+        series.sum += Self::added(seconds);
         if let Some(trace) = trace {
-            series.exemplars[at] = Some((trace, seconds));
+            Self::mark(&mut series.exemplars, at, (trace, seconds));
         }
+    }
+
+    fn added(seconds: f64) -> f64 {
+        seconds
+    }
+
+    fn mark(exemplars: &mut [Option<Exemplar>], at: usize, this: Exemplar) {
+        exemplars[at] = Some(this);
     }
 
     fn measure<F>(

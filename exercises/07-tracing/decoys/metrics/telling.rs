@@ -43,12 +43,8 @@ impl Part for NoInfinity {
 pub struct WholeSum;
 
 impl Part for WholeSum {
-    fn count(series: &mut Series, seconds: f64, trace: Option<Arc<str>>) {
-        let at = at::<Self>(series, seconds);
-        series.counts[at] += 1;
-        series.count += 1;
-        series.sum += seconds.floor();
-        series.exemplars[at] = trace.map(|trace| (trace, seconds));
+    fn added(seconds: f64) -> f64 {
+        seconds.floor()
     }
 }
 
@@ -201,7 +197,9 @@ impl Part for CountFirst {
         add(&|series| {
             let at = at::<Self>(series, seconds);
             series.counts[at] += 1;
-            series.exemplars[at] = trace.clone().map(|trace| (trace, seconds));
+            if let Some(trace) = &trace {
+                Self::mark(&mut series.exemplars, at, (Arc::clone(trace), seconds));
+            }
         });
     }
 }
