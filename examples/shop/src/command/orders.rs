@@ -73,12 +73,12 @@ fn tell(trace: &Trace) {
         page::note(format_args!("trace: {trace}"));
     }
     page::gap();
-    page::note(format_args!("{:>10} {:>10}  {:<7}  {:<18}  said", "after", "took", "what", "of"));
+    page::note(format_args!("{:>10} {:>9}  {:<7} {:<20}  said", "after", "took", "what", "of"));
     for one in happened {
         let after = millis(one.at - order.placed_at);
         let took = one.took.map(millis).unwrap_or_default();
         let Happened { what, of, said, .. } = one;
-        let line = format!("{after:>10} {took:>10}  {what:<7}  {of:<18}  {}", cut(said));
+        let line = format!("{after:>10} {took:>9}  {what:<7} {of:<20}  {}", cut(said));
         page::note(line.trim_end());
     }
     if saga.is_none() {
