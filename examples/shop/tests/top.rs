@@ -281,9 +281,12 @@ fn on_a_terminal_it_is_drawn_until_ctrl_c_and_then_the_terminal_is_as_before() {
 
     let folder = tempfile::tempdir().expect("a folder");
     let program = Program::open(folder.path(), &["up"]);
-    let top = format!("{} top --every 0.2 --port {}", env!("CARGO_BIN_EXE_shop"), program.port);
+    // A shell that stays between would be interrupted as well, and its status be told.
+    let top =
+        format!("exec {} top --every 0.2 --port {}", env!("CARGO_BIN_EXE_shop"), program.port);
     let mut script = Command::new("script")
         .args(["--quiet", "--flush", "--return", "--command", &top, "/dev/null"])
+        .env("SHELL", "/bin/sh")
         .env("TERM", "xterm")
         .env("NO_COLOR", "1")
         .env_remove("RUST_LOG")
