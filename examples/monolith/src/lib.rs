@@ -101,7 +101,7 @@ impl Monolith {
 
     /// All that it answers over HTTP.
     pub fn router(&self) -> Router {
-        Router::new()
+        let routes = Router::new()
             .route("/api/register", post(accounts::register))
             .route("/api/login", post(accounts::login))
             .route("/api/categories", get(catalog::categories))
@@ -113,8 +113,8 @@ impl Monolith {
             .route("/api/orders/checkout", post(checkout::checkout))
             .route("/api/orders", get(orders::all))
             .route("/api/orders/{id}", get(orders::one))
-            .with_state(self.clone())
-            .merge(operate::routes(self.database.clone()))
+            .with_state(self.clone());
+        operate::complete(routes, self.database.clone())
     }
 
     /// Which kind of database it has, in words for people.

@@ -27,4 +27,4 @@ pub use door::Door;
 pub use failure::{Answer, Failure};
 pub use health::Healthy;
 pub use input::{Body, Document, Path, Query};
-pub use serve::{Closing, Running, Stop, here, listen, serve, serve_locally};
+pub use serve::{Closing, Running, Stop, complete, here, listen, serve, serve_locally};

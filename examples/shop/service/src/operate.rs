@@ -14,9 +14,11 @@ use shop_flags::Flags;
 use shop_storage::Database;
 
 use crate::input::Document;
+use crate::serve;
 
-/// The routes for the service that keeps its data in `database`.
-pub fn routes(database: Database) -> Router {
+/// The API of the service that keeps its data in `database`, with the routes that all have, and an
+/// answer to what it does not know.
+pub fn complete(routes: Router, database: Database) -> Router {
     let health = move || {
         let database = database.clone();
         async move {
@@ -26,7 +28,7 @@ pub fn routes(database: Database) -> Router {
             }
         }
     };
-    Router::new().route("/health", get(health))
+    serve::complete(routes.route("/health", get(health)))
 }
 
 /// The routes by which switches are read and set, while the service runs.

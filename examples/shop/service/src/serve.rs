@@ -150,7 +150,7 @@ pub fn serve(
 ) -> io::Result<Running> {
     let address = listener.local_addr()?;
     let Healthy { router, health } = service.into();
-    let service = complete(router).map_response({
+    let service = answers(router).map_response({
         let health = Arc::clone(&health);
         move |answer| last_words(&health, answer)
     });
@@ -197,13 +197,25 @@ fn last_words(health: &Vitals, mut answer: Response) -> Response {
     answer
 }
 
-/// `router` with what every service answers to what it does not know, or does not want to read.
-fn complete(router: Router) -> impl Answers {
-    let router = router
-        .fallback(|| async { Problem::new(Kind::NotFound, "no such address here") })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(Kind::MethodNotAllowed, "this address takes other methods")
-        });
+/// `router`, with a problem for who asks what it does not know. Before anything is put around it: a
+/// layer of axum's holds for what is there when it is put, and what nobody takes is to be counted,
+/// traced and limited like the rest, or who tries every address is never seen.
+pub fn complete<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    router.fallback(unknown).method_not_allowed_fallback(other_methods)
+}
+
+async fn unknown() -> Problem {
+    Problem::new(Kind::NotFound, "no such address here")
+}
+
+async fn other_methods() -> Problem {
+    Problem::new(Kind::MethodNotAllowed, "this address takes other methods")
+}
+
+/// `router` under the id of each request, and with no more of its body than a service wants to read.
+fn answers(router: Router) -> impl Answers {
+    // What came to it after it was complete.
+    let router = router.method_not_allowed_fallback(other_methods);
     // Around the router as a whole: it copies each layer of a route for each request.
     IdLayer.layer(DefaultBodyLimit::max(LONGEST_BODY).layer(router.with_state(())))
 }
@@ -229,7 +241,7 @@ impl<S> Answers for S where
 
 /// `router`, to be asked in this process: what [`serve`] would answer, without a socket.
 pub fn here(router: Router) -> Here {
-    let service = complete(router);
+    let service = answers(router);
     Arc::new(move |request: Request<Bytes>| -> Answering {
         let answer = service.clone().oneshot(request.map(Body::from));
         Box::pin(async move {

@@ -72,7 +72,7 @@ impl Door {
 
 pub(crate) async fn every_answer_of_the_api_tells_its_quota(open: Open) {
     let door = Door::beside(&open, Limiting::default()).await;
-    for path in ["/api/categories", "/api/products/none", "/api/cart"] {
+    for path in ["/api/categories", "/api/products/none", "/api/cart", "/api/none", "/none"] {
         let (status, told) = door.get(path, &[]).await;
         let policy = &told["ratelimit-policy"];
         assert_eq!(policy, "\"per-client\";q=10000;w=10", "{path}: {status}");

@@ -66,7 +66,8 @@ places! {
     tracing:
         one_checkout_is_one_trace
         a_saga_goes_on_in_the_trace_that_began_it
-        a_redelivery_is_a_span_of_its_own;
+        a_redelivery_is_a_span_of_its_own
+        what_no_route_takes_is_counted_and_traced;
 }
 
 /// The same over RabbitMQ. Once: the suite of the bus port says that it is like the other side.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Method;
 use observability::spans::{Finished, Kind};
 use observability::telemetry::Recent;
 use serde_json::json;
@@ -184,4 +186,45 @@ pub(crate) async fn a_redelivery_is_a_span_of_its_own(open: Open) {
         return;
     }
     panic!("of twenty messages none came to the rival");
+}
+
+/// A stranger who tries every address, and a caller of ours with a wrong one, are seen as well; what
+/// they invent names no series and no span.
+pub(crate) async fn what_no_route_takes_is_counted_and_traced(open: Open) {
+    let catalog = open.shop.peers.all().into_iter().find(|peer| peer.name() == "catalog");
+    let services =
+        [(&open.gateway, "/api/categories"), (catalog.expect("a catalogue"), "/categories")];
+    for (service, known) in services {
+        let ask = async |method: Method, path: &str| {
+            let answer = service.forward(method, path, Bytes::new(), &[]).await;
+            answer.expect("an answer").into_parts()
+        };
+        let (unknown, _) = ask(Method::GET, "/invented-4711").await;
+        let (other_method, _) = ask(Method::PATCH, known).await;
+        assert_eq!([unknown.status, other_method.status], [404, 405]);
+        let (_, told) = ask(Method::GET, "/metrics").await;
+        let told = String::from_utf8(told.to_vec()).expect("text");
+        for series in [
+            r#"http_route="unmatched",http_request_method="GET",http_response_status_code="404""#,
+            &format!(
+                r#"http_route="{known}",http_request_method="PATCH",http_response_status_code="405""#
+            ),
+        ] {
+            let count = format!("http_server_request_duration_seconds_count{{{series}}} 1");
+            assert!(told.lines().any(|line| line == count), "no `{count}` in {told}");
+        }
+        assert!(!told.contains("invented"), "{told}");
+    }
+    // A caller of ours says in which trace it asks; here it is nobody, so each is a trace.
+    let spans: Vec<_> = {
+        let recent = recent(&open);
+        recent.traces().into_iter().flat_map(|trace| recent.find(trace)).collect()
+    };
+    for service in ["gateway", "catalog"] {
+        let of = |name: &str| {
+            spans.iter().filter(|span| *span.service == *service && span.name == name).count()
+        };
+        let known = if service == "gateway" { "/api/categories" } else { "/categories" };
+        assert_eq!([of("GET"), of(&format!("PATCH {known}"))], [1, 1], "{service}: {spans:#?}");
+    }
 }

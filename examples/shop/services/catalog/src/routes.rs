@@ -25,8 +25,8 @@ const LONGEST_LIST: usize = 16 << 20;
 const MOST_QUOTES: usize = 1000;
 
 pub(crate) fn router(catalog: Arc<Catalog>) -> Router {
-    let operate = operate::routes(catalog.database.clone());
-    Router::new()
+    let database = catalog.database.clone();
+    let routes = Router::new()
         .route("/categories", get(categories))
         .route("/products", get(browse))
         .route("/products", post(take_in).layer(DefaultBodyLimit::max(LONGEST_LIST)))
@@ -34,8 +34,8 @@ pub(crate) fn router(catalog: Arc<Catalog>) -> Router {
         .route("/products/{id}/price", put(set_price))
         .route("/quotes", post(quotes).layer(DefaultBodyLimit::max(64 << 10)))
         .route("/counters", get(counters))
-        .with_state(catalog)
-        .merge(operate)
+        .with_state(catalog);
+    operate::complete(routes, database)
 }
 
 async fn categories(State(catalog): State<Arc<Catalog>>) -> Answer<Vec<Category>> {

@@ -37,9 +37,9 @@ use redis::RedisError;
 use shop_calls::Calls;
 use shop_contracts::Peers;
 use shop_flags::Flags;
-use shop_service::Door;
 use shop_service::tempo::{Tempo, tempo};
 use shop_service::token::Tokens;
+use shop_service::{Door, complete};
 use tower::util::option_layer;
 
 pub use limit::{Limiting, Odd};
@@ -147,7 +147,7 @@ impl Gateway {
             .split_for_parts();
         // From the outside in: who is over the limit takes no place, and the time that is spent
         // waiting for one counts. All in one layer, for axum copies a route at each.
-        let api = api.layer((
+        let api = complete(api).layer((
             Door::to_the_street("gateway", self.traces.clone()),
             option_layer(self.measured.clone()),
             LimitLayer::new(Arc::clone(&self.limits)),

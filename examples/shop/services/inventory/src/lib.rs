@@ -122,7 +122,7 @@ impl Inventory {
 
     /// Its HTTP API.
     pub fn router(&self) -> Router {
-        routes::routes(self.clone()).merge(shop_service::operate::routes(self.database.clone()))
+        shop_service::operate::complete(routes::routes(self.clone()), self.database.clone())
     }
 
     /// Its database, for those who look how full it is.

@@ -28,7 +28,7 @@ pub(crate) fn routes(store: Store, checkout: Checkout, outbox: Outbox) -> Router
     let placing = Router::new().route("/orders", post(place)).with_state(checkout);
     let tracing =
         Router::new().route("/traces/{which}", get(traced)).with_state((store_too, outbox));
-    reading.merge(placing).merge(tracing).merge(operate::routes(database))
+    operate::complete(reading.merge(placing).merge(tracing), database)
 }
 
 async fn place(

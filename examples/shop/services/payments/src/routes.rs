@@ -14,13 +14,13 @@ use crate::Payments;
 
 pub(crate) fn routes(payments: Payments) -> Router {
     let database = payments.store.database.clone();
-    Router::new()
+    let routes = Router::new()
         .route("/payments/{order}", put(charge).get(payment))
         .route("/payments/{order}/refund", post(refund))
         .route("/events/{order}", get(events))
         .route("/books", get(books))
-        .with_state(payments)
-        .merge(operate::routes(database))
+        .with_state(payments);
+    operate::complete(routes, database)
 }
 
 async fn charge(
