@@ -25,6 +25,7 @@ pub fn all() -> Vec<Decoy> {
         AcksAndLogs: never,
         FailsOnlyOnce: works_at_last,
         PanicsKeepTheirPlace: panics,
+        CatchesTheFutureOnly: panics,
         AllTheWords: long_words,
         RebuildsTheMessage: unchanged,
         RequeuesForEver: poison_first,

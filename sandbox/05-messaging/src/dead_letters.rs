@@ -51,7 +51,8 @@ pub trait Ward: Send + Sync + Sized + 'static {
     fn open(url: &str, exchange: &str, queue: Queue, options: Options) -> Result<Self, Error>;
 
     /// Works off what comes to the queue, up to `options.prefetch` messages at once, until `until`
-    /// is over. What becomes of a message is the work's [`Verdict`]. A panic is an [`Verdict::Again`].
+    /// is over. What becomes of a message is the work's [`Verdict`]. A panic is a
+    /// [`Verdict::Again`], before there is a future or while it is polled.
     ///
     /// A message is delivered `queue.deliveries` times at most, those included in which a consumer
     /// died over it. Then, or at once after a [`Verdict::Never`], it lies in the dead-letter queue:

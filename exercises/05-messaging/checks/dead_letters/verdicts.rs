@@ -116,8 +116,11 @@ pub(super) async fn never<S: Ward>(world: World) -> Result<(), Finding> {
     scene.put(&[poison.clone(), scene.message()]).await?;
     running.meanwhile(scene.comes_to(&scene.queue.dead(), 1)).await?;
     running.meanwhile(scene.comes_to(&scene.queue.name, 0)).await?;
-    running.ends().await?;
+    let drained = running.ends().await?;
     works.were(&poison, &[1])?;
+    if drained != (Drained { done: 1, again: 0, dead: 1 }) {
+        return Err(client.not("1 done, 1 dead", format!("{drained:?}")));
+    }
     let letter = client.letter().await?;
     is_dead(&client, &letter, &poison, &Reason::Rejected, Some("it is no JSON"))
 }
@@ -152,7 +155,10 @@ pub(super) async fn panics<S: Ward>(world: World) -> Result<(), Finding> {
     // Who loses a place with each of them has none left.
     let client = scene.client::<S>("consumer", 1, PATIENT, SHORT).await?;
     let (poison, others) = (scene.message(), scene.messages(3));
-    let works = Works::but(&scene, "consumer", &poison, |_| How::Panics);
+    let works = Works::but(&scene, "consumer", &poison, |attempt| match attempt {
+        1 => How::PanicsAtOnce,
+        _ => How::Panics,
+    });
     let mut running = client.starts(&works);
     running.meanwhile(scene.has_consumer()).await?;
     scene.put(std::slice::from_ref(&poison)).await?;
@@ -245,6 +251,7 @@ fn envelope(id: &str) -> BasicProperties {
         .with_content_type("application/octet-stream".into())
         .with_content_encoding("gzip".into())
         .with_delivery_mode(2)
+        .with_priority(7)
         .with_timestamp(1_700_000_000)
         .with_type("order.placed".into())
         .with_app_id("shop".into())

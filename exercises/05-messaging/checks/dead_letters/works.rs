@@ -10,7 +10,10 @@ pub(super) enum How {
     Says(Verdict),
     /// It comes to the gate, and is done when that is open.
     At(Gate),
+    /// On its way.
     Panics,
+    /// Before there is anything to wait for.
+    PanicsAtOnce,
 }
 
 impl How {
@@ -68,19 +71,25 @@ impl Works {
         })
     }
 
-    pub(super) async fn work(self, delivered: Delivered) -> Verdict {
+    pub(super) fn work(self, delivered: Delivered) -> impl Future<Output = Verdict> + Send {
         let how = (self.how)(&delivered);
-        let Delivered { message, attempt } = delivered;
-        let id = message.id.clone();
+        if let How::PanicsAtOnce = how {
+            self.begins(delivered, "panics at once");
+            panic!("as the check wants it");
+        }
+        self.goes(delivered, how)
+    }
+
+    async fn goes(self, delivered: Delivered, how: How) -> Verdict {
+        let id = delivered.message.id.clone();
         let what = match &how {
             How::Says(Verdict::Done) => "done".to_owned(),
             How::Says(Verdict::Again(why)) => format!("again: {}", short(why)),
             How::Says(Verdict::Never(why)) => format!("never: {}", short(why)),
             How::At(_) => "begins".to_owned(),
-            How::Panics => "panics".to_owned(),
+            How::Panics | How::PanicsAtOnce => "panics".to_owned(),
         };
-        self.history.note(self.lane, format!("{id}, delivery {attempt}: {what}"));
-        self.begun.send_modify(|begun| begun.push(Begun { message, attempt, at: Instant::now() }));
+        self.begins(delivered, &what);
         match how {
             How::Says(verdict) => verdict,
             How::At(gate) => {
@@ -88,8 +97,13 @@ impl Works {
                 self.history.note(self.lane, format!("{id}: done"));
                 Verdict::Done
             }
-            How::Panics => panic!("as the check wants it"),
+            How::Panics | How::PanicsAtOnce => panic!("as the check wants it"),
         }
+    }
+
+    fn begins(&self, Delivered { message, attempt }: Delivered, what: &str) {
+        self.history.note(self.lane, format!("{}, delivery {attempt}: {what}", message.id));
+        self.begun.send_modify(|begun| begun.push(Begun { message, attempt, at: Instant::now() }));
     }
 
     /// The attempts at a message, as they were begun.

@@ -1,6 +1,6 @@
 //! What fails, and comes again.
 
-use super::usual::{Buries, Fails, Usual};
+use super::usual::{Buries, Catches, Fails, Usual};
 use messaging::Queue;
 
 /// The client acknowledges by itself: it is the shorter way, and nothing is missing while all goes
@@ -44,7 +44,15 @@ impl Usual for FailsOnlyOnce {
 pub struct PanicsKeepTheirPlace;
 
 impl Usual for PanicsKeepTheirPlace {
-    const CATCHES: bool = false;
+    const CATCHES: Catches = Catches::None;
+}
+
+/// Catches what the work's future throws, and not what is thrown before there is one: the closure
+/// looks into the message, and a field is not there. `panics`: as if nothing were caught.
+pub struct CatchesTheFutureOnly;
+
+impl Usual for CatchesTheFutureOnly {
+    const CATCHES: Catches = Catches::OnTheWay;
 }
 
 /// `requeue: true` on a queue without a limit, as the first page of every tutorial has it.

@@ -35,6 +35,15 @@ pub(super) enum Fails {
     Republished,
 }
 
+/// Which panics of the work are caught.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Catches {
+    All,
+    /// Not those before there is a future.
+    OnTheWay,
+    None,
+}
+
 /// How a message is put aside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Buries {
@@ -77,7 +86,7 @@ pub(super) trait Usual: Send + Sync + 'static {
     const LIMITED: bool = true;
     /// Deliveries are counted here.
     const COUNTS: bool = false;
-    const CATCHES: bool = true;
+    const CATCHES: Catches = Catches::All;
     const PREFETCHES: bool = true;
     const BREAKS_OFF: bool = false;
     const TRIES_FOR_EVER: bool = false;
@@ -189,14 +198,15 @@ impl<U: Usual> Ward for Usually<U> {
                 }
                 let keep = channel.clone();
                 crew.spawn(async move {
-                    let verdict = work(Delivered { message, attempt });
-                    let verdict = match U::CATCHES {
-                        true => {
-                            let caught = AssertUnwindSafe(verdict).catch_unwind().await;
-                            caught.unwrap_or_else(|_| Verdict::Again("a panic".to_owned()))
+                    let work = || work(Delivered { message, attempt });
+                    let caught = match U::CATCHES {
+                        Catches::All => {
+                            AssertUnwindSafe(async { work().await }).catch_unwind().await
                         }
-                        false => verdict.await,
+                        Catches::OnTheWay => AssertUnwindSafe(work()).catch_unwind().await,
+                        Catches::None => Ok(work().await),
                     };
+                    let verdict = caught.unwrap_or_else(|_| Verdict::Again("a panic".to_owned()));
                     if !U::AUTO_ACK {
                         inside.carry_out::<U>(&delivery, verdict, told).await;
                     }
