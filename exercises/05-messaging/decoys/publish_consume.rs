@@ -20,7 +20,9 @@ use delivering::{
 use ending::{BreaksOff, KeepsWhatItHas, OutlivesItsConsumer, TakesTheRest, WorksOn};
 use grading::Decoy;
 use messaging_exercises::publish_consume::check;
-use pacing::{BatchByBatch, NoPrefetch, OneByOne, PanicIsTheEnd, PrefetchTooLate};
+use pacing::{
+    BatchByBatch, CatchesTheFutureOnly, NoPrefetch, OneByOne, PanicIsTheEnd, PrefetchTooLate,
+};
 use publishing::{FireAndForget, KeepsItsChannel, NoTimeout};
 use returning::{
     CancelIsTheEnd, EndsWithItsConnection, NoHeartbeat, NoPause, OldWorkFirst, OnceDeclared,
@@ -43,6 +45,7 @@ pub fn all() -> Vec<Decoy> {
         RejectsForGood: failed_work,
         ForgetsFailures: failed_work,
         PanicIsTheEnd: failed_work,
+        CatchesTheFutureOnly: failed_work,
         AcksByNumber: late_acknowledgement,
         OldWorkFirst: late_acknowledgement,
         NoPrefetch: prefetch_is_kept,

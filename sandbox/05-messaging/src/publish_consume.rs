@@ -51,8 +51,9 @@ pub trait Courier: Send + Sync + Sized + 'static {
 
     /// Works off what comes to `queue`, up to `prefetch` messages at once, until `until` is over.
     ///
-    /// A message is acknowledged when `work` has ended well. If it fails or panics, the message goes
-    /// back to the queue at once, and is delivered again: as often as the queue allows.
+    /// A message is acknowledged when `work` has ended well. If it fails, or panics (before there is
+    /// a future or while it is polled), the message goes back to the queue at once, and is delivered
+    /// again: as often as the queue allows.
     ///
     /// It does not end with its connection. Whatever is lost, the connection, the channel, the
     /// broker, the queue itself, it declares and subscribes again, with pauses that grow while

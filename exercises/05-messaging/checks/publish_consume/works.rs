@@ -13,7 +13,10 @@ pub(super) enum How {
     /// It comes to the gate, and fails when that is open.
     FailsAt(Gate),
     Fails,
+    /// On its way.
     Panics,
+    /// Before there is anything to wait for.
+    PanicsAtOnce,
     /// It never ends.
     Hangs,
 }
@@ -64,18 +67,33 @@ impl Works {
         Works::new(scene, lane, |_| How::Well)
     }
 
-    pub(super) async fn work(self, delivered: Delivered) -> Result<(), Failed> {
-        let (how, attempt) = ((self.how)(&delivered), delivered.attempt);
-        let id = delivered.message.id.clone();
+    pub(super) fn work(
+        self,
+        delivered: Delivered,
+    ) -> impl Future<Output = Result<(), Failed>> + Send {
+        let how = (self.how)(&delivered);
+        if let How::PanicsAtOnce = how {
+            let _begun = self.begins(delivered);
+            panics();
+        }
+        self.goes(delivered, how)
+    }
+
+    fn begins(&self, Delivered { message, attempt }: Delivered) -> UnderWay {
         let again = if attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
-        self.history.note(self.lane, format!("begins {id}{again}"));
+        self.history.note(self.lane, format!("begins {}{again}", message.id));
         self.seen.send_modify(|seen| {
-            seen.begun.push((id.clone(), attempt));
-            seen.messages.push(delivered.message);
+            seen.begun.push((message.id.clone(), attempt));
+            seen.messages.push(message);
             seen.under_way += 1;
             seen.peak = seen.peak.max(seen.under_way);
         });
-        let _under_way = UnderWay(self.seen.clone());
+        UnderWay(self.seen.clone())
+    }
+
+    async fn goes(self, delivered: Delivered, how: How) -> Result<(), Failed> {
+        let (id, attempt) = (delivered.message.id.clone(), delivered.attempt);
+        let _under_way = self.begins(delivered);
         let failed = Err(Failed("as the check wants it".to_owned()));
         match how {
             How::Well => {}
@@ -85,8 +103,7 @@ impl Works {
                 return failed;
             }
             How::Fails => return failed,
-            // Without the words that a panic prints.
-            How::Panics => std::panic::resume_unwind(Box::new("as the check wants it")),
+            How::Panics | How::PanicsAtOnce => panics(),
             How::Hangs => std::future::pending().await,
         }
         self.history.note(self.lane, format!("has done {id}"));
@@ -140,6 +157,11 @@ impl Works {
         };
         self.come_to(what, patience, all).await
     }
+}
+
+/// Without the words that a panic prints.
+fn panics() -> ! {
+    std::panic::resume_unwind(Box::new("as the check wants it"))
 }
 
 impl Seen {

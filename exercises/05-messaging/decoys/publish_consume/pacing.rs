@@ -80,6 +80,14 @@ impl Part for OneByOne {
     }
 }
 
+/// Catches what the work's future throws, and not what is thrown before there is one: the closure
+/// looks into the message, and a field is not there. Nobody tells the broker: check `failed_work`.
+pub struct CatchesTheFutureOnly;
+
+impl Part for CatchesTheFutureOnly {
+    const CALLS_INSIDE: bool = false;
+}
+
 /// Calls its work in its own loop, so that a panic of the work is one of the consumer: check
 /// `failed_work`.
 pub struct PanicIsTheEnd;

@@ -23,6 +23,9 @@ pub const BACK: BasicNackOptions = BasicNackOptions { multiple: false, requeue: 
 
 /// A step of a courier that a decoy may do in its own way.
 pub trait Part: Send + Sync + 'static {
+    /// Whether the work is called where its panics are caught.
+    const CALLS_INSIDE: bool = true;
+
     fn options(options: Options) -> Options {
         options
     }
@@ -207,7 +210,12 @@ where
                     let (at, work) = (at.clone(), Arc::clone(work));
                     crew.spawn(async move {
                         let delivered = P::read(&delivery);
-                        P::settle(at, delivery, async move { work(delivered).await }).await
+                        match P::CALLS_INSIDE {
+                            true => {
+                                P::settle(at, delivery, async move { work(delivered).await }).await
+                            }
+                            false => P::settle(at, delivery, work(delivered)).await,
+                        }
                     });
                 }
                 Some(Err(_)) => return Over::Lost,
