@@ -59,25 +59,28 @@ use steps::Steps;
 ///
 /// An [`attempt`] that has no answer within [`Patience::deadline`](crate::saga::Patience), or that
 /// panics, is unclear. Then the step's inquiry is asked, and asked again as often as an action, until
-/// it answers. "Yes": `Done`. "No", no answer, no inquiry: the action is attempted again. Whatever it
-/// says from then on but that it is done, the step's entry is `Unknown`, for what was given up may
-/// still be on its way, also where it is refused later. Of a pivot that is unclear it is `Parked`:
-/// whether there is a way back is just what nobody knows. Where the step's
-/// [refusal is final](crate::saga::Step::refusal_is_final), it ends that: `Refused`, as if nothing had
-/// been unclear.
+/// it answers. "Yes": `Done`. "No", refused, no answer, no inquiry: the action is attempted again, as
+/// often as it may be. Whatever it says from then on but that it is done, the step's entry is
+/// `Unknown`, for what was given up may still be on its way, also where it is refused later, which
+/// ends it at once as ever, and where there is no compensation. Of a pivot that is unclear it is
+/// `Parked`, also where it has a compensation: whether there is a way back is just what nobody knows.
+/// Where the step's [refusal is final](crate::saga::Step::refusal_is_final), it ends that: `Refused`,
+/// as if nothing had been unclear.
 ///
 /// A compensation is attempted as often as an action, also where it is unclear, and nobody is asked.
 /// Done, its entry is `Undone`; refused, or when the attempts are used up, `Parked`.
 ///
 /// The reason in an entry holds what was said last. `Parked` ends the run.
 ///
-/// Between two attempts is a [pause](crate::saga::Patience::pause). Each attempt of a step, of its
-/// inquiry and of its compensation has the same [`Run::key`](crate::saga::Run), and no other step of
-/// any saga has it: two sagas may have steps of one name, and two sagas of different names one id.
-/// No name holds a slash; an id may. The context is the same for all.
+/// Between two attempts, also of an inquiry, is a [pause](crate::saga::Patience::pause). Each attempt
+/// of a step, of its inquiry and of its compensation has the same [`Run::key`](crate::saga::Run), and
+/// no other step of any saga has it. What tells them apart are the names of saga and step, and the id:
+/// two sagas may have steps of one name, two sagas of different names one id, and a step may stand at
+/// another place tomorrow. No name holds a slash; an id may, and anything else, and be long. The
+/// context is the same for all.
 ///
-/// Dropped, it stops: no attempt begins or goes on. Many sagas may be run at once, and none waits for
-/// another.
+/// Dropped, it stops: no attempt begins or goes on. Many sagas may be run at once, thousands of them,
+/// and none waits for another.
 pub trait Orchestrator: Send + Sync + Sized + 'static {
     /// Shared by all sagas.
     fn new() -> Self;
@@ -98,8 +101,9 @@ pub trait Orchestrator: Send + Sync + Sized + 'static {
         L: Log;
 
     /// Goes on with the saga `id`, of which `entries` are in the log. Nobody else runs it any more.
-    /// The step that comes next may have been begun, and not have come to its entry. So it is unclear
-    /// from the beginning: the inquiry is asked before the first attempt.
+    /// The step that comes next may have been begun, and not have come to its entry, also where there
+    /// is no entry as yet, or [`Entry::Resumed`] is the last. So its action is unclear from the
+    /// beginning: the inquiry is asked before the first attempt. A compensation is just attempted.
     ///
     /// # Errors
     /// [`Error::Log`], [`Error::UnknownStep`].

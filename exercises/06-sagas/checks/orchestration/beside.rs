@@ -1,6 +1,8 @@
-//! Keys, contexts, and sagas beside one another.
+//! Sagas beside one another.
 
-use super::scene::{FOREVER, Plan, Reply, STEPS, Scene, Stage, What, back, first, plan, play};
+use super::scene::{
+    FOREVER, Plan, Reply, STEPS, Scene, Stage, What, back, dones, first, plan, play,
+};
 use grading::{Evidence, Finding, World};
 use rand::RngExt;
 use sagas::Outcome;
@@ -12,89 +14,42 @@ use testbed::gate::Gate;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-pub(super) async fn same_key<S: Orchestrator>(world: World) -> Result<(), Finding> {
-    play(world, async |mut stage| {
-        let plans = ["pack", "pack1", "pack-1", "charge"].map(|step| plan(step).asked());
-        // Keys of all steps of all sagas.
-        let mut owners: HashMap<String, String> = HashMap::new();
-        let number = stage.number.to_string();
-        let ids =
-            [number.clone(), format!("1{number}"), format!("1-{number}"), format!("{number}1")];
-        for (name, id) in
-            ["checkout", "refund"].into_iter().flat_map(|name| ids.iter().map(move |id| (name, id)))
-        {
-            let patience = Patience { attempts: 4, ..stage.patience() };
-            let mut of_step: HashMap<&str, String> = HashMap::new();
-            // Another process does it again, from the beginning: the keys are the old ones.
-            for resumed in [false, true] {
-                let scene = stage.scene::<S>();
-                let saga = scene.services.saga(name, &plans, patience);
-                for step in ["pack", "pack1", "pack-1"] {
-                    let replies = [Reply::NotDone, Reply::NeverCame, Reply::NotDone];
-                    scene.services.says(What::Act, step, replies);
-                    scene.services.says(What::Undo, step, [Reply::Lost]);
-                }
-                scene.services.always(What::Act, "charge", Reply::Refused);
-                let answer = match resumed {
-                    false => timeout(FOREVER, scene.run(&saga, id)).await,
-                    true => timeout(FOREVER, scene.resume(&saga, id, Vec::new())).await,
-                };
-                if answer.is_err() {
-                    let line = scene.note("nothing more happens");
-                    return Err(Evidence::new("an end", "none in a day").at(line).into());
-                }
-                for call in scene.services.called() {
-                    let told = |text: String| scene.note(format!("{call} of {name} {id}: {text}"));
-                    if call.id != *id {
-                        let line = told(format!("is told id {}", call.id));
-                        return Err(Evidence::new(id, call.id.clone()).at(line).into());
-                    }
-                    if call.order != scene.number {
-                        let line = told("is told another order".to_owned());
-                        let (expected, saw) = (scene.number.to_string(), call.order.to_string());
-                        return Err(Evidence::new(expected, saw).at(line).into());
-                    }
-                    let key = of_step.entry(call.step).or_insert_with(|| call.key.clone());
-                    if *key != call.key {
-                        let line = told(format!("key {}", call.key));
-                        let expected = format!("the key of the step's other calls: {key}");
-                        return Err(Evidence::new(expected, call.key.clone()).at(line).into());
-                    }
-                    let owner = format!("{} of {name} {id}", call.step);
-                    let first = owners.entry(call.key.clone()).or_insert_with(|| owner.clone());
-                    if *first != owner {
-                        let line = told(format!("key {}", call.key));
-                        let saw = format!("{} is also the key of {first}", call.key);
-                        let expected = "a key that no other step of any saga has";
-                        return Err(Evidence::new(expected, saw).at(line).into());
-                    }
-                }
-            }
-        }
-        Ok(())
-    })
-    .await
+/// For what a saga waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    Acting,
+    Pausing,
+    Asking,
+    Undoing,
+    Writing,
 }
 
 pub(super) async fn nobody_waits_for_another<S: Orchestrator>(world: World) -> Result<(), Finding> {
     play(world, async |mut stage| {
         let hour = Duration::from_secs(3_600);
-        // One waits for its answer, one in its pause, one in its undoing.
-        for (what, reply) in [
-            (What::Act, Reply::Held(Gate::shut())),
-            (What::Act, Reply::NotDone),
-            (What::Undo, Reply::Held(Gate::shut())),
-        ] {
+        for waits in [Waits::Acting, Waits::Pausing, Waits::Asking, Waits::Undoing, Waits::Writing]
+        {
             let patience =
                 Patience { first: hour, longest: hour, deadline: FOREVER, ..stage.patience() };
             let scene = stage.scene::<S>();
-            let saga = scene.services.saga("checkout", &first(2), patience);
-            scene.services.says(what, "reserve", [reply]);
-            if what == What::Undo {
-                scene.services.says(What::Act, "charge", [Reply::Refused]);
+            let plans = [STEPS[0], STEPS[1]].map(|step| plan(step).asked());
+            let saga = scene.services.saga("checkout", &plans, patience);
+            let (services, held) = (&scene.services, Reply::Held(Gate::shut()));
+            match waits {
+                Waits::Acting => services.says(What::Act, "reserve", [held]),
+                Waits::Pausing => services.says(What::Act, "reserve", [Reply::NotDone]),
+                Waits::Asking => {
+                    services.says(What::Act, "reserve", [Reply::Lost]);
+                    services.says(What::Ask, "reserve", [held]);
+                }
+                Waits::Undoing => {
+                    services.says(What::Act, "charge", [Reply::Refused]);
+                    services.says(What::Undo, "reserve", [held]);
+                }
+                Waits::Writing => scene.log.holds(Some(Gate::shut())),
             }
-            let waits = scene.clone();
-            let first_one = tokio::spawn(async move { waits.run(&saga, "first").await });
+            let one = scene.clone();
+            let first_one = tokio::spawn(async move { one.run(&saga, "first").await });
             // On this clock that is until all others wait.
             sleep(Duration::from_millis(1)).await;
             if first_one.is_finished() {
@@ -103,23 +58,92 @@ pub(super) async fn nobody_waits_for_another<S: Orchestrator>(world: World) -> R
                 let expected = "it to wait for an answer, or in a pause";
                 return Err(Evidence::new(expected, "it did not wait").at(line).into());
             }
-            let line = scene.note("the first waits; a second begins");
-            let beside = scene.services.saga("checkout", &first(2), patience);
-            let second = timeout(Duration::from_millis(1), scene.run(&beside, "second")).await;
+            scene.log.holds(None);
+            second_is_done(&scene, patience, "the first waits; a second begins").await?;
             first_one.abort();
-            match second {
-                Ok(Ok(Outcome::Completed)) => {}
-                Ok(other) => {
-                    let saw = format!("{other:?}");
-                    return Err(Evidence::new("the second completed", saw).at(line).into());
-                }
-                Err(_) => {
-                    let expected = "the second completed, while the first waits";
-                    return Err(Evidence::new(expected, "it waits as well").at(line).into());
-                }
-            }
         }
         Ok(())
+    })
+    .await
+}
+
+/// Whether one more saga is completed, while others wait.
+async fn second_is_done<S: Orchestrator>(
+    scene: &Scene<S>,
+    patience: Patience,
+    others: &str,
+) -> Result<(), Finding> {
+    let line = scene.note(others);
+    let beside = scene.services.saga("checkout", &first(2), patience);
+    match timeout(Duration::from_millis(1), scene.run(&beside, "second")).await {
+        Ok(Ok(Outcome::Completed)) => Ok(()),
+        Ok(other) => {
+            let saw = format!("{other:?}");
+            Err(Evidence::new("it completed", saw).at(line).into())
+        }
+        Err(_) => {
+            let expected = "it completed, while others wait";
+            Err(Evidence::new(expected, "it waits as well").at(line).into())
+        }
+    }
+}
+
+pub(super) async fn many_wait<S: Orchestrator>(world: World) -> Result<(), Finding> {
+    // More than whoever bounds them would allow.
+    const WAIT: usize = 1_200;
+    play(world, async |mut stage| {
+        let patience = Patience { deadline: FOREVER, ..stage.patience() };
+        let scene = stage.scene::<S>();
+        let mut runs = JoinSet::new();
+        for nth in 0..WAIT {
+            let saga = scene.services.saga("checkout", &first(1), patience);
+            let one = scene.clone();
+            scene.services.always(What::Act, STEPS[0], Reply::Hangs);
+            runs.spawn(async move { one.run(&saga, &format!("order-{nth}")).await.map(drop) });
+        }
+        sleep(Duration::from_millis(1)).await;
+        let services = stage.scene::<S>().services;
+        let called = scene.services.called().len();
+        let scene = Scene { services, ..scene };
+        if called != WAIT {
+            let line = scene.note(format!("{WAIT} sagas were begun, and no service answers"));
+            let expected = format!("{WAIT} calls of the first step");
+            return Err(Evidence::new(expected, called.to_string()).at(line).into());
+        }
+        second_is_done(&scene, patience, "all of them wait; another begins").await
+    })
+    .await
+}
+
+pub(super) async fn one_id<S: Orchestrator>(world: World) -> Result<(), Finding> {
+    play(world, async |mut stage| {
+        let patience = stage.patience();
+        let checkout = stage.scene::<S>();
+        // The same subject, with services and a log of its own.
+        let Scene { services, log, .. } = stage.scene::<S>();
+        let refund = Scene { services, log, ..checkout.clone() };
+        let slow = Reply::Slow(Duration::from_secs(1));
+        checkout.services.says(What::Act, "charge", [slow]);
+        checkout.services.always(What::Act, "send", Reply::Refused);
+        let saga = checkout.services.saga("checkout", &first(4), patience);
+        let one = checkout.clone();
+        let first_one = tokio::spawn(async move { one.runs(&saga).await });
+        sleep(Duration::from_millis(1)).await;
+        checkout.note("it waits; the refund of this order begins");
+        let saga = refund.services.saga("refund", &first(5), patience);
+        let ended = refund.runs(&saga).await?;
+        ended.did(&STEPS)?;
+        ended.wrote(&dones(5))?;
+        ended.is(Outcome::Completed)?;
+        let ended = first_one.await??;
+        let mut calls: Vec<String> = STEPS[..4].iter().map(|step| (*step).to_owned()).collect();
+        calls.extend(back("undo", 3));
+        ended.did(&calls)?;
+        let mut entries = dones(3);
+        entries.push("refused send".to_owned());
+        entries.extend(back("undone", 3));
+        ended.wrote(&entries)?;
+        ended.is(Outcome::Compensated)
     })
     .await
 }

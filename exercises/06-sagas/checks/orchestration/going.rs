@@ -5,7 +5,6 @@ use grading::{Finding, World};
 use sagas::Outcome;
 use sagas::orchestration::Orchestrator;
 use sagas::saga::Patience;
-use std::time::Duration;
 
 pub(super) async fn all_done<S: Orchestrator>(world: World) -> Result<(), Finding> {
     play(world, async |mut stage| {
@@ -69,7 +68,8 @@ pub(super) async fn each_step_not_done<S: Orchestrator>(world: World) -> Result<
                 scene.services.always(What::Act, step, Reply::NotDone);
                 let ended = scene.runs(&saga).await?;
                 went_back(&ended, at, patience.attempts)?;
-                ended.because(&format!("{step} of order {}", stage.number))?;
+                let last = patience.attempts;
+                ended.because(&format!("{step} of order {}, attempt {last}", stage.number))?;
             }
         }
         // Who is refused at the second attempt makes no third.
@@ -136,63 +136,6 @@ pub(super) async fn nothing_to_undo<S: Orchestrator>(world: World) -> Result<(),
             entries.extend(undone().map(|step| format!("undone {step}")));
             ended.wrote(&entries)?;
             ended.is(Outcome::Compensated)?;
-        }
-        Ok(())
-    })
-    .await
-}
-
-pub(super) async fn pauses<S: Orchestrator>(world: World) -> Result<(), Finding> {
-    const ROUNDS: usize = 60;
-    const PATIENCE: Patience = Patience {
-        attempts: 7,
-        first: Duration::from_millis(100),
-        longest: Duration::from_secs(1),
-        deadline: Duration::from_secs(60),
-    };
-    play(world, async |stage| {
-        for (what, refused) in [(What::Act, None), (What::Undo, Some(STEPS[1]))] {
-            // How many pauses were in the lower half of what they may be.
-            let mut low = [0; 6];
-            let mut last = None;
-            for _ in 0..ROUNDS {
-                let scene = stage.scene::<S>();
-                let saga = scene.services.saga("checkout", &first(2), PATIENCE);
-                scene.services.always(what, STEPS[0], Reply::NotDone);
-                if let Some(step) = refused {
-                    scene.services.always(What::Act, step, Reply::Refused);
-                }
-                let mut ended = scene.runs(&saga).await?;
-                ended.called.retain(|call| call.what == what && call.step == STEPS[0]);
-                if ended.called.len() != 7 {
-                    let saw = format!("{} of them", ended.called.len());
-                    return Err(ended.not("seven attempts", saw));
-                }
-                let pauses = ended.between();
-                for (nth, pause) in pauses.iter().enumerate() {
-                    let most = (PATIENCE.first * (1 << nth)).min(PATIENCE.longest);
-                    // Tokio's timers fire at the next whole millisecond.
-                    if *pause > most + Duration::from_millis(1) {
-                        let expected = format!("at most {most:?} after attempt {}", nth + 1);
-                        return Err(ended.not(expected, format!("{pause:?}")));
-                    }
-                    low[nth] += usize::from(*pause < most / 2);
-                }
-                let waited: Duration = pauses.iter().sum();
-                if ended.took > waited {
-                    let saw = format!("{:?} later", ended.took - waited);
-                    return Err(ended.not("an end at once after the last attempt", saw));
-                }
-                last = Some(ended);
-            }
-            // Of sixty tosses, between 9 and 51 but for one set in 10⁸.
-            for (nth, low) in low.into_iter().enumerate() {
-                if let Some(ended) = last.as_ref().filter(|_| !(9..=51).contains(&low)) {
-                    let expected =
-                        format!("the pause after attempt {} uniform, half in each half", nth + 1);
-                    return Err(ended.not(expected, format!("{low} of {ROUNDS} in the lower")));
-                }
-            }
         }
         Ok(())
     })

@@ -282,9 +282,10 @@ impl Ended {
     /// Whether just these calls were made, in this order: `charge`, `ask charge`, `undo charge`.
     pub(super) fn did(&self, expected: &[impl AsRef<str>]) -> Result<(), Finding> {
         let did: Vec<String> = self.called.iter().map(ToString::to_string).collect();
-        match (listed(expected), listed(&did)) {
-            (expected, did) if expected == did => Ok(()),
-            (expected, did) => Err(self.not(expected, did)),
+        let expected: Vec<&str> = expected.iter().map(AsRef::as_ref).collect();
+        match did == expected {
+            true => Ok(()),
+            false => Err(self.not(listed(&expected), listed(&did))),
         }
     }
 
@@ -322,9 +323,12 @@ impl Ended {
 
 fn listed(items: &[impl AsRef<str>]) -> String {
     let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
-    match items[..] {
-        [] => "nothing".to_owned(),
-        _ => items.join(", "),
+    // Who goes on without an end is told from the beginning.
+    const SHOWN: usize = 20;
+    match items.len() {
+        0 => "nothing".to_owned(),
+        all @ ..=SHOWN => items[..all].join(", "),
+        all => format!("{}, and {} more", items[..SHOWN].join(", "), all - SHOWN),
     }
 }
 

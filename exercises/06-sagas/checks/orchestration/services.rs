@@ -47,6 +47,11 @@ impl Plan {
         Plan { undo: false, pivot: true, ..self }
     }
 
+    /// Also a pivot.
+    pub(super) const fn undoable(self) -> Plan {
+        Plan { undo: true, ..self }
+    }
+
     pub(super) const fn final_refusal(self) -> Plan {
         Plan { refusal_is_final: true, ..self }
     }
@@ -264,7 +269,7 @@ impl Services {
     }
 
     async fn answer(&self, reply: Reply, called: &Called) -> Result<(), Failure> {
-        let said = format!("{called} of order {}", called.order);
+        let said = format!("{called} of order {}, attempt {}", called.order, called.attempt);
         match reply {
             Done => self.takes_effect(called),
             Reply::Refused => return Err(Failure::Refused(said)),

@@ -1,7 +1,7 @@
 //! What may have been done, or not.
 
 use super::scene::{
-    FOREVER, Plan, Reply, STEPS, Scene, Stage, What, back, dones, first, plan, play,
+    Called, FOREVER, Plan, Reply, STEPS, Scene, Stage, What, back, dones, first, plan, play,
 };
 use grading::{Finding, World};
 use sagas::orchestration::Orchestrator;
@@ -66,7 +66,16 @@ pub(super) async fn inquiry_is_asked_again<S: Orchestrator>(world: World) -> Res
         ended.did(&with(1, &calls))?;
         ended.wrote(&dones(STEPS.len()))?;
         ended.is(Outcome::Completed)?;
-        scene.stand(&[("charge", 1)], "it has one key")
+        scene.stand(&[("charge", 1)], "it has one key")?;
+        // Nor is it a "yes" or a "no" that the inquiry is refused.
+        let scene = stage.scene::<S>();
+        let saga = scene.services.saga("checkout", &all_asked(), patience);
+        scene.services.says(What::Act, "charge", [Reply::NeverCame]);
+        scene.services.always(What::Ask, "charge", Reply::Refused);
+        let ended = scene.runs(&saga).await?;
+        ended.wrote(&dones(STEPS.len()))?;
+        ended.is(Outcome::Completed)?;
+        scene.stand(&[("charge", 1)], "it was tried again")
     })
     .await
 }
@@ -87,6 +96,36 @@ pub(super) async fn asked_no_is_tried_again<S: Orchestrator>(world: World) -> Re
             }
         }
         Ok(())
+    })
+    .await
+}
+
+pub(super) async fn each_no_counts<S: Orchestrator>(world: World) -> Result<(), Finding> {
+    play(world, async |mut stage| {
+        // Never done, and somebody who says so each time.
+        for attempts in 1..=4 {
+            let patience = Patience { attempts, ..stage.patience() };
+            let scene = stage.scene::<S>();
+            let saga = scene.services.saga("checkout", &all_asked(), patience);
+            scene.services.always(What::Act, "charge", Reply::NeverCame);
+            let ended = scene.runs(&saga).await?;
+            let mut calls = vec!["reserve"];
+            calls.extend((0..attempts).flat_map(|_| ["charge", "ask charge"]));
+            calls.extend(["undo charge", "undo reserve"]);
+            ended.did(&calls)?;
+            ended.wrote(&["done reserve", "unknown charge", "undone charge", "undone reserve"])?;
+            ended.is(Outcome::Compensated)?;
+        }
+        // Not done at first, and then done, but the answer is lost.
+        let patience = stage.patience();
+        let scene = stage.scene::<S>();
+        let saga = scene.services.saga("checkout", &all_asked(), patience);
+        scene.services.always(What::Act, "charge", Reply::Lost);
+        scene.services.says(What::Act, "charge", [Reply::NeverCame]);
+        let ended = scene.runs(&saga).await?;
+        ended.did(&with(1, &["charge", "ask charge", "charge", "ask charge"]))?;
+        ended.wrote(&dones(STEPS.len()))?;
+        ended.is(Outcome::Completed)
     })
     .await
 }
@@ -127,28 +166,70 @@ pub(super) async fn unknown_is_undone<S: Orchestrator>(world: World) -> Result<(
     .await
 }
 
+pub(super) async fn unknown_for_good<S: Orchestrator>(world: World) -> Result<(), Finding> {
+    play(world, async |mut stage| {
+        for reply in [Reply::NeverCame, Reply::Lost, Reply::Hangs] {
+            for at in 0..STEPS.len() {
+                let patience = stage.patience();
+                let scene = stage.scene::<S>();
+                let mut plans = first(STEPS.len());
+                plans[at] = plan(STEPS[at]).for_good();
+                let saga = scene.services.saga("checkout", &plans, patience);
+                scene.services.always(What::Act, STEPS[at], reply.clone());
+                let ended = scene.runs(&saga).await?;
+                let mut entries = dones(at);
+                entries.push(format!("unknown {}", STEPS[at]));
+                entries.extend(back("undone", at));
+                ended.wrote(&entries)?;
+                ended.is(Outcome::Compensated)?;
+                let before: Vec<_> = STEPS[..at].iter().map(|step| (*step, 0)).collect();
+                scene.stand(&before, "the saga was taken back")?;
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
 pub(super) async fn unclear_stays_unclear<S: Orchestrator>(world: World) -> Result<(), Finding> {
     play(world, async |mut stage| {
         let late = Reply::Lands(Duration::from_secs(600));
         for plans in [first(4), all_asked()] {
             for then in [Reply::Refused, Reply::NotDone] {
-                let patience = stage.patience();
-                let scene = stage.scene::<S>();
-                let saga = scene.services.saga("checkout", &plans, patience);
-                scene.services.always(What::Act, "charge", then);
-                scene.services.says(What::Act, "charge", [late.clone()]);
-                let ended = scene.runs(&saga).await?;
-                tokio::time::sleep(FOREVER).await;
-                let why = "what lands when the saga has gone back finds itself undone";
-                scene.stand(&[("reserve", 0), ("charge", 0)], why)?;
-                ended.wrote(&[
-                    "done reserve",
-                    "unknown charge",
-                    "undone charge",
-                    "undone reserve",
-                ])?;
-                ended.because(&format!("charge of order {}", stage.number))?;
-                ended.is(Outcome::Compensated)?;
+                // At the first attempt, or at a later one.
+                for before in 0..2 {
+                    let patience = Patience { attempts: 4, ..stage.patience() };
+                    let scene = stage.scene::<S>();
+                    let saga = scene.services.saga("checkout", &plans, patience);
+                    scene.services.always(What::Act, "charge", then.clone());
+                    let mut replies = vec![Reply::NotDone; before];
+                    replies.push(late.clone());
+                    scene.services.says(What::Act, "charge", replies);
+                    let ended = scene.runs(&saga).await?;
+                    tokio::time::sleep(FOREVER).await;
+                    let why = "what lands when the saga has gone back finds itself undone";
+                    scene.stand(&[("reserve", 0), ("charge", 0)], why)?;
+                    ended.wrote(&[
+                        "done reserve",
+                        "unknown charge",
+                        "undone charge",
+                        "undone reserve",
+                    ])?;
+                    // Who is refused is not tried again, whatever was before.
+                    let attempts = match then {
+                        Reply::Refused => before + 2,
+                        _ => 4,
+                    };
+                    let charge = |call: &&Called| call.what == What::Act && call.step == "charge";
+                    let made = ended.called.iter().filter(charge).count();
+                    if made != attempts {
+                        let saw = made.to_string();
+                        return Err(ended.not(format!("{attempts} attempts to charge"), saw));
+                    }
+                    let number = stage.number;
+                    ended.because(&format!("charge of order {number}, attempt {attempts}"))?;
+                    ended.is(Outcome::Compensated)?;
+                }
             }
         }
         Ok(())

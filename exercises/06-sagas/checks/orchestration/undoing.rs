@@ -67,7 +67,8 @@ pub(super) async fn undo_is_parked<S: Orchestrator>(world: World) -> Result<(), 
                 entries.extend(back("undone", 3)[..2 - at].iter().cloned());
                 entries.push(format!("parked {step}"));
                 ended.wrote(&entries)?;
-                ended.because(&format!("undo {step} of order {}", stage.number))?;
+                let last = format!("undo {step} of order {}, attempt {attempts}", stage.number);
+                ended.because(&last)?;
                 ended.is(Outcome::Parked)?;
 
                 // Somebody has looked, and says so. What was undone is not undone again.
@@ -96,6 +97,11 @@ fn with_pivot() -> [Plan; 5] {
     })
 }
 
+/// The same, where the pivot could be undone.
+fn with_undoable_pivot() -> [Plan; 5] {
+    with_pivot().map(Plan::undoable)
+}
+
 pub(super) async fn only_forward<S: Orchestrator>(world: World) -> Result<(), Finding> {
     play(world, async |mut stage| {
         for at in [3, 4] {
@@ -117,7 +123,11 @@ pub(super) async fn only_forward<S: Orchestrator>(world: World) -> Result<(), Fi
                 ended.wrote(&entries)?;
                 match reply {
                     Reply::Hangs => {}
-                    _ => ended.because(&format!("{} of order {}", STEPS[at], stage.number))?,
+                    _ => {
+                        let number = stage.number;
+                        let last = format!("{} of order {number}, attempt {attempts}", STEPS[at]);
+                        ended.because(&last)?;
+                    }
                 }
                 ended.is(Outcome::Parked)?;
 
@@ -165,33 +175,54 @@ pub(super) async fn pivot_can_be_refused<S: Orchestrator>(world: World) -> Resul
 pub(super) async fn unclear_pivot<S: Orchestrator>(world: World) -> Result<(), Finding> {
     play(world, async |mut stage| {
         let parked = ["done reserve", "done charge", "parked pack"];
-        for (early, then) in [
-            (Reply::NeverCame, Reply::NeverCame),
-            (Reply::Lost, Reply::Lost),
-            (Reply::NeverCame, Reply::Refused),
-            (Reply::Hangs, Reply::NotDone),
-        ] {
+        let why = "nobody knows whether to go back";
+        // A "no" of who is asked says nothing of what is on its way. Nor does it help that it can be
+        // undone: behind it there would be only forward.
+        for plans in [with_pivot(), with_pivot().map(Plan::asked), with_undoable_pivot()] {
+            for (early, then) in [
+                (Reply::NeverCame, Reply::NeverCame),
+                (Reply::NeverCame, Reply::Refused),
+                (Reply::Hangs, Reply::NotDone),
+            ] {
+                let patience = stage.patience();
+                let scene = stage.scene::<S>();
+                let saga = scene.services.saga("checkout", &plans, patience);
+                scene.services.always(What::Act, "pack", then);
+                scene.services.says(What::Act, "pack", [early]);
+                let ended = scene.runs(&saga).await?;
+                ended.wrote(&parked)?;
+                ended.because(&format!("pack of order {}", stage.number))?;
+                ended.is(Outcome::Parked)?;
+                scene.stand(&[("reserve", 1), ("charge", 1)], why)?;
+
+                // Somebody has looked, and saw no more than that. It may still be on its way.
+                scene.note("a person has looked, and it is to go on");
+                let mut so_far = ended.entries;
+                so_far.push(Entry::Resumed);
+                let ended = scene.resumes(&saga, so_far).await?;
+                ended.wrote(&[&parked[..], &["resumed", "parked pack"]].concat())?;
+                ended.is(Outcome::Parked)?;
+                scene.stand(&[("reserve", 1), ("charge", 1)], why)?;
+            }
+            // One that somebody else may have begun is as unclear.
             let patience = stage.patience();
             let scene = stage.scene::<S>();
-            let saga = scene.services.saga("checkout", &with_pivot(), patience);
-            scene.services.always(What::Act, "pack", then);
-            scene.services.says(What::Act, "pack", [early]);
-            let ended = scene.runs(&saga).await?;
+            let saga = scene.services.saga("checkout", &plans, patience);
+            scene.services.always(What::Act, "pack", Reply::Refused);
+            let so_far = ["reserve", "charge"].map(|step| Entry::Done { step: step.to_owned() });
+            let ended = scene.resumes(&saga, so_far.to_vec()).await?;
             ended.wrote(&parked)?;
-            ended.because(&format!("pack of order {}", stage.number))?;
             ended.is(Outcome::Parked)?;
-            scene.stand(&[("reserve", 1), ("charge", 1)], "nobody knows whether to go back")?;
         }
-        // One that somebody else may have begun is as unclear.
+        // It was done, and nobody can say so.
         let patience = stage.patience();
         let scene = stage.scene::<S>();
         let saga = scene.services.saga("checkout", &with_pivot(), patience);
-        scene.services.always(What::Act, "pack", Reply::Refused);
-        let so_far = ["reserve", "charge"].map(|step| Entry::Done { step: step.to_owned() });
-        let ended = scene.resumes(&saga, so_far.to_vec()).await?;
+        scene.services.always(What::Act, "pack", Reply::Lost);
+        let ended = scene.runs(&saga).await?;
         ended.wrote(&parked)?;
         ended.is(Outcome::Parked)?;
-        // Where somebody can be asked, there is nothing unclear.
+        // Where somebody says that it was, there is nothing unclear.
         let plans = with_pivot().map(Plan::asked);
         let patience = stage.patience();
         let scene = stage.scene::<S>();
@@ -230,14 +261,56 @@ pub(super) async fn final_refusal<S: Orchestrator>(world: World) -> Result<(), F
         ended.wrote(&["done reserve", "done charge", "parked pack"])?;
         ended.is(Outcome::Parked)?;
 
-        // Behind the pivot it changes nothing.
-        let patience = stage.patience();
-        let scene = stage.scene::<S>();
-        let saga = scene.services.saga("checkout", &plans, patience);
-        scene.services.always(What::Act, "send", Reply::Refused);
-        let ended = scene.runs(&saga).await?;
-        ended.wrote(&["done reserve", "done charge", "done pack", "parked send"])?;
-        ended.is(Outcome::Parked)
+        // Behind the pivot it changes nothing, whatever was before.
+        for early in [Reply::Refused, Reply::NeverCame] {
+            let patience = stage.patience();
+            let scene = stage.scene::<S>();
+            let saga = scene.services.saga("checkout", &plans, patience);
+            scene.services.always(What::Act, "send", Reply::Refused);
+            scene.services.says(What::Act, "send", [early]);
+            let ended = scene.runs(&saga).await?;
+            ended.wrote(&["done reserve", "done charge", "done pack", "parked send"])?;
+            ended.is(Outcome::Parked)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+pub(super) async fn final_refusal_of_any<S: Orchestrator>(world: World) -> Result<(), Finding> {
+    play(world, async |mut stage| {
+        let plans = with_pivot().map(Plan::final_refusal);
+        // Of a step before the pivot: there is nothing to undo of it.
+        for (then, it_is) in [(Reply::Refused, "refused"), (Reply::NotDone, "unknown")] {
+            let patience = stage.patience();
+            let scene = stage.scene::<S>();
+            let saga = scene.services.saga("checkout", &plans, patience);
+            scene.services.always(What::Act, "charge", then);
+            scene.services.says(What::Act, "charge", [Reply::NeverCame]);
+            let ended = scene.runs(&saga).await?;
+            let mut entries = vec!["done reserve".to_owned(), format!("{it_is} charge")];
+            if it_is == "unknown" {
+                entries.push("undone charge".to_owned());
+            }
+            entries.push("undone reserve".to_owned());
+            ended.wrote(&entries)?;
+            ended.is(Outcome::Compensated)?;
+        }
+        // And of the step with which it goes on, which somebody may have begun.
+        for at in [1, 2] {
+            let patience = stage.patience();
+            let scene = stage.scene::<S>();
+            let saga = scene.services.saga("checkout", &plans, patience);
+            scene.services.always(What::Act, STEPS[at], Reply::Refused);
+            let so_far = STEPS[..at].iter().map(|step| Entry::Done { step: (*step).to_owned() });
+            let ended = scene.resumes(&saga, so_far.collect()).await?;
+            let mut entries = dones(at);
+            entries.push(format!("refused {}", STEPS[at]));
+            entries.extend(back("undone", at));
+            ended.wrote(&entries)?;
+            ended.is(Outcome::Compensated)?;
+        }
+        Ok(())
     })
     .await
 }

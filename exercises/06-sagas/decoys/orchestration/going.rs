@@ -1,11 +1,8 @@
-//! Wrong on the way: which step comes next, how often, after which pause.
+//! Wrong on the way: which step comes next.
 
-use super::usual::{Usual, ceiling, up_to};
-use sagas::saga::{Patience, UnknownStep};
+use super::usual::Usual;
+use sagas::saga::UnknownStep;
 use sagas::{Entry, Next, Outcome, Saga};
-use std::time::Duration;
-
-use super::usual::What;
 
 /// Whether the saga goes back, and up to which step.
 fn back<C>(saga: &Saga<C>, entries: &[Entry]) -> Option<usize> {
@@ -140,186 +137,18 @@ impl Usual for UnknownIsRefused {
     }
 }
 
-/// The service was away for a moment, and the order is taken back. Rejected by
-/// `not_done_is_tried_again`.
-pub(super) struct GivesUpAtOnce;
-
-impl Usual for GivesUpAtOnce {
-    fn attempts(patience: &Patience, what: What, _: bool) -> u32 {
-        if what == What::Act { 1 } else { patience.attempts }
-    }
-}
-
-/// "Retries", and one attempt before them. Rejected by `each_step_not_done`.
-pub(super) struct OneTooMany;
-
-impl Usual for OneTooMany {
-    fn attempts(patience: &Patience, _: What, _: bool) -> u32 {
-        patience.attempts + 1
-    }
-}
-
-/// Until it works. The customer waits. Rejected by `each_step_not_done`.
-pub(super) struct ForEver;
-
-impl Usual for ForEver {
-    fn attempts(_: &Patience, _: What, _: bool) -> u32 {
-        u32::MAX
-    }
-}
-
 /// A declined card is tried again, as often as it may be. Rejected by `each_step_refused`.
 pub(super) struct TriesRefusedAgain;
 
 impl Usual for TriesRefusedAgain {
-    const REFUSED_IS_TRIED_AGAIN: bool = true;
-}
-
-/// Attempts are counted as one counts in an array. Rejected by `not_done_is_tried_again`.
-pub(super) struct CountsFromZero;
-
-impl Usual for CountsFromZero {
-    fn numbered(nth: u32) -> u32 {
-        nth - 1
+    fn tries_refused_again(_: bool) -> bool {
+        true
     }
 }
 
-/// Again, at once. Rejected by `pauses`.
-pub(super) struct NoPause;
+/// A saga that nobody has begun may have been begun. Rejected by `each_step_refused`.
+pub(super) struct BegunFromTheStart;
 
-impl Usual for NoPause {
-    fn pause(_: &Patience, _: u32) -> Duration {
-        Duration::ZERO
-    }
-}
-
-/// All sagas that met the outage come back in the same moment. Rejected by
-/// `apart_after_an_outage`.
-pub(super) struct NoJitter;
-
-impl Usual for NoJitter {
-    fn pause(patience: &Patience, nth: u32) -> Duration {
-        ceiling(patience, nth)
-    }
-}
-
-/// Half of the pause, and jitter in the other half. Rejected by `pauses`.
-pub(super) struct EqualJitter;
-
-impl Usual for EqualJitter {
-    fn pause(patience: &Patience, nth: u32) -> Duration {
-        ceiling(patience, nth) / 2 + up_to(ceiling(patience, nth) / 2)
-    }
-}
-
-/// The ceiling doubles and has no end. Rejected by `pauses`.
-pub(super) struct NoLongest;
-
-impl Usual for NoLongest {
-    fn pause(patience: &Patience, nth: u32) -> Duration {
-        up_to(patience.first.saturating_mul(2_u32.saturating_pow(nth - 1)))
-    }
-}
-
-/// Each pause is as long as the first. Rejected by `pauses`.
-pub(super) struct NeverDoubles;
-
-impl Usual for NeverDoubles {
-    fn pause(patience: &Patience, _: u32) -> Duration {
-        up_to(patience.first)
-    }
-}
-
-/// Sleeps, and then looks whether an attempt is left. Rejected by `pauses`.
-pub(super) struct PausesAfterTheLast;
-
-impl Usual for PausesAfterTheLast {
-    const PAUSES_AFTER_THE_LAST: bool = true;
-}
-
-/// The pivot is a step like the others. Rejected by `only_forward`.
-pub(super) struct NoPivot;
-
-impl Usual for NoPivot {
-    fn forward_only<C>(_: &Saga<C>, _: &[Entry]) -> Result<bool, UnknownStep> {
-        Ok(false)
-    }
-}
-
-/// Notes that the pivot is done when it does it. Who resumes the saga has a note of their own, and goes
-/// back over what cannot be undone. Rejected by `only_forward`.
-pub(super) struct PivotIsForgotten;
-
-impl Usual for PivotIsForgotten {
-    fn forward_only<C>(saga: &Saga<C>, entries: &[Entry]) -> Result<bool, UnknownStep> {
-        let resumed = entries.iter().rposition(|entry| matches!(entry, Entry::Resumed));
-        saga.is_past_pivot(&entries[resumed.unwrap_or_default()..])
-    }
-}
-
-/// The way back is closed when the pivot is begun, and not when it is done. Rejected by
-/// `pivot_can_be_refused`.
-pub(super) struct PivotClosesTooSoon;
-
-impl Usual for PivotClosesTooSoon {
-    fn forward_only<C>(saga: &Saga<C>, entries: &[Entry]) -> Result<bool, UnknownStep> {
-        let at_it = matches!(saga.next(entries)?, Next::Act(step) if step.pivot);
-        Ok(at_it || saga.is_past_pivot(entries)?)
-    }
-}
-
-/// "Only forward" is read as "without end": nobody ever hears of it. Rejected by `only_forward`.
-pub(super) struct ForwardForEver;
-
-impl Usual for ForwardForEver {
-    fn attempts(patience: &Patience, _: What, forward_only: bool) -> u32 {
-        if forward_only { u32::MAX } else { patience.attempts }
-    }
-}
-
-/// Behind the pivot a step that is refused is left out, and the saga is complete. Rejected by
-/// `only_forward`.
-pub(super) struct LeavesItOut;
-
-impl Usual for LeavesItOut {
-    fn comes_to(forward_only: bool, _: bool, unclear: bool, step: String, reason: String) -> Entry {
-        match (forward_only, unclear) {
-            (true, _) => Entry::Done { step },
-            (false, true) => Entry::Unknown { step, reason },
-            (false, false) => Entry::Refused { step, reason },
-        }
-    }
-}
-
-/// Nobody knows whether the pivot was done, and everything before it is undone. The order may be
-/// confirmed, and its money is back. Rejected by `unclear_pivot`.
-pub(super) struct UnclearPivotGoesBack;
-
-impl Usual for UnclearPivotGoesBack {
-    fn comes_to(forward_only: bool, _: bool, unclear: bool, step: String, reason: String) -> Entry {
-        match (forward_only, unclear) {
-            (true, _) => Entry::Parked { step, reason },
-            (false, true) => Entry::Unknown { step, reason },
-            (false, false) => Entry::Refused { step, reason },
-        }
-    }
-}
-
-/// What was unclear once stays so for ever, whoever says what. An order whose stock is gone for good
-/// is neither sent nor given up. Rejected by `final_refusal`.
-pub(super) struct NoRefusalIsFinal;
-
-impl Usual for NoRefusalIsFinal {
-    fn is_final(_: bool, _: bool) -> bool {
-        false
-    }
-}
-
-/// Where a refusal would be final, any other end is taken for one. Rejected by `final_refusal`.
-pub(super) struct EveryEndIsFinal;
-
-impl Usual for EveryEndIsFinal {
-    fn is_final(refusal_is_final: bool, _: bool) -> bool {
-        refusal_is_final
-    }
+impl Usual for BegunFromTheStart {
+    const BEGUN_FROM_THE_START: bool = true;
 }

@@ -1,8 +1,8 @@
 //! Wrong about what nobody knows.
 
-use super::usual::{Asks, Usual, What};
+use super::usual::{Asks, Usual, What, comes_to};
 use sagas::saga::{Act, Patience};
-use sagas::{Failure, Run};
+use sagas::{Entry, Failure, Run, Step};
 use std::time::Duration;
 
 /// "It failed, so it was not done": goes back without asking, and leaves the charge. The most common
@@ -70,7 +70,7 @@ impl Usual for SilenceIsNotDone {
 pub(super) struct BelievesTheLast;
 
 impl Usual for BelievesTheLast {
-    fn unclear(_: bool, failure: &Failure, _: Option<bool>) -> bool {
+    fn unclear(_: bool, failure: &Failure, _: Option<bool>, _: bool) -> bool {
         matches!(failure, Failure::Unclear(_))
     }
 }
@@ -80,7 +80,7 @@ impl Usual for BelievesTheLast {
 pub(super) struct BelievesANo;
 
 impl Usual for BelievesANo {
-    fn unclear(before: bool, failure: &Failure, asked: Option<bool>) -> bool {
+    fn unclear(before: bool, failure: &Failure, asked: Option<bool>, _: bool) -> bool {
         asked != Some(false) && (before || matches!(failure, Failure::Unclear(_)))
     }
 }
@@ -214,77 +214,47 @@ impl Usual for PanicIsRefused {
     }
 }
 
-/// A key for each attempt: the service cannot know that it is the same. Rejected by `late_attempt`.
-pub(super) struct NewKeyEachAttempt;
+/// Who says "not done" has said so, and needs not be asked again: also not of the next attempt, which
+/// was done. Rejected by `each_no_counts`.
+pub(super) struct AsksUntilANo;
 
-impl Usual for NewKeyEachAttempt {
-    fn key(saga: &str, step: &str, id: &str, attempt: u32, _: What) -> String {
-        format!("{saga}/{step}/{attempt}/{id}")
+impl Usual for AsksUntilANo {
+    const ASKS: Asks = Asks::UntilANo;
+}
+
+/// "Not done", so the attempt was none, and is not counted. While the way to the service is broken, and
+/// the way to ask is not, it goes on for ever. Rejected by `each_no_counts`.
+pub(super) struct ANoDoesNotCount;
+
+impl Usual for ANoDoesNotCount {
+    const A_NO_COUNTS: bool = false;
+}
+
+/// Whoever refuses to say whether it was done is taken for one who refuses to do it: one `match` for all
+/// calls of a step. Rejected by `inquiry_is_asked_again`.
+pub(super) struct RefusedToSay;
+
+impl Usual for RefusedToSay {
+    const A_REFUSED_INQUIRY_IS_A_NO_FOR_GOOD: bool = true;
+}
+
+/// A refusal settles nothing where an earlier attempt is on its way, so the declined card is tried
+/// again, and again. Rejected by `unclear_stays_unclear`.
+pub(super) struct TriesRefusedAgainInTheDark;
+
+impl Usual for TriesRefusedAgainInTheDark {
+    fn tries_refused_again(unclear: bool) -> bool {
+        unclear
     }
 }
 
-/// A key drawn at random, and lost with the process. Rejected by `same_key`.
-pub(super) struct RandomKey;
+/// May have been done, and cannot be undone: a person has to look, and all that was done before stays
+/// as it is. Rejected by `unknown_for_good`.
+pub(super) struct ParksWhatCannotBeUndone;
 
-impl Usual for RandomKey {
-    fn key(_: &str, _: &str, _: &str, _: u32, _: What) -> String {
-        format!("{:032x}", rand::random::<u128>())
-    }
-}
-
-/// One key for the whole order: the second step is taken for the first. Rejected by `same_key`.
-pub(super) struct KeyOfTheSaga;
-
-impl Usual for KeyOfTheSaga {
-    fn key(saga: &str, _: &str, id: &str, _: u32, _: What) -> String {
-        format!("{saga}/{id}")
-    }
-}
-
-/// One key for all orders: the second customer is taken for the first. Rejected by `same_key`.
-pub(super) struct KeyOfTheStep;
-
-impl Usual for KeyOfTheStep {
-    fn key(saga: &str, step: &str, _: &str, _: u32, _: What) -> String {
-        format!("{saga}/{step}")
-    }
-}
-
-/// `pack` of 17 and `pack1` of 7 are one. Rejected by `same_key`.
-pub(super) struct NothingBetween;
-
-impl Usual for NothingBetween {
-    fn key(saga: &str, step: &str, id: &str, _: u32, _: What) -> String {
-        format!("{saga}/{step}{id}")
-    }
-}
-
-/// As [`NothingBetween`], with a sign that names hold as well. Rejected by `same_key`.
-pub(super) struct AHyphenBetween;
-
-impl Usual for AHyphenBetween {
-    fn key(saga: &str, step: &str, id: &str, _: u32, _: What) -> String {
-        format!("{saga}-{step}-{id}")
-    }
-}
-
-/// The order's refund has the order's id, and a step of the same name. Rejected by `same_key`.
-pub(super) struct NoNameOfTheSaga;
-
-impl Usual for NoNameOfTheSaga {
-    fn key(_: &str, step: &str, id: &str, _: u32, _: What) -> String {
-        format!("{step}/{id}")
-    }
-}
-
-/// The compensation has a key of its own, and finds nothing under it. Rejected by `same_key`.
-pub(super) struct UndoHasItsOwnKey;
-
-impl Usual for UndoHasItsOwnKey {
-    fn key(saga: &str, step: &str, id: &str, _: u32, what: What) -> String {
-        match what {
-            What::Undo => format!("{saga}/undo-{step}/{id}"),
-            _ => format!("{saga}/{step}/{id}"),
-        }
+impl Usual for ParksWhatCannotBeUndone {
+    fn comes_to<C>(step: &Step<C>, forward_only: bool, unclear: bool, reason: String) -> Entry {
+        let for_good = unclear && step.compensation.is_none();
+        comes_to(step, forward_only || for_good, unclear, reason)
     }
 }

@@ -127,59 +127,37 @@ impl Usual for WritesAtTheEnd {
 pub(super) struct IgnoresTheLog;
 
 impl Usual for IgnoresTheLog {
-    const LOG_FAILS: LogFails = LogFails::IsIgnored;
+    fn log_fails(_: &Entry) -> LogFails {
+        LogFails::IsIgnored
+    }
 }
 
 /// Appends again what may be in the log already. Rejected by `log_fails`.
 pub(super) struct AppendsAgain;
 
 impl Usual for AppendsAgain {
-    const LOG_FAILS: LogFails = LogFails::IsTriedAgain;
-}
-
-/// Resumes at the first step. Rejected by `left_in_the_middle`.
-pub(super) struct ResumesFromTheStart;
-
-impl Usual for ResumesFromTheStart {
-    fn resumes(_: Vec<Entry>) -> (Vec<Entry>, bool) {
-        (Vec::new(), true)
+    fn log_fails(_: &Entry) -> LogFails {
+        LogFails::IsTriedAgain
     }
 }
 
-/// What is not in the log has not been begun. Rejected by `resumed_is_unclear`.
-pub(super) struct TrustsTheLog;
+/// It is parked, so it is over, and whoever looks will see it in any case. They do not: the log has no
+/// word of it. Rejected by `log_fails`.
+pub(super) struct ParksWithoutTheLog;
 
-impl Usual for TrustsTheLog {
-    fn resumes(entries: Vec<Entry>) -> (Vec<Entry>, bool) {
-        (entries, false)
+impl Usual for ParksWithoutTheLog {
+    fn log_fails(entry: &Entry) -> LogFails {
+        match entry {
+            Entry::Parked { .. } => LogFails::IsIgnored,
+            _ => LogFails::Ends,
+        }
     }
 }
 
-/// After a resumption every step may have been begun, and what is refused is undone. Rejected by
-/// `only_the_first_after_a_resumption`.
-pub(super) struct StaysUnclear;
+/// The person who looks is told what was said at the first attempt, and not why there is no other.
+/// Rejected by `undo_is_parked`.
+pub(super) struct KeepsTheFirstReason;
 
-impl Usual for StaysUnclear {
-    const STAYS_BEGUN: bool = true;
-}
-
-/// A saga that nobody has begun may have been begun. Rejected by `each_step_refused`.
-pub(super) struct BegunFromTheStart;
-
-impl Usual for BegunFromTheStart {
-    const BEGUN_FROM_THE_START: bool = true;
-}
-
-/// One saga at a time, behind a lock. Rejected by `nobody_waits_for_another`.
-pub(super) struct OneAtATime;
-
-impl Usual for OneAtATime {
-    const ONE_AT_A_TIME: bool = true;
-}
-
-/// The entries of all sagas in one list. Rejected by `nothing_is_shared`.
-pub(super) struct OneList;
-
-impl Usual for OneList {
-    const ONE_LIST: bool = true;
+impl Usual for KeepsTheFirstReason {
+    const KEEPS_THE_FIRST_REASON: bool = true;
 }
