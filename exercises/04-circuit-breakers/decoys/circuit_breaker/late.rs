@@ -123,7 +123,7 @@ pub(super) struct OldProbesOpen;
 impl Usual for OldProbesOpen {
     fn counts(inside: &Inside, generation: u64, judgement: Judgement) -> bool {
         // Until it closes, each second generation is one of half-open.
-        let probe = generation > 0 && inside.generation.abs_diff(generation) % 2 == 0;
+        let probe = generation > 0 && inside.generation.abs_diff(generation).is_multiple_of(2);
         let failed = probe && judgement == Judgement::Failure;
         inside.generation == generation || inside.state == State::HalfOpen && failed
     }
