@@ -1,19 +1,38 @@
 //! Wrong answers to 04.2, each with the check that must reject it.
 
+mod around;
+mod clock;
 mod edges;
 mod late;
+mod rows;
 mod usual;
 mod whole;
 
+use around::{
+    AnAnswerHeals, HasAPlaceBeforeItBegins, JudgesInTurn, KeepsThePlaces, LetsOneInAHundredThrough,
+    OnlyTheLongestIsForEver, PollsUnderTheLock, RefusesPolitely,
+};
 use circuit_breakers::circuit_breaker::{Config, Judgement, State};
 use circuit_breakers_exercises::circuit_breaker::check;
+use clock::{
+    BacksOff, GivesUpOnProbes, OpenSinceTheFirstTrip, RowOfAMoment, SinceTheLastCall,
+    SinceTheLastChange, SlowAndNotFoundIsAFailure, SlowProbeFails, ZeroIsNever,
+};
 use edges::{
     ErrIsIll, ForASecondAtMost, FromTheFirstFailure, JudgesUnderTheLock, LooksThenTakes,
     LosesThePermitOfAJudge, NoneIsNone, OkIsWell, OneForAll, SaysTheSameToAll, SumsTheClock,
     WholeTimeAtHalfOpen,
 };
 use grading::Decoy;
-use late::{StaleFailureOpensLonger, StaleIgnoredFreesAPlace, StaleSuccessEndsTheRow};
+use late::{
+    LatePanicFreesAPlace, OldProbesFreePlaces, OldProbesOpen, StaleFailureOpens,
+    StaleFailureOpensLonger, StaleIgnoredFreesAPlace, StaleSuccessCloses, StaleSuccessEndsTheRow,
+    StaleSuccessIsAProbe,
+};
+use rows::{
+    CountsInAByte, EachSuccessIsAChange, OldSuccessesVouch, PanicIsAFailure, PanicSaysNothing,
+    TwoRows, WritesLater,
+};
 use std::time::Duration;
 use usual::{Inside, Usual, Usually};
 use whole::{BareFailsafe, CallsThenLooks, GivesBackAfterTheAwait, HoldsTheLock, StateByTheClock};
@@ -57,6 +76,24 @@ pub fn all() -> Vec<Decoy> {
         FromTheFirstFailure: retry_after_counts_down,
         NoneIsNone: none_is_read_as_one,
         LooksThenTakes: threads_at_half_open,
+        BacksOff: each_trip_is_as_long,
+        OpenSinceTheFirstTrip: each_trip_is_as_long,
+        RowOfAMoment: row_has_no_clock,
+        GivesUpOnProbes: probes_have_no_clock,
+        SinceTheLastCall: each_has_its_own_clock,
+        SinceTheLastChange: each_has_its_own_clock,
+        ZeroIsNever: given_up_counts,
+        SlowProbeFails: slow_success_is_a_success,
+        SlowAndNotFoundIsAFailure: slow_success_is_a_success,
+        LatePanicFreesAPlace: late_success_is_no_probe,
+        OldProbesOpen: old_probe_opens_nothing,
+        EachSuccessIsAChange: success_makes_nothing_old,
+        OldSuccessesVouch: all_probes_have_to_succeed,
+        TwoRows: one_row_for_all,
+        WritesLater: threads_end_together,
+        CountsInAByte: any_number,
+        PanicSaysNothing: panic_in_vain_counts,
+        PanicIsAFailure: panic_says_nothing,
     ];
     all.extend(grading::decoys![check;
         BareFailsafe: hundred_at_half_open,
@@ -70,6 +107,14 @@ pub fn all() -> Vec<Decoy> {
         LosesThePermitOfAJudge: judge_panics,
         OneForAll: one_for_each,
         SumsTheClock: for_ever,
+        OnlyTheLongestIsForEver: for_ever,
+        AnAnswerHeals: judge_decides,
+        JudgesInTurn: judges_overlap,
+        PollsUnderTheLock: call_may_look,
+        KeepsThePlaces: closed_lets_all_in,
+        HasAPlaceBeforeItBegins: unpolled_takes_no_place,
+        RefusesPolitely: refused_at_once,
+        LetsOneInAHundredThrough: open_means_no_call,
     ]);
     all
 }
@@ -186,7 +231,7 @@ impl Usual for RetriesNow {
 struct OpensForAMoment;
 
 impl Usual for OpensForAMoment {
-    fn open_for(_: &Config) -> Duration {
+    fn open_for(_: &Inside, _: &Config) -> Duration {
         Duration::from_millis(10)
     }
 }
@@ -196,7 +241,7 @@ impl Usual for OpensForAMoment {
 struct SecondsForMillis;
 
 impl Usual for SecondsForMillis {
-    fn open_for(config: &Config) -> Duration {
+    fn open_for(_: &Inside, config: &Config) -> Duration {
         Duration::from_millis(config.open_for.as_secs())
     }
 }
@@ -290,70 +335,11 @@ impl Usual for LeaksTheDroppedProbe {
 struct SlowIsAFailure;
 
 impl Usual for SlowIsAFailure {
-    fn ended(ran: Duration, config: &Config, judgement: Judgement) -> Judgement {
+    fn ended(_: State, ran: Duration, config: &Config, judgement: Judgement) -> Judgement {
         match ran >= config.slow_after {
             true => Judgement::Failure,
             false => judgement,
         }
-    }
-}
-
-/// A success is a success: it closes, whenever it began. The requests that were on their way before
-/// the dependency died come back, and vouch for it. Rejected by `late_success_while_open`.
-struct StaleSuccessCloses;
-
-impl Usual for StaleSuccessCloses {
-    fn counts(_: &Inside, _: u64, _: Judgement) -> bool {
-        true
-    }
-
-    fn succeeds(inside: &mut Inside, config: &Config) {
-        match inside.state {
-            State::Open => inside.turn(State::Closed),
-            State::Closed | State::HalfOpen => usual_succeeds(inside, config),
-        }
-    }
-
-    fn fails(inside: &mut Inside, config: &Config) {
-        if inside.state != State::Open {
-            usual_fails(inside, config);
-        }
-    }
-}
-
-/// Looks at the state in which a result arrives, and not at the one in which it began. Rejected by
-/// `late_success_is_no_probe`.
-struct StaleSuccessIsAProbe;
-
-impl Usual for StaleSuccessIsAProbe {
-    fn counts(inside: &Inside, _: u64, _: Judgement) -> bool {
-        inside.state != State::Open
-    }
-}
-
-/// Knows about late successes, and takes late failures for news: those of before the trip open it
-/// again when it has just come back. Rejected by `late_failure_opens_nothing`.
-struct StaleFailureOpens;
-
-impl Usual for StaleFailureOpens {
-    fn counts(inside: &Inside, generation: u64, _: Judgement) -> bool {
-        inside.generation == generation || inside.state != State::Open
-    }
-
-    fn succeeds(inside: &mut Inside, config: &Config) {
-        usual_succeeds(inside, config);
-    }
-}
-
-/// Writes down whether a call was a probe, and not of which half-open. Rejected by
-/// `old_probe_frees_nothing`.
-struct OldProbesFreePlaces;
-
-impl Usual for OldProbesFreePlaces {
-    fn counts(inside: &Inside, generation: u64, _: Judgement) -> bool {
-        // Generations of half-open come two after each other: half-open, open, half-open.
-        let probe = generation > 0 && inside.generation.abs_diff(generation) == 2;
-        inside.generation == generation || inside.state == State::HalfOpen && probe
     }
 }
 

@@ -6,14 +6,15 @@
 //!
 //! What you build has to keep six promises, and the checks will try to break each of them:
 //!
-//! 1. `failures` in a row open it. While it is open, nothing is called: the future is not polled. Who
-//!    is refused is told how long that still lasts.
+//! 1. `failures` in a row open it, however slowly they come, and each time for as long. While it is
+//!    open, nothing is called: the future is not polled. Who is refused is told at once how long that
+//!    still lasts.
 //! 2. After `open_for` at most `probes` calls are let in, those in flight and those that succeeded
 //!    together, also if a hundred come at once. When so many have succeeded it closes. One failure
 //!    opens it anew.
-//! 3. A call that is dropped or panics, and one whose judge panics, gives its place back. It is a failure if it had run for
-//!    `slow_after`, and says nothing otherwise. Nobody will tell you that a future was dropped,
-//!    unless something of yours is dropped with it.
+//! 3. A call that is dropped or panics, and one whose judge panics, gives its place back. It is a
+//!    failure if it had run for `slow_after`, and says nothing otherwise. Nobody will tell you that
+//!    a future was dropped, unless something of yours is dropped with it.
 //! 4. Each change of state begins a new generation. What began in an older one changes nothing.
 //! 5. An ignored error neither opens, nor ends a row of failures, nor heals.
 //! 6. Calls overlap. No lock is held while one runs, nor while its judge thinks: it is the judge who

@@ -57,20 +57,23 @@ pub trait CircuitBreaker: Send + Sync + Sized + 'static {
 
     /// Runs `call`, unless the breaker is open, and asks `judge` what its result means.
     ///
-    /// - **Closed**, all calls run. [`Config::failures`] in a row open it; a success ends the row.
+    /// - **Closed**, all calls run. [`Config::failures`] in a row open it, however slowly they come; a
+    ///   success ends the row.
     /// - **Open**, none does: `call` is dropped without having been polled, and the answer is there
     ///   at once. After [`Config::open_for`] the next call finds it half-open.
     /// - **Half-open**, [`Config::probes`] calls are let in, and no more: those in flight and those
-    ///   that succeeded count together. When so many have succeeded, it closes and counts from
-    ///   nothing. One failure opens it anew.
+    ///   that succeeded count together, however long that takes. Who finds no place is refused at
+    ///   once. When so many have succeeded, it closes and counts from nothing. One failure opens it
+    ///   anew.
     ///
-    /// A call that ends without a result, because this future is dropped, or `call` or `judge`
-    /// panics, gives its permit back. It is a failure if it had run for [`Config::slow_after`]:
-    /// somebody has waited that long in vain. Otherwise it says nothing: whoever hangs up early must
-    /// not open it. So `tokio::time::timeout(patience, breaker.call(..))` counts.
+    /// A call that ends without a result, because this future is dropped, begun or not, or because
+    /// `call` or `judge` panics, gives its permit back. It is a failure if it had run for
+    /// [`Config::slow_after`]: somebody has waited that long in vain. Otherwise it says nothing:
+    /// whoever hangs up early must not open it. So `tokio::time::timeout(patience, breaker.call(..))`
+    /// counts.
     ///
-    /// Each change of state begins a new generation. A call that began in an older one changes
-    /// nothing when it ends, however it ends.
+    /// Each change of state begins a new generation, and nothing else does. A call that began in an
+    /// older one changes nothing when it ends, however it ends.
     ///
     /// Calls overlap: none waits for another. No lock is held while `call` or `judge` runs, so both
     /// may look at [`CircuitBreaker::state`].
@@ -97,13 +100,13 @@ pub trait CircuitBreaker: Send + Sync + Sized + 'static {
 pub struct Config {
     /// So many failures in a row open it. 0 is read as 1.
     pub failures: u32,
-    /// For so long nobody is let in, from the failure that opens it. [`Duration::MAX`] is for ever,
-    /// or for as long as a clock can hold.
+    /// For so long nobody is let in, from the failure that opens it, and each time for as long. More
+    /// than a clock can hold, as [`Duration::MAX`] is, is for ever, or for as long as it can.
     pub open_for: Duration,
     /// At half-open so many are let in, and all of them have to succeed. 0 is read as 1.
     pub probes: u32,
     /// A call that was given up after so long is a failure. At most the patience of the callers, or
-    /// their timeouts never count.
+    /// their timeouts never count. With zero each call that was given up is one.
     pub slow_after: Duration,
 }
 

@@ -35,7 +35,8 @@ pub(super) async fn late_success_is_no_probe<S: CircuitBreaker>(
     let scene = Scene::<S>::set(world, MOMENT, HOUR);
     let (well, not_found) =
         (early(&scene, Word::Well).await?, early(&scene, Word::NotFound).await?);
-    let impatient = early(&scene, Word::Well).await?;
+    let (impatient, panicking) =
+        (early(&scene, Word::Well).await?, early(&scene, Word::Panic).await?);
     scene.trip_and_wait().await?;
     let probes = scene.hold_probes("probe").await?;
     for call in well {
@@ -51,6 +52,10 @@ pub(super) async fn late_success_is_no_probe<S: CircuitBreaker>(
         call.hangs_up().await?;
     }
     scene.refused("all places are taken by probes, and who hung up was none").await?;
+    for call in panicking {
+        call.panics().await?;
+    }
+    scene.refused("all places are taken by probes, and who panicked was none").await?;
     for probe in probes {
         scene.is(State::HalfOpen, "not all of the probes have succeeded")?;
         probe.ends().await?.ran("it was in already")?;
@@ -154,4 +159,66 @@ pub(super) async fn old_probe_frees_nothing<S: CircuitBreaker>(
         probe.ends().await?.ran("it was in already")?;
     }
     scene.is(State::Closed, "all of the probes have succeeded")
+}
+
+pub(super) async fn old_probe_opens_nothing<S: CircuitBreaker>(
+    world: World,
+) -> Result<(), Finding> {
+    let open_for = 10 * MOMENT;
+    let scene = Scene::<S>::set(world, open_for, HOUR);
+    scene.trip().await?;
+    let mut old = Vec::new();
+    for _ in 0..3 {
+        scene.time_passes().await;
+        let mut probe = scene.hold("old probe", Word::Ill);
+        probe.is_in("a place is free").await?;
+        old.push(probe);
+        scene.runs(Word::Ill, "a place is free").await?;
+        scene.is(State::Open, "a probe has failed")?;
+    }
+    scene.waits(GAP).await;
+    let mut old = old.into_iter();
+    fails(old.next()).await?;
+    // On a slow machine the time is over, and that is the next probe. It fails as well.
+    let ended = scene.ask(Word::Ill).await?;
+    if ended.is_refused() {
+        let open = ended.refused("it is open")?;
+        if open.retry_after > open_for - GAP + ROUNDED {
+            let expected = format!("{open_for:?} less {GAP:?}: what failed late was an old probe");
+            return Err(scene.saw(expected, format!("retry_after: {:?}", open.retry_after)));
+        }
+    }
+    scene.time_passes().await;
+    let probes = scene.hold_probes("probe").await?;
+    fails(old.next()).await?;
+    scene.is(State::HalfOpen, "what failed is no probe of now")?;
+    for probe in probes {
+        probe.ends().await?.ran("it was in already")?;
+    }
+    scene.is(State::Closed, "all of the probes have succeeded")?;
+    fails(old.next()).await?;
+    scene.is(State::Closed, "what failed had begun before it was well again")?;
+    for _ in 1..scene.config.failures {
+        scene.runs(Word::Ill, "one failure too few since it closed").await?;
+    }
+    scene.is(State::Closed, "one failure too few since it closed")
+}
+
+async fn fails(call: Option<Held>) -> Result<(), Finding> {
+    if let Some(call) = call {
+        call.ends().await?.ran("it was in already")?;
+    }
+    Ok(())
+}
+
+pub(super) async fn success_makes_nothing_old<S: CircuitBreaker>(
+    world: World,
+) -> Result<(), Finding> {
+    let scene = Scene::<S>::set(world, HOUR, HOUR);
+    let failing = early(&scene, Word::Ill).await?;
+    scene.runs(Word::Well, "it is closed").await?;
+    for call in failing {
+        call.ends().await?.ran("it was in already")?;
+    }
+    scene.is(State::Open, "so many in a row, and the state had not changed since they began")
 }

@@ -36,7 +36,8 @@ pub(super) async fn success_ends_the_row<S: CircuitBreaker>(world: World) -> Res
 pub(super) async fn open_means_no_call<S: CircuitBreaker>(world: World) -> Result<(), Finding> {
     let scene = Scene::<S>::set(world, HOUR, HOUR);
     scene.trip().await?;
-    for _ in 0..50 {
+    // More than a hundred, for some let one in a hundred through, to see.
+    for _ in 0..150 {
         let open = scene.refused("it is open for an hour").await?;
         if open.retry_after.is_zero() || open.retry_after > HOUR {
             let saw = format!("retry_after: {:?}", open.retry_after);
@@ -125,7 +126,17 @@ pub(super) async fn retry_after_counts_down<S: CircuitBreaker>(
 }
 
 pub(super) async fn for_ever<S: CircuitBreaker>(world: World) -> Result<(), Finding> {
-    let scene = Scene::<S>::set(world, Duration::MAX, Duration::MAX);
+    // A clock ends long before the last of them does.
+    let ages = [u64::MAX, i64::MAX.unsigned_abs()].map(Duration::from_secs);
+    let mut world = world;
+    for time in [Duration::MAX].into_iter().chain(ages) {
+        world = lasts_for_ever::<S>(world, time).await?;
+    }
+    Ok(())
+}
+
+async fn lasts_for_ever<S: CircuitBreaker>(world: World, time: Duration) -> Result<World, Finding> {
+    let scene = Scene::<S>::set(world, time, time);
     let held = scene.hold_some("caller", scene.config.failures).await?;
     for call in held {
         call.hangs_up().await?;
@@ -137,7 +148,7 @@ pub(super) async fn for_ever<S: CircuitBreaker>(world: World) -> Result<(), Find
         let saw = format!("retry_after: {:?}", open.retry_after);
         return Err(scene.saw("for ever, or as long as a clock can hold", saw));
     }
-    Ok(())
+    Ok(scene.world)
 }
 
 pub(super) async fn none_is_read_as_one<S: CircuitBreaker>(world: World) -> Result<(), Finding> {

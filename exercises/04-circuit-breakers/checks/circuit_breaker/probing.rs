@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 use testbed::gate::Gate;
 use tokio::task::JoinSet;
 
-const CROWD: usize = 100;
+pub(super) const CROWD: usize = 100;
 
 /// A hundred callers at once. Each is refused, or comes to a gate in the dependency that stays shut
 /// until all of them are one or the other: nobody gets in because somebody else was quick.
-async fn crowd<S: CircuitBreaker>(scene: &Scene<S>, places: usize) -> Result<(), Finding> {
+pub(super) async fn crowd<S: CircuitBreaker>(
+    scene: &Scene<S>,
+    places: usize,
+) -> Result<(), Finding> {
     let gate = Gate::shut();
     let mut callers = JoinSet::new();
     for _ in 0..CROWD {

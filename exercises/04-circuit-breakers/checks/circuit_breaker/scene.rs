@@ -190,6 +190,9 @@ impl<B: CircuitBreaker> Scene<B> {
     pub(super) async fn heal(&self) -> Result<(), Finding> {
         for nth in 1..=self.config.probes {
             self.runs(Word::Well, &format!("probe {nth} of {}", self.config.probes)).await?;
+            if nth < self.config.probes {
+                self.is(State::HalfOpen, "not all of the probes have succeeded")?;
+            }
         }
         self.is(State::Closed, "after as many probes have succeeded as it takes")
     }

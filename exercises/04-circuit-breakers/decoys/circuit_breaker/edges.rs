@@ -35,7 +35,7 @@ impl Usual for WholeTimeAtHalfOpen {
 pub(super) struct ForASecondAtMost;
 
 impl Usual for ForASecondAtMost {
-    fn open_for(config: &Config) -> Duration {
+    fn open_for(_: &Inside, config: &Config) -> Duration {
         config.open_for.min(Duration::from_secs(1))
     }
 }

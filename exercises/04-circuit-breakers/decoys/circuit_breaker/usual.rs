@@ -17,6 +17,14 @@ pub(super) trait Usual: Send + Sync + 'static {
     /// Whether it gives the lock away between the look for room and the taking of it.
     const LOOKS_FIRST: bool = false;
 
+    /// Whether it gives the lock away between the look at the counts and the writing of new ones.
+    const WRITES_LATER: bool = false;
+
+    /// Since when a call that was dropped has run.
+    fn since(_inside: &Inside, began: Instant) -> Instant {
+        began
+    }
+
     /// Whether the result of a call of this generation counts.
     fn counts(inside: &Inside, generation: u64, _judgement: Judgement) -> bool {
         inside.generation == generation
@@ -34,9 +42,14 @@ pub(super) trait Usual: Send + Sync + 'static {
         })
     }
 
-    /// What a call that ended after so long says.
-    fn ended(_ran: Duration, _config: &Config, judgement: Judgement) -> Judgement {
+    /// What a call that ended after so long says, in this state.
+    fn ended(_: State, _ran: Duration, _config: &Config, judgement: Judgement) -> Judgement {
         judgement
+    }
+
+    /// What becomes of it when a call was given up in vain.
+    fn given_up(inside: &mut Inside, config: &Config) {
+        Self::fails(inside, config);
     }
 
     fn succeeds(inside: &mut Inside, config: &Config) {
@@ -60,7 +73,7 @@ pub(super) trait Usual: Send + Sync + 'static {
     }
 
     /// For how long it is open.
-    fn open_for(config: &Config) -> Duration {
+    fn open_for(_inside: &Inside, config: &Config) -> Duration {
         config.open_for
     }
 
@@ -87,12 +100,18 @@ pub(super) struct Inside {
     pub(super) in_flight: u32,
     pub(super) succeeded: u32,
     pub(super) opened: Instant,
+    /// When the last call began.
+    pub(super) began: Instant,
+    /// What somebody wrong counts, and a moment that he keeps, past a change of state.
+    pub(super) kept: u32,
+    pub(super) noted: Option<Instant>,
 }
 
 impl Inside {
     pub(super) fn turn(&mut self, state: State) {
         let (generation, opened) = (self.generation + 1, Instant::now());
-        *self = Inside { state, generation, row: 0, in_flight: 0, succeeded: 0, opened };
+        (self.row, self.in_flight, self.succeeded) = (0, 0, 0);
+        (self.state, self.generation, self.opened) = (state, generation, opened);
     }
 }
 
@@ -110,7 +129,7 @@ impl<M: Usual> Usually<M> {
     fn admit(&self) -> Result<Running<'_, M>, Open> {
         let mut inside = self.lock();
         if inside.state == State::Open {
-            let left = M::open_for(&self.config).saturating_sub(inside.opened.elapsed());
+            let left = M::open_for(&inside, &self.config).saturating_sub(inside.opened.elapsed());
             if !left.is_zero() {
                 return Err(Open { retry_after: M::retry_after(left, &self.config) });
             }
@@ -129,6 +148,7 @@ impl<M: Usual> Usually<M> {
             inside.in_flight += 1;
         }
         let (generation, began) = (inside.generation, Instant::now());
+        inside.began = began;
         Ok(Running { breaker: self, generation, began, over: false })
     }
 }
@@ -141,7 +161,7 @@ struct Running<'a, M: Usual> {
 }
 
 impl<M: Usual> Running<'_, M> {
-    fn settle(&mut self, judgement: Judgement) {
+    fn settle(&mut self, judgement: Judgement, in_vain: bool) {
         self.over = true;
         let config = &self.breaker.config;
         let mut inside = self.breaker.lock();
@@ -149,8 +169,17 @@ impl<M: Usual> Running<'_, M> {
             return;
         }
         inside.in_flight = inside.in_flight.saturating_sub(1);
+        if M::WRITES_LATER {
+            let (row, succeeded) = (inside.row, inside.succeeded);
+            drop(inside);
+            // As long as a line of a log may take.
+            std::thread::sleep(Duration::from_micros(100));
+            inside = self.breaker.lock();
+            (inside.row, inside.succeeded) = (row, succeeded);
+        }
         match M::meaning(&inside, judgement) {
             Judgement::Success => M::succeeds(&mut inside, config),
+            Judgement::Failure if in_vain => M::given_up(&mut inside, config),
             Judgement::Failure => M::fails(&mut inside, config),
             Judgement::Ignored => {}
         }
@@ -162,8 +191,9 @@ impl<M: Usual> Drop for Running<'_, M> {
         if self.over {
             return;
         }
-        if let Some(judgement) = M::dropped(self.began.elapsed(), &self.breaker.config) {
-            self.settle(judgement);
+        let since = M::since(&self.breaker.lock(), self.began);
+        if let Some(judgement) = M::dropped(since.elapsed(), &self.breaker.config) {
+            self.settle(judgement, true);
         }
     }
 }
@@ -171,7 +201,10 @@ impl<M: Usual> Drop for Running<'_, M> {
 impl<M: Usual> CircuitBreaker for Usually<M> {
     fn new(config: Config) -> Self {
         let (state, opened) = (State::Closed, Instant::now());
-        let inside = Inside { state, generation: 0, row: 0, in_flight: 0, succeeded: 0, opened };
+        let (generation, row, in_flight, succeeded, kept) = (0, 0, 0, 0, 0);
+        let (began, noted) = (opened, None);
+        let inside =
+            Inside { state, generation, row, in_flight, succeeded, opened, began, kept, noted };
         Usually { config: M::read(config), inside: Mutex::new(inside), part: PhantomData }
     }
 
@@ -187,8 +220,8 @@ impl<M: Usual> CircuitBreaker for Usually<M> {
     {
         let mut running = self.admit()?;
         let result = call.await;
-        let judgement = M::ended(running.began.elapsed(), &self.config, judge(&result));
-        running.settle(judgement);
+        let (judgement, ran) = (judge(&result), running.began.elapsed());
+        running.settle(M::ended(self.state(), ran, &self.config, judgement), false);
         result.map_err(CallError::Call)
     }
 
