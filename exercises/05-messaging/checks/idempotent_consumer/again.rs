@@ -36,6 +36,7 @@ async fn is_not_run_again<S: Inbox>(
     client: &Client<S>,
     message: &Message,
 ) -> Result<(), Finding> {
+    scene.world.history().turn_page();
     let began = Instant::now();
     loop {
         match client.deliver(message, Middle::Fails(Gate::barrier(1))).await {
