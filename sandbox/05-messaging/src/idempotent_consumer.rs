@@ -63,9 +63,9 @@ CREATE INDEX inbox_by_age ON inbox (consumer, seen_at);
 /// The contract: the inbox of one consumer, in PostgreSQL, in the table of [`SCHEMA`].
 ///
 /// Every call ends within a few times [`Options::timeout`], also when PostgreSQL hangs or is gone,
-/// and after it has come back the next call works. A caller may be dropped, or its process stopped or
-/// killed, at any moment: nothing is half done by that, and the message is kept from others for no
-/// longer than that time.
+/// and after it has come back the next call works. So it does on a new connection when nothing comes
+/// on an old one any more. A caller may be dropped, or its process stopped or killed, at any moment:
+/// nothing is half done by that, and the message is kept from others for no longer than that time.
 pub trait Inbox: Send + Sync + Sized + 'static {
     /// The inbox of `consumer` in the database at `url`. Connects at the first call. All processes
     /// that consume from one queue have one name; whoever is to have the effects for itself has
@@ -76,7 +76,11 @@ pub trait Inbox: Send + Sync + Sized + 'static {
     fn open(url: &str, consumer: &str, options: Options) -> Result<Self, Error>;
 
     /// Carries out `effect` if this consumer sees the message for the first time, in one transaction
-    /// with the fact that it has seen it. The message is known by its id alone.
+    /// with the fact that it has seen it. The message is known by its id alone, and a message that was
+    /// seen is not tried again: what was possible then may be an error now.
+    ///
+    /// If another call is just at the same message, its outcome is not known, and this one waits for
+    /// it, or ends with an error. It holds up no other message meanwhile, and no other consumer.
     ///
     /// After `Ok` the effect is committed, by this call or by an earlier one, and the message may be
     /// acknowledged. After an error it must not be: let it come again.
@@ -98,7 +102,7 @@ pub trait Inbox: Send + Sync + Sized + 'static {
 
     /// Forgets some of this consumer's messages that were seen longer ago than [`Options::keep`]: at
     /// most [`BATCH`], so that nobody waits. How many they were; as long as there were any, there may
-    /// be more.
+    /// be more. A message that was forgotten is new when it comes again.
     ///
     /// # Errors
     /// That PostgreSQL could not be asked.

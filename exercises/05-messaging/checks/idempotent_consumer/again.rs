@@ -1,9 +1,12 @@
 //! The same message, one delivery after the other.
 
+use super::scene::Client;
 use super::*;
 use messaging::idempotent_consumer::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use testbed::gate::Gate;
 
 pub(super) async fn once_and_again<S: Inbox>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
@@ -24,29 +27,64 @@ pub(super) async fn once_and_again<S: Inbox>(world: World) -> Result<(), Finding
         scene.is(client, &message, wanted).await?;
         scene.is(client, &messages[0], Once::Seen).await?;
     }
-    Ok(())
+    is_not_run_again(&scene, &first, &message).await
+}
+
+/// The account was closed after the booking.
+async fn is_not_run_again<S: Inbox>(
+    scene: &Scene,
+    client: &Client<S>,
+    message: &Message,
+) -> Result<(), Finding> {
+    scene.world.history().turn_page();
+    let began = Instant::now();
+    loop {
+        match client.deliver(message, Middle::Fails(Gate::barrier(1))).await {
+            Ok(Once::Seen) => return scene.acknowledged(client, message).await,
+            Ok(Once::First) => return Err(client.broken("Seen", "First")),
+            Err(error @ Error::Effect(_)) => {
+                let expected = "Seen: its effect is committed, and is not run again";
+                return Err(client.broken(expected, error.to_string()));
+            }
+            Err(error) if began.elapsed() > A_WHILE => {
+                return Err(client.broken("Seen", error.to_string()));
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 pub(super) async fn id_counts<S: Inbox>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
     let first = scene.client::<S>("first", PATIENT).await?;
-    let message = scene.message();
+    let mut message = scene.message();
+    message.correlation = Some(format!("order of {}", message.id));
+    message.headers.insert("idempotency-key".to_owned(), message.id.clone());
     scene.is(&first, &message, Once::First).await?;
     // A producer that renders it anew does not write the same bytes.
     let mut again = Message::new(message.id.clone(), "payment.received.v2", "12.5");
     again.headers.insert("attempt".to_owned(), "2".to_owned());
     scene.is(&first, &again, Once::Seen).await?;
-    // And two customers may well pay the same.
+    // And two may well pay the same, or one of them the same order in two parts.
     let other = Message { id: scene.one_more().id, ..message };
     scene.is(&first, &other, Once::First).await?;
-    // An id is what its producer has made up, and each is another.
-    let stem = scene.message().id;
-    for id in [format!("{stem}-o'neil"), format!("{stem}-O'Neil"), format!("{stem}-o'neil ")] {
+    for id in odd_ids(&scene.message().id) {
         let odd = Message { id, ..other.clone() };
         scene.is(&first, &odd, Once::First).await?;
         scene.is(&first, &odd, Once::Seen).await?;
     }
     Ok(())
+}
+
+/// An id is what its producer has made up, and each is another. AMQP has room for 255 bytes.
+fn odd_ids(stem: &str) -> Vec<String> {
+    let names = ["", "-o'neil", "-O'Neil", "-o'neil ", "-o-neil", "-oneil", "-o_neil", "-o%"];
+    let mut ids: Vec<_> = names.iter().map(|name| format!("{stem}{name}")).collect();
+    ids.extend(["-müller", "-muller", "-m\u{fc}ller\t"].map(|name| format!("{stem}{name}")));
+    ids.push(format!(" {stem}"));
+    let room = 255 - stem.len();
+    ids.extend(["a", "b"].map(|last| format!("{stem}{last:->room$}")));
+    ids
 }
 
 pub(super) async fn each_consumer<S: Inbox>(world: World) -> Result<(), Finding> {

@@ -27,6 +27,25 @@ pub(super) async fn failed_effect<S: Inbox>(world: World) -> Result<(), Finding>
     Ok(())
 }
 
+/// A name that is taken, a conflict with another transaction, a limit, a lock: codes that an inbox
+/// may meet in its own statements, where they have another meaning.
+const REFUSALS: [&str; 4] = ["23505", "40001", "57014", "55P03"];
+
+pub(super) async fn refused_effect<S: Inbox>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    let first = scene.client::<S>("first", PATIENT).await?;
+    for code in REFUSALS {
+        let message = scene.message();
+        if first.deliver(&message, Middle::Refused(code)).await.is_ok() {
+            scene.acknowledged(&first, &message).await?;
+        }
+        scene.holds(first.consumer, &message, 0, "a statement of it was refused").await?;
+        scene.is(&first, &message, Once::First).await?;
+        scene.is(&first, &message, Once::Seen).await?;
+    }
+    Ok(())
+}
+
 pub(super) async fn hidden_error<S: Inbox>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
     let first = scene.client::<S>("first", PATIENT).await?;

@@ -87,11 +87,11 @@ impl Scene {
         &self,
         consumer: &str,
         message: &Message,
-        bookings: u64,
+        bookings: usize,
         because: &str,
     ) -> Result<(), Finding> {
         let rows = self.rows(consumer, message).await?;
-        if rows == 2 * bookings {
+        if rows == 2 * bookings as u64 {
             return Ok(());
         }
         let saw = match rows {
@@ -103,7 +103,7 @@ impl Scene {
         };
         let history = self.world.history();
         let step = history.note("ledger", format!("{} of {}", saw, message.id));
-        let expected = if bookings == 1 { "one effect" } else { "no effect" };
+        let expected = ["no effect", "one effect", "two effects"][usize::min(bookings, 2)];
         let answered = ["first", "second", "process"].iter();
         let last = answered.filter_map(|lane| history.last(lane, "= ")).max();
         Err(Evidence::new(format!("{expected}: {because}"), saw).at(last).at(step).into())
@@ -221,6 +221,10 @@ pub(super) enum Middle {
     Fails(Gate),
     /// A statement fails, and nobody looks.
     Hides,
+    /// A statement is refused with this SQLSTATE.
+    Refused(&'static str),
+    /// A statement takes so long.
+    Takes(Duration),
 }
 
 /// The words of an effect that fails.
@@ -246,6 +250,14 @@ pub(super) fn booking(
                 Middle::Hides => {
                     let _ = book(transaction, &consumer, &id, "neither").await;
                     return Ok(());
+                }
+                Middle::Refused(code) => {
+                    let raise = format!("DO $$ BEGIN RAISE SQLSTATE '{code}'; END $$");
+                    transaction.batch_execute(&raise).await?;
+                }
+                Middle::Takes(long) => {
+                    let sleep = format!("SELECT pg_sleep({})", long.as_secs_f64());
+                    transaction.batch_execute(&sleep).await?;
                 }
             }
             book(transaction, &consumer, &id, "credit").await?;

@@ -1,6 +1,8 @@
 //! The same message to two at once, and different ones.
 
+use super::scene::Client;
 use super::*;
+use std::sync::Arc;
 use testbed::gate::Gate;
 
 pub(super) async fn at_the_same_time<S: Inbox>(world: World) -> Result<(), Finding> {
@@ -47,6 +49,19 @@ pub(super) async fn waits_for_the_outcome<S: Inbox>(world: World) -> Result<(), 
     let second = scene.client::<S>("second", ENDLESS).await?;
     first.warm_up(&scene).await?;
     second.warm_up(&scene).await?;
+    // To another process, and to the very same: a publisher that is not sure says it twice.
+    for other in [&second, &first] {
+        one_fails(&scene, &first, other).await?;
+    }
+    Ok(())
+}
+
+/// `first` is in the middle of an effect that will fail, when `second` is given the same message.
+async fn one_fails<S: Inbox>(
+    scene: &Scene,
+    first: &Arc<Client<S>>,
+    second: &Arc<Client<S>>,
+) -> Result<(), Finding> {
     let message = scene.message();
     let gate = Gate::shut();
     let early = first.start(&message, Middle::Fails(gate.clone()));
@@ -61,7 +76,39 @@ pub(super) async fn waits_for_the_outcome<S: Inbox>(world: World) -> Result<(), 
     }
     // "Somebody else is at it" is a right answer, too: it comes again.
     if late.await?.is_ok() {
-        scene.acknowledged(&second, &message).await?;
+        scene.acknowledged(second, &message).await?;
+    }
+    gate.open();
+    if let Ok(once) = early.await? {
+        return Err(first.broken("an error: the effect failed", format!("{once:?}")));
+    }
+    scene.until_done(second, &message).await?;
+    scene.is(first, &message, Once::Seen).await
+}
+
+pub(super) async fn waits_in_vain<S: Inbox>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    let first = scene.client::<S>("first", ENDLESS).await?;
+    let second = scene.client::<S>("second", BRISK).await?;
+    first.warm_up(&scene).await?;
+    second.warm_up(&scene).await?;
+    let message = scene.message();
+    let gate = Gate::shut();
+    let early = first.start(&message, Middle::Fails(gate.clone()));
+    if !meets(&gate, &early).await? {
+        let saw = early.await?.map_or_else(|error| error.to_string(), |once| format!("{once:?}"));
+        return Err(first.broken("the effect carried out", saw));
+    }
+    // As often as on a busy machine one of them really comes to wait.
+    for _ in 0..3 {
+        let late = second.deliver(&message, Middle::Goes);
+        let Ok(late) = tokio::time::timeout(SOON, late).await else {
+            let expected = format!("an error: the timeout is {:?}", BRISK.timeout);
+            return Err(second.broken(expected, format!("nothing within {SOON:?}")));
+        };
+        if late.is_ok() {
+            scene.acknowledged(&second, &message).await?;
+        }
     }
     gate.open();
     if let Ok(once) = early.await? {
@@ -73,8 +120,16 @@ pub(super) async fn waits_for_the_outcome<S: Inbox>(world: World) -> Result<(), 
 
 pub(super) async fn connections_kept<S: Inbox>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
-    let first = scene.client::<S>("first", ENDLESS).await?;
-    let (most, many) = (ENDLESS.connections, 3 * ENDLESS.connections);
+    for connections in [1, 5] {
+        as_many_as::<S>(&scene, Options { connections, ..ENDLESS }).await?;
+    }
+    Ok(())
+}
+
+async fn as_many_as<S: Inbox>(scene: &Scene, options: Options) -> Result<(), Finding> {
+    scene.world.history().turn_page();
+    let first = scene.client::<S>("first", options).await?;
+    let (most, many) = (options.connections, 3 * options.connections);
     let gate = Gate::shut();
     let delivered: Vec<_> = (0..many)
         .map(|_| {
@@ -109,6 +164,8 @@ pub(super) async fn others_go_on<S: Inbox>(world: World) -> Result<(), Finding> 
     let second = scene.client::<S>("second", ENDLESS).await?;
     first.warm_up(&scene).await?;
     second.warm_up(&scene).await?;
+    let stock = scene.consumer::<S>("second", "stock", ENDLESS).await?;
+    stock.warm_up(&scene).await?;
     let hanging = scene.message();
     let gate = Gate::shut();
     let early = first.start(&hanging, Middle::Waits(gate.clone()));
@@ -116,8 +173,13 @@ pub(super) async fn others_go_on<S: Inbox>(world: World) -> Result<(), Finding> 
         let saw = early.await?.map_or_else(|error| error.to_string(), |once| format!("{once:?}"));
         return Err(first.broken("the effect carried out", saw));
     }
-    for client in [&second, &first] {
-        let message = scene.one_more();
+    // Whoever waits for this message waits alone.
+    let again = second.start(&hanging, Middle::Goes);
+    scene.ends_or_waits(&again).await?;
+    // And to another consumer the same message is another.
+    for (client, message) in
+        [(&second, scene.one_more()), (&first, scene.one_more()), (&stock, hanging.clone())]
+    {
         match tokio::time::timeout(SOON, client.deliver(&message, Middle::Goes)).await {
             Ok(Ok(Once::First)) => scene.acknowledged(client, &message).await?,
             Ok(Ok(Once::Seen)) => return Err(client.broken("First: it is another", "Seen")),
@@ -134,8 +196,13 @@ pub(super) async fn others_go_on<S: Inbox>(world: World) -> Result<(), Finding> 
     }
     gate.open();
     match early.await? {
-        Ok(Once::First) => scene.acknowledged(&first, &hanging).await,
-        Ok(Once::Seen) => Err(first.broken("First", "Seen")),
-        Err(error) => Err(first.broken("First", error.to_string())),
+        Ok(Once::First) => scene.acknowledged(&first, &hanging).await?,
+        Ok(Once::Seen) => return Err(first.broken("First", "Seen")),
+        Err(error) => return Err(first.broken("First", error.to_string())),
+    }
+    // "Somebody else is at it" is a right answer here as well.
+    match again.await? {
+        Ok(_) => scene.acknowledged(&second, &hanging).await,
+        Err(_) => Ok(()),
     }
 }

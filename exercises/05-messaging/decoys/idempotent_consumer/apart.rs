@@ -178,6 +178,62 @@ impl Usual for RemembersInMemory {
     }
 }
 
+/// The effect, then the row, in one transaction; if the row was there, all is rolled back. Nothing is
+/// done twice, but it is *tried* twice: what was possible then, such as a payment of an account that
+/// was closed since, is an error now, and the message comes for ever. Rejected by `once_and_again`.
+pub(super) struct RunsItAgain;
+
+impl Usual for RunsItAgain {
+    async fn work<E>(
+        client: &mut Client,
+        (consumer, id): (&str, &str),
+        effect: E,
+    ) -> Result<Once, Error>
+    where
+        E: for<'t> FnOnce(&'t Transaction<'_>) -> Work<'t> + Send,
+    {
+        let transaction = client.transaction().await?;
+        effect(&transaction).await.map_err(Error::Effect)?;
+        if !is_new(&transaction, consumer, id).await? {
+            return Ok(Once::Seen);
+        }
+        commit(transaction).await?;
+        Ok(Once::First)
+    }
+}
+
+/// A set in front of the table, of what is committed: it spares the database a question. Nothing ever
+/// leaves it. It grows until the process is out of memory, and knows what was forgotten long ago.
+/// Rejected by `forgotten_is_new`.
+pub(super) struct RemembersForEver;
+
+impl Usual for RemembersForEver {
+    async fn work<E>(
+        client: &mut Client,
+        (consumer, id): (&str, &str),
+        effect: E,
+    ) -> Result<Once, Error>
+    where
+        E: for<'t> FnOnce(&'t Transaction<'_>) -> Work<'t> + Send,
+    {
+        static DONE: LazyLock<Mutex<HashSet<(String, String)>>> = LazyLock::new(Mutex::default);
+        let key = (consumer.to_owned(), id.to_owned());
+        if DONE.lock().is_ok_and(|done| done.contains(&key)) {
+            return Ok(Once::Seen);
+        }
+        let transaction = client.transaction().await?;
+        let new = is_new(&transaction, consumer, id).await?;
+        if new {
+            effect(&transaction).await.map_err(Error::Effect)?;
+            commit(transaction).await?;
+        }
+        if let Ok(mut done) = DONE.lock() {
+            done.insert(key);
+        }
+        Ok(if new { Once::First } else { Once::Seen })
+    }
+}
+
 /// Whether there is a row.
 pub(super) async fn knows(
     transaction: &Transaction<'_>,

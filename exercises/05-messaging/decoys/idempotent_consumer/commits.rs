@@ -1,8 +1,9 @@
 //! Mistakes about what was committed, and what was not.
 
 use super::usual::{Usual, commit, is_new};
+use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::tokio_postgres::types::Type;
-use deadpool_postgres::tokio_postgres::{Client, Transaction};
+use deadpool_postgres::tokio_postgres::{self, Client, Transaction};
 use messaging::idempotent_consumer::{Error, Once, Work};
 
 /// The effect gets a savepoint of its own, so that the row of the inbox is not lost with it. So the
@@ -125,6 +126,59 @@ impl Usual for CommitOnlyLogged {
         }
         effect(&transaction).await.map_err(Error::Effect)?;
         let _to_the_log = commit(transaction).await;
+        Ok(Once::First)
+    }
+}
+
+/// If the COMMIT fails, nothing was committed: so it says that the effect hid an error. It was only
+/// the answer that was lost. Rejected by `lost_words`.
+pub(super) struct CommitErrorIsHidden;
+
+impl Usual for CommitErrorIsHidden {
+    async fn work<E>(
+        client: &mut Client,
+        (consumer, id): (&str, &str),
+        effect: E,
+    ) -> Result<Once, Error>
+    where
+        E: for<'t> FnOnce(&'t Transaction<'_>) -> Work<'t> + Send,
+    {
+        let transaction = client.transaction().await?;
+        if !is_new(&transaction, consumer, id).await? {
+            return Ok(Once::Seen);
+        }
+        effect(&transaction).await.map_err(Error::Effect)?;
+        commit(transaction).await.map_err(|_| Error::Hidden)?;
+        Ok(Once::First)
+    }
+}
+
+/// The effect has found its row there, so it must have been this message. It was another one, whose
+/// name was the same. Rejected by `refused_effect`.
+pub(super) struct ConflictIsSeen;
+
+impl Usual for ConflictIsSeen {
+    async fn work<E>(
+        client: &mut Client,
+        (consumer, id): (&str, &str),
+        effect: E,
+    ) -> Result<Once, Error>
+    where
+        E: for<'t> FnOnce(&'t Transaction<'_>) -> Work<'t> + Send,
+    {
+        let transaction = client.transaction().await?;
+        if !is_new(&transaction, consumer, id).await? {
+            return Ok(Once::Seen);
+        }
+        if let Err(why) = effect(&transaction).await {
+            let of_postgres = why.downcast_ref::<tokio_postgres::Error>();
+            let code = of_postgres.and_then(tokio_postgres::Error::code);
+            return match code == Some(&SqlState::UNIQUE_VIOLATION) {
+                true => Ok(Once::Seen),
+                false => Err(Error::Effect(why)),
+            };
+        }
+        commit(transaction).await?;
         Ok(Once::First)
     }
 }

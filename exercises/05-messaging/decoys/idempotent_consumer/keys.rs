@@ -22,6 +22,21 @@ impl Usual for HashesTheContent {
     }
 }
 
+/// An order is paid once, so the order is the key. It may be paid in two parts. Rejected by
+/// `id_counts`.
+pub(super) struct KnowsTheOrder;
+
+impl Usual for KnowsTheOrder {
+    fn key(consumer: &str, message: &Message) -> Result<(String, String), Error> {
+        match message.id.as_str() {
+            "" => Err(Error::NoId),
+            id => {
+                Ok((consumer.to_owned(), message.correlation.as_deref().unwrap_or(id).to_owned()))
+            }
+        }
+    }
+}
+
 /// The id alone is the key. It worked until the second service was given the same database: an event
 /// that the one has seen the other never gets. Rejected by `each_consumer`.
 pub(super) struct IdAlone;
@@ -108,5 +123,32 @@ impl Usual for MakesUpAnId {
             id => id.to_owned(),
         };
         Ok((consumer.to_owned(), id))
+    }
+}
+
+/// Ids are UUIDs, so a column of 64 letters is room enough. Those of the next producer are paths, and
+/// differ at their end. Rejected by `id_counts`.
+pub(super) struct KeepsTheBeginning;
+
+impl Usual for KeepsTheBeginning {
+    fn key(consumer: &str, message: &Message) -> Result<(String, String), Error> {
+        match message.id.as_str() {
+            "" => Err(Error::NoId),
+            id => Ok((consumer.to_owned(), id.chars().take(64).collect())),
+        }
+    }
+}
+
+/// Makes an id safe for a database: letters and digits, and `_` for whatever else there is. Two that
+/// differ only in that are one. Rejected by `id_counts`.
+pub(super) struct SafeLetters;
+
+impl Usual for SafeLetters {
+    fn key(consumer: &str, message: &Message) -> Result<(String, String), Error> {
+        let safe = |letter: char| if letter.is_alphanumeric() { letter } else { '_' };
+        match message.id.as_str() {
+            "" => Err(Error::NoId),
+            id => Ok((consumer.to_owned(), id.chars().map(safe).collect())),
+        }
     }
 }

@@ -2,11 +2,12 @@
 
 use super::usual::{Usual, commit, is_new};
 use deadpool_postgres::tokio_postgres::{self, Client, Config, NoTls, Transaction};
-use deadpool_postgres::{Manager, Object, Pool};
+use deadpool_postgres::{Manager, Object, Pool, Runtime};
 use messaging::Message;
 use messaging::idempotent_consumer::{Error, Inbox, Once, Options, Work};
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 /// A pool as in every tutorial: no limits on the server. A process that is stopped keeps its
 /// transaction open, and its message from everybody. Rejected by `stopped_consumer`.
@@ -101,5 +102,96 @@ impl Inbox for ConnectsOnce {
 
     async fn sweep(&self) -> Result<u64, Error> {
         Ok(0)
+    }
+}
+
+/// The server ends transactions that stand still, and that is all: who waits for an answer gives up
+/// on its own. The server does not notice. It goes on with the statement of a caller who has left, and
+/// keeps its message from everybody. Rejected by `left_running`.
+pub(super) struct NoLimitOfStatements;
+
+impl Usual for NoLimitOfStatements {
+    fn pool(url: &str, options: Options) -> Result<Pool, Error> {
+        let mut config: Config = url.parse()?;
+        let millis = options.timeout.as_millis();
+        config.options(format!("-c idle_in_transaction_session_timeout={millis}"));
+        config.connect_timeout(options.timeout);
+        let pool = Pool::builder(Manager::new(config, NoTls))
+            .max_size(options.connections)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(options.timeout))
+            .create_timeout(Some(options.timeout))
+            .recycle_timeout(Some(options.timeout))
+            .build();
+        Ok(pool.expect("a runtime for the timeouts is given"))
+    }
+}
+
+/// A second, whatever was configured: that is an eternity to a database. A booking of a month's
+/// payments takes ten, and never ends. Rejected by `long_effect`.
+pub(super) struct ASecondForAll;
+
+impl Usual for ASecondForAll {
+    fn patience(_: Options) -> Duration {
+        Duration::from_secs(1)
+    }
+}
+
+/// All that may take long has a limit. The COMMIT is not long, so it has none. Rejected by
+/// `never_answered`.
+pub(super) struct CommitsForEver;
+
+impl Usual for CommitsForEver {
+    fn patience(_: Options) -> Duration {
+        Duration::from_secs(60 * 60)
+    }
+
+    async fn work<E>(
+        client: &mut Client,
+        (consumer, id): (&str, &str),
+        effect: E,
+    ) -> Result<Once, Error>
+    where
+        E: for<'t> FnOnce(&'t Transaction<'_>) -> Work<'t> + Send,
+    {
+        const LIMIT: Duration = Duration::from_secs(1);
+        let slow = |_| Error::Slow(LIMIT);
+        let transaction = timeout(LIMIT, client.transaction()).await.map_err(slow)??;
+        if !timeout(LIMIT, is_new(&transaction, consumer, id)).await.map_err(slow)?? {
+            return Ok(Once::Seen);
+        }
+        let done = timeout(LIMIT, effect(&transaction)).await.map_err(slow)?;
+        done.map_err(Error::Effect)?;
+        commit(transaction).await?;
+        Ok(Once::First)
+    }
+}
+
+/// Gives up in time, and gives the connection back, as one does. The next one gets it, and waits for
+/// the same answer. Rejected by `never_answered`.
+pub(super) struct GivesBackWhatHangs;
+
+impl Usual for GivesBackWhatHangs {
+    fn give_up(connection: Object) {
+        drop(connection);
+    }
+}
+
+/// Knows that such a connection must not go back, and has it forgotten: with it goes its place in the
+/// pool. Rejected by `never_answered`.
+pub(super) struct LosesThePlace;
+
+impl Usual for LosesThePlace {
+    fn give_up(connection: Object) {
+        std::mem::forget(connection);
+    }
+}
+
+/// Four connections, as on the machine that it was tried on. Rejected by `connections_kept`.
+pub(super) struct FourConnections;
+
+impl Usual for FourConnections {
+    fn pool(url: &str, options: Options) -> Result<Pool, Error> {
+        Ok(database::pool(url, options.timeout, 4)?)
     }
 }

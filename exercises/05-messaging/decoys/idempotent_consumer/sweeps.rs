@@ -47,3 +47,18 @@ impl Usual for KeepsTheLatest {
         Ok(client.execute_typed(sweep, &[(&consumer, Type::TEXT), (&batch, Type::INT8)]).await?)
     }
 }
+
+/// An hour, as it stood in the first version, and nobody has looked at the option since. Rejected by
+/// `old_rows_go`.
+pub(super) struct KeepsAnHour;
+
+impl Usual for KeepsAnHour {
+    async fn sweep(client: &Client, consumer: &str, _: Duration) -> Result<u64, Error> {
+        let sweep = "DELETE FROM inbox WHERE ctid IN (
+                         SELECT ctid FROM inbox
+                         WHERE consumer = $1 AND seen_at < now() - interval '1 hour'
+                         ORDER BY seen_at LIMIT $2)";
+        let batch = i64::from(BATCH);
+        Ok(client.execute_typed(sweep, &[(&consumer, Type::TEXT), (&batch, Type::INT8)]).await?)
+    }
+}

@@ -33,6 +33,11 @@ pub(super) trait Usual: Send + Sync + 'static {
         async { Ok(pool.get().await?) }
     }
 
+    /// What becomes of a connection on which no answer came in time.
+    fn give_up(connection: Object) {
+        drop(Object::take(connection));
+    }
+
     /// How long a sweep may take.
     fn patience_of_a_sweep(options: Options) -> Duration {
         2 * options.timeout
@@ -117,7 +122,7 @@ impl<P: Usual> Inbox for Usually<P> {
         match tokio::time::timeout(patience, work).await {
             Ok(done) => done,
             Err(_) => {
-                drop(Object::take(connection));
+                P::give_up(connection);
                 Err(Error::Slow(patience))
             }
         }
