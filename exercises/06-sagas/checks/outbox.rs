@@ -2,13 +2,16 @@
 //! relays that are cut, stopped and killed.
 
 mod broker;
+mod calls;
 mod commits;
 mod confirms;
 mod crashes;
 mod order;
+mod processes;
 mod relays;
 
 use broker::{Broker, Fate, Wire};
+use calls::{slow_broker, whole_batch};
 use commits::{
     adding_goes_on, as_it_was, commit_gap, killed_writer, open_elsewhere, rolled_back, still_open,
     unsendable, who_waited, writer,
@@ -19,8 +22,9 @@ use deadpool_postgres::tokio_postgres::{self, Client, NoTls, Transaction};
 use grading::{Child, Evidence, Finding, History, SOON, World};
 use messaging::Message;
 use order::{in_order, one_after_the_other, others_go_on};
+use processes::{asking, found_out, two_processes};
 use rand::RngExt;
-use relays::{dropped_relay, killed_relay, relaying, stopped_relay, two_relays};
+use relays::{dropped_relay, held_anywhere, killed_relay, relaying, stopped_relay, two_relays};
 use sagas::outbox::{Error, Forwarded, Options, Outbox, SCHEMA};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -63,6 +67,7 @@ grading::checks! { S: Outbox; read(PAGE), limit(LONG);
     open_elsewhere: "a transaction that is open elsewhere holds up nobody's message",
     who_waited: "who waited for another's commit comes behind it",
     adding_goes_on: "a relay that waits for the broker keeps nobody from adding",
+    whole_batch: "a call takes as many as a batch has, and no more",
     in_order: "within a correlation the order is kept, through all batches",
     one_after_the_other: "what was not confirmed is not overtaken in its correlation",
     others_go_on: "what is not confirmed holds up its own correlation, and no other",
@@ -75,8 +80,14 @@ grading::checks! { S: Outbox; read(PAGE), limit(LONG);
     killed_sessions: "after its sessions were killed it goes on",
     postgres_stalls: "when PostgreSQL hangs, forwarding ends in time, and goes on later",
     broker_hangs: "when the broker hangs, forwarding ends in time, and others may go on",
+    slow_broker: "with a slow broker each call ends with its turn, and the next goes on from there",
     dropped_relay: "a call that is dropped in its turn keeps out neither itself nor others",
     two_relays: "of two relays at once one publishes: nothing twice, and nothing overtaken",
+    held_anywhere: "a relay that is held at any step sends nothing that another sends meanwhile",
+    two_processes: "of two processes one publishes, and what the one has sent the other leaves"
+        .process(asking::<S>),
+    found_out: "what one process has found out, the next one knows: pauses, and attempts"
+        .process(asking::<S>),
     killed_relay: "what a relay had published when it was killed, the next publishes again"
         .process(relaying::<S>),
     stopped_relay: "a relay that is stopped in its turn loses it, and harms nothing when it wakes"

@@ -10,8 +10,10 @@
 //!    and again, under the same id.
 //! 3. Messages of one correlation come in their order. One that is not confirmed holds up those
 //!    behind it in its correlation, and no others; what no queue wants is parked after some attempts.
-//! 4. One relay at a time publishes, and one that is killed or stopped does not keep the others out.
-//! 5. `forward` ends in time, when PostgreSQL hangs and when the broker does.
+//! 4. One relay at a time publishes, of all processes, and one that is killed or stopped does not keep
+//!    the others out. What one has found out, the next one knows.
+//! 5. `forward` ends in time, when PostgreSQL hangs and when the broker does, or is slow; and what was
+//!    confirmed by then is marked.
 //!
 //! The contract with all its details is the trait `Outbox`: sandbox/06-sagas/src/outbox.rs. The table
 //! is there, with columns that are yours to use: `attempts`, `retry_at`, `sent_at`, `parked`.

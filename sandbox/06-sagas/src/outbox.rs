@@ -87,10 +87,11 @@ pub trait Outbox: Send + Sync + Sized + 'static {
     fn open(url: &str, options: Options) -> Result<Self, Error>;
 
     /// Adds a message to what `transaction` does. It is published if and only if that is committed.
-    /// Add it after the change that it tells of.
+    /// Add it after the change that it tells of. It waits for no other transaction.
     ///
     /// # Errors
-    /// [`Error::Unsendable`], and the transaction can go on; or PostgreSQL failed, and it cannot.
+    /// [`Error::Unsendable`] for what is not [`sendable`], and the transaction can go on; or PostgreSQL
+    /// failed, and it cannot.
     fn add(
         &self,
         transaction: &Transaction<'_>,
@@ -98,18 +99,20 @@ pub trait Outbox: Send + Sync + Sized + 'static {
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Publishes what was committed and is not yet sent, at most [`Options::batch`] messages:
-    /// publishes, waits for the confirms, and marks what was confirmed. A transaction that is still
-    /// open holds up nothing but what it has added itself.
+    /// publishes, waits for the confirms, and marks what was confirmed, also when the broker was too
+    /// slow for all of them. A transaction that is still open holds up nothing but what it has added
+    /// itself.
     ///
     /// Messages of the same correlation are published in the order in which they were added, each
     /// after the one before is confirmed. One that is not confirmed is published again by a later
     /// call, with the same id, and holds up those behind it in its correlation and no others. If no
-    /// queue wants it and it has been tried [`Options::attempts`] times, it is parked: the column
+    /// queue wants it and it has been given back [`Options::attempts`] times, it is parked: the column
     /// `parked` holds the reason, it is not tried again, and those behind it go on. A broker that is
-    /// away or full parks nothing.
+    /// away or full parks nothing, and that does not count.
     ///
     /// One call at a time publishes, of all processes. Who finds another at it publishes nothing,
-    /// and may wait or answer at once.
+    /// and may wait or answer at once. What a call has found out, the next one knows, in whichever
+    /// process: what was sent, what rests until when, and how often it was given back.
     ///
     /// # Errors
     /// PostgreSQL failed. Some messages may have been published, and will be again.
@@ -129,7 +132,8 @@ pub struct Forwarded {
     pub refused: usize,
     /// Given back for the last time.
     pub parked: usize,
-    /// Maybe published: no confirm came. Others behind them were not tried.
+    /// Maybe published: no confirm came, or not before the turn was over. Others behind them were not
+    /// tried.
     pub unknown: usize,
 }
 
@@ -143,7 +147,8 @@ pub struct Options {
     /// How many messages are read at a time, at least 1. As many may be published twice after a
     /// crash.
     pub batch: usize,
-    /// How often a message that no queue wants is published before it is parked. At least 1.
+    /// How often a message that no queue wants is published before it is parked. At least 1; with
+    /// `u32::MAX` it never is.
     pub attempts: u32,
     /// The pause before a message that was given back or refused is tried again.
     pub pause: Duration,

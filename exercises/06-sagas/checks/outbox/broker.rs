@@ -18,6 +18,8 @@ pub(super) enum Fate {
     ConfirmLost,
     /// It waits at the gate before it arrives, and with it what is published behind it.
     Held(Gate),
+    /// It arrives so much later, and what is published behind it later still.
+    Slow(Duration),
 }
 
 type Matcher = Box<dyn Fn(&Message) -> bool + Send + Sync>;
@@ -97,7 +99,7 @@ impl Broker {
     /// The message comes in from `lane`, and is kept or not.
     fn meet(&self, lane: &str, exchange: &str, message: &Message, fate: Option<&Fate>) {
         let (kept, what) = match fate {
-            None | Some(Fate::Held(_)) => (true, "gets"),
+            None | Some(Fate::Held(_) | Fate::Slow(_)) => (true, "gets"),
             Some(Fate::Refused) => (false, "refuses"),
             Some(Fate::Unwanted) => (false, "has no queue for"),
             Some(Fate::Lost) => (false, "never sees"),
@@ -134,8 +136,10 @@ impl Publisher for Wire {
         let mut fates = Vec::new();
         for message in messages {
             let fate = self.broker.fate(message);
-            if let Some(Fate::Held(gate)) = &fate {
-                gate.pass().await;
+            match &fate {
+                Some(Fate::Held(gate)) => gate.pass().await,
+                Some(Fate::Slow(late)) => tokio::time::sleep(*late).await,
+                _ => {}
             }
             self.broker.meet(self.lane, exchange, message, fate.as_ref());
             fates.push(fate);
@@ -151,7 +155,7 @@ impl Publisher for Wire {
                     let slow = messaging::Error::Slow(Duration::from_millis(1));
                     Err(NotConfirmed::Unknown(slow))
                 }
-                Some(Fate::Held(_)) | None => Ok(()),
+                Some(Fate::Held(_) | Fate::Slow(_)) | None => Ok(()),
             });
         }
         told

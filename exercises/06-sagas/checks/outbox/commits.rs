@@ -113,7 +113,7 @@ pub(super) async fn unsendable<S: Outbox>(world: World) -> Result<(), Finding> {
     let long = "k".repeat(256);
     let cases = [
         ("a key of 256 bytes", Message { key: long.clone(), ..scene.message(2, 1) }),
-        ("an id of 256 bytes", Message { id: long.clone(), ..scene.message(3, 1) }),
+        ("an id of 128 letters, 256 bytes", Message { id: "ö".repeat(128), ..scene.message(3, 1) }),
         (
             "a correlation of 256 bytes",
             Message { correlation: Some(long.clone()), ..scene.message(5, 1) },
@@ -202,7 +202,12 @@ pub(super) async fn commit_gap<S: Outbox>(world: World) -> Result<(), Finding> {
     scene.add(&relay, &open, &early).await?;
     scene.note("shop", format!("leaves {} open", early.id));
     for message in [&between, &later] {
-        scene.commit(&relay, std::slice::from_ref(message)).await?;
+        let adding = scene.commit(&relay, std::slice::from_ref(message));
+        let Ok(added) = tokio::time::timeout(SOON, adding).await else {
+            let expected = format!("{} added, while another transaction is open", message.id);
+            return Err(scene.broken(expected, format!("not within {SOON:?}"), &message.id));
+        };
+        added?;
         let _ = relay.forward().await;
     }
     if relay.until(2, SOON).await.is_err() {

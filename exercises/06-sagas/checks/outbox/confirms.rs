@@ -75,7 +75,22 @@ pub(super) async fn parked<S: Outbox>(world: World) -> Result<(), Finding> {
         let expected = "the reason in its column `parked`: somebody has to look at it";
         return Err(scene.broken(expected, "none", &unwanted.id));
     }
-    Ok(())
+    scene.world.history().turn_page();
+    never_parked::<S>(&scene, 2).await
+}
+
+async fn never_parked<S: Outbox>(scene: &Scene, before: usize) -> Result<(), Finding> {
+    const NEVER: u32 = u32::MAX;
+    let relay = scene.relay::<S>("relay", Options { attempts: NEVER, ..PATIENT }).await?;
+    let message = scene.message(3, 1);
+    let id = message.id.clone();
+    scene.broker.rule(3, move |message| message.id == id, Fate::Unwanted);
+    scene.commit(&relay, std::slice::from_ref(&message)).await?;
+    relay.until(before + 1, SOON).await.map_err(|_| {
+        let expected = format!("{} published: it may be given back {NEVER} times", message.id);
+        let saw = format!("not after {}", scene.broker.tried(&message.id));
+        scene.broken(expected, saw, &message.id)
+    })
 }
 
 pub(super) async fn broker_away<S: Outbox>(world: World) -> Result<(), Finding> {
@@ -105,6 +120,9 @@ pub(super) async fn broker_away<S: Outbox>(world: World) -> Result<(), Finding> 
     }
     scene.broker.clear_rules();
     scene.note("broker", "is back");
+    // A queue that comes a little later. Nothing of what was before has counted.
+    let late = first.clone();
+    scene.broker.rule(1, move |message| message.id == late, Fate::Unwanted);
     let _ = relay.until(messages.len(), SOON).await;
     relay.rest().await?;
     scene.got(&messages, "the broker is back")
@@ -114,11 +132,18 @@ pub(super) async fn pauses<S: Outbox>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
     let options = Options { pause: LONG, ..PATIENT };
     let relay = scene.relay::<S>("relay", options).await?;
-    for (order, fate) in [(1, Fate::Refused), (2, Fate::Unwanted)] {
-        let message = scene.message(order, 1);
+    // Those that have no correlation are a row as well.
+    let cases = [(1, Fate::Refused, true), (2, Fate::Unwanted, true), (3, Fate::Refused, false)];
+    for (order, fate, correlated) in cases {
+        scene.world.history().turn_page();
+        let [message, behind] = [1, 2].map(|nth| {
+            let message = scene.message(order, nth);
+            let correlation = message.correlation.filter(|_| correlated);
+            Message { correlation, ..message }
+        });
         let id = message.id.clone();
         scene.broker.rule(1, move |message| message.id == id, fate);
-        scene.commit(&relay, std::slice::from_ref(&message)).await?;
+        scene.commit(&relay, &[message.clone(), behind.clone()]).await?;
         let began = Instant::now();
         while scene.broker.tried(&message.id) == 0 && began.elapsed() < SOON {
             let _ = relay.quietly().await;
@@ -133,6 +158,37 @@ pub(super) async fn pauses<S: Outbox>(world: World) -> Result<(), Finding> {
                 return Err(scene.broken(expected, format!("{times} times"), &message.id));
             }
         }
+        if scene.broker.tried(&behind.id) > 0 {
+            let expected = format!("{} not tried: {} is in front of it", behind.id, message.id);
+            return Err(scene.broken(expected, "it was", &behind.id));
+        }
+    }
+    scene.world.history().turn_page();
+    part_of_a_second::<S>(&scene).await
+}
+
+async fn part_of_a_second<S: Outbox>(scene: &Scene) -> Result<(), Finding> {
+    let pause = Duration::from_millis(900);
+    let relay = scene.relay::<S>("relay", Options { pause, ..PATIENT }).await?;
+    let message = scene.message(4, 1);
+    let id = message.id.clone();
+    scene.broker.rule(1, move |message| message.id == id, Fate::Refused);
+    scene.commit(&relay, std::slice::from_ref(&message)).await?;
+    let mut began = Instant::now();
+    while scene.broker.tried(&message.id) == 0 && began.elapsed() < SOON {
+        // Its pause cannot begin before the call does in which it is refused.
+        began = Instant::now();
+        let _ = relay.quietly().await;
+    }
+    while began.elapsed() < pause {
+        let _ = relay.quietly().await;
+        let since = began.elapsed();
+        if since < pause && scene.broker.tried(&message.id) > 1 {
+            let expected = format!("{} tried once within {pause:?}, its pause", message.id);
+            let saw = format!("again within {} ms", since.as_millis());
+            return Err(scene.broken(expected, saw, &message.id));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Ok(())
 }
@@ -179,5 +235,45 @@ pub(super) async fn what_came_of_it<S: Outbox>(world: World) -> Result<(), Findi
         }
     }
     let (last, nothing) = (relay.forward().await.unwrap_or_default(), none);
-    if last == nothing { Ok(()) } else { Err(relay.broken(told(&nothing), told(&last))) }
+    if last != nothing {
+        return Err(relay.broken(told(&nothing), told(&last)));
+    }
+    scene.world.history().turn_page();
+    several::<S>(&scene).await
+}
+
+/// Of each kind more than one, in however many calls.
+async fn several<S: Outbox>(scene: &Scene) -> Result<(), Finding> {
+    let options = Options { attempts: 1, pause: LONG, ..PATIENT };
+    let relay = scene.relay::<S>("relay", options).await?;
+    let messages: Vec<Message> = (11..=18).map(|order| scene.message(order, 1)).collect();
+    let fates = [
+        (&messages[..2], Fate::Refused),
+        (&messages[2..4], Fate::Unwanted),
+        // The last of them, as some publish nothing more when of one they do not know.
+        (&messages[6..], Fate::Lost),
+    ];
+    for (those, fate) in fates {
+        for message in those {
+            let id = message.id.clone();
+            scene.broker.rule(1, move |message| message.id == id, fate.clone());
+        }
+    }
+    scene.commit(&relay, &messages).await?;
+    let (mut saw, began) = (Forwarded::default(), Instant::now());
+    while messages[4..].iter().any(|message| scene.broker.times(&message.id) == 0) {
+        if began.elapsed() > SOON {
+            return Err(relay.broken("the last four of them published", "not all"));
+        }
+        let done = relay.forward().await.unwrap_or_default();
+        saw.sent += done.sent;
+        saw.refused += done.refused;
+        saw.parked += done.parked;
+        saw.unknown += done.unknown;
+    }
+    let expected = Forwarded { sent: 4, refused: 2, parked: 2, unknown: 2 };
+    if saw == expected {
+        return Ok(());
+    }
+    Err(relay.broken(format!("in all {}", told(&expected)), told(&saw)))
 }

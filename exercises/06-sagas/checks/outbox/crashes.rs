@@ -20,13 +20,21 @@ pub(super) async fn cut_anywhere<S: Outbox>(world: World) -> Result<(), Finding>
                 false => relay.proxy.cut_request(move |request| request.nth == step),
                 true => relay.proxy.cut_reply(move |request| request.nth == step),
             };
-            let _ = relay.forward().await;
+            let answer = relay.forward().await;
+            let published = scene.broker.ids().len();
             if cut.count() == 0 {
                 break 'steps;
             }
             cuts += 1;
             let _ = relay.until(2 * order as usize, SOON).await;
             scene.in_order(&messages, "they are committed, whatever connection was cut")?;
+            relay.rest().await?;
+            let again = scene.broker.ids().into_iter().nth(published);
+            if let (Ok(Forwarded { sent: 2, .. }), Some(again)) = (answer, again) {
+                let expected = "an error, or both marked: the connection was cut";
+                let saw = format!("2 sent, and {again} once more by the next call");
+                return Err(relay.broken(expected, saw));
+            }
             all.extend(messages);
         }
     }
@@ -103,6 +111,10 @@ pub(super) async fn broker_hangs<S: Outbox>(world: World) -> Result<(), Finding>
         }
         Ok(Ok(Forwarded { sent: 1.., .. })) => {
             return Err(relay.broken("nothing sent: nothing was confirmed", "something sent"));
+        }
+        Ok(Ok(Forwarded { unknown: 0, .. })) if gate.count() > 0 => {
+            let expected = "it told as unknown: it was published, and no confirm came";
+            return Err(relay.broken(expected, "none unknown"));
         }
         Ok(_) => {}
     }

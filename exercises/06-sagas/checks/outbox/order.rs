@@ -94,5 +94,27 @@ pub(super) async fn others_go_on<S: Outbox>(world: World) -> Result<(), Finding>
     drop(full);
     relay.until(9, SOON).await?;
     relay.rest().await?;
-    scene.got(&[stuck, free].concat(), "the queue has room again")
+    scene.got(&[stuck, free].concat(), "the queue has room again")?;
+    scene.world.history().turn_page();
+    nobody_knows::<S>(&scene, 9).await
+}
+
+/// The same where what becomes of one is not known, each time that it is tried.
+async fn nobody_knows<S: Outbox>(scene: &Scene, before: usize) -> Result<(), Finding> {
+    let relay = scene.relay::<S>("relay", PATIENT).await?;
+    let [stuck, free] = [3, 4].map(|order| [1, 2].map(|nth| scene.message(order, nth)));
+    let id = stuck[0].id.clone();
+    scene.broker.rule(usize::MAX, move |message| message.id == id, Fate::Lost);
+    let lost = scene.world.fault("one message is lost each time");
+    scene.commit(&relay, &stuck).await?;
+    scene.commit(&relay, &free).await?;
+    if relay.until(before + 2, SOON).await.is_err() {
+        let id = &free[1].id;
+        let expected = format!("{id} published: nothing is in front of it in its correlation");
+        return Err(scene.broken(expected, format!("not within {SOON:?}"), id));
+    }
+    scene.broker.clear_rules();
+    drop(lost);
+    relay.until(before + 4, SOON).await?;
+    scene.in_order(&stuck, "the first of them was lost for a while")
 }

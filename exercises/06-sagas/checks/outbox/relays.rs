@@ -21,25 +21,74 @@ pub(super) async fn two_relays<S: Outbox>(world: World) -> Result<(), Finding> {
     grading::comes_to(&gate, &mut first).await?;
     let held = scene.world.fault("the relay's first message is still on its way");
 
-    // The other one goes by, or waits in PostgreSQL, or publishes and has done.
     let second = two.start();
-    let began = Instant::now();
-    while !second.is_finished() {
-        if scene.world.postgres().await?.waiting().await? > 0 {
-            scene.note("other", "waits");
-            break;
-        }
-        if began.elapsed() > SOON {
-            return Err(Finding::inconclusive("the second relay does nothing that can be seen"));
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    goes_by(&scene, &second).await?;
     gate.open();
     drop(held);
     let _ = (first.await?, second.await?);
     two.until(messages.len(), SOON).await?;
     one.rest().await?;
     scene.got(&messages, "one relay at a time has the turn")
+}
+
+/// Until a relay that finds another at it has gone by, or waits, or has published.
+pub(super) async fn goes_by<T>(scene: &Scene, relay: &JoinHandle<T>) -> Result<(), Finding> {
+    let began = Instant::now();
+    while !relay.is_finished() {
+        if scene.world.postgres().await?.waiting().await? > 0 {
+            scene.note("database", "(a relay waits for another)");
+            return Ok(());
+        }
+        if began.elapsed() > SOON {
+            return Err(Finding::inconclusive("the second relay does nothing that can be seen"));
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    Ok(())
+}
+
+pub(super) async fn held_anywhere<S: Outbox>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    // Who is held is not late.
+    let options = Options { timeout: LONG, turn: LONG, ..PATIENT };
+    let other = scene.relay::<S>("other", options).await?;
+    let _ = other.quietly().await;
+    let (mut holds, mut order) = (0, 0);
+    'steps: for step in 1..=STEPS {
+        for reply in [false, true] {
+            order += 1;
+            let relay = scene.watched_relay::<S>("relay", options).await?;
+            let messages = [1, 2].map(|nth| scene.message(order, nth));
+            // A connection, and what is prepared on it.
+            let _ = relay.quietly().await;
+            scene.world.history().turn_page();
+            scene.commit(&relay, &messages).await?;
+            relay.proxy.reset_count();
+            let gate = match reply {
+                false => relay.proxy.hold(move |request| request.nth == step),
+                true => relay.proxy.hold_reply(move |request| request.nth == step),
+            };
+            let mut first = relay.start();
+            tokio::select! {
+                came = gate.arrived(1, SOON) => came?,
+                _ = &mut first => break 'steps,
+            }
+            holds += 1;
+            let second = other.start();
+            goes_by(&scene, &second).await?;
+            gate.open();
+            let _ = (first.await?, second.await?);
+            other.until(2 * order as usize, SOON).await?;
+            other.rest().await?;
+            let twice = messages.iter().find(|message| scene.broker.times(&message.id) > 1);
+            if let Some(Message { id, .. }) = twice {
+                let expected = format!("{id} once: one relay at a time reads, publishes and marks");
+                return Err(scene.broken(expected, "each of the two has sent it", id));
+            }
+            scene.in_order(&messages, "one relay at a time has the turn")?;
+        }
+    }
+    landed(holds, "forwarding asked PostgreSQL nothing")
 }
 
 pub(super) async fn dropped_relay<S: Outbox>(world: World) -> Result<(), Finding> {

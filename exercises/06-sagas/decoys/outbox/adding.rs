@@ -140,3 +140,45 @@ impl Way for TakesWhatComes {
         insert(transaction, message).await
     }
 }
+
+/// 255 characters, says the manual's reader, and counts characters. AMQP counts bytes, and a name with
+/// an `ö` in it closes the channel. Rejected by `unsendable`.
+#[derive(Default)]
+pub struct CountsCharacters;
+
+impl Way for CountsCharacters {
+    async fn add(
+        _: &Whole<Self>,
+        transaction: &Transaction<'_>,
+        message: &Message,
+    ) -> Result<(), Error> {
+        let Message { id, key, correlation, content_type, headers, .. } = message;
+        let texts = [Some(id), Some(key), correlation.as_ref(), content_type.as_ref()];
+        let texts = || texts.into_iter().flatten().chain(headers.keys());
+        let long = texts().any(|text| text.chars().count() > 255);
+        let zero = texts().chain(headers.values()).any(|text| text.contains('\0'));
+        let much = headers.values().map(String::len).sum::<usize>() > 64 * 1024;
+        if long || zero || much {
+            return Err(Error::Unsendable("it is too long".to_owned()));
+        }
+        insert(transaction, message).await
+    }
+}
+
+/// A lock in each transaction that adds, until its end: then the numbers are in the order of the
+/// commits, and a poller may remember the last. And all orders of the shop wait for the slowest one.
+/// Rejected by `commit_gap`.
+#[derive(Default)]
+pub struct OneWriterAtATime;
+
+impl Way for OneWriterAtATime {
+    async fn add(
+        _: &Whole<Self>,
+        transaction: &Transaction<'_>,
+        message: &Message,
+    ) -> Result<(), Error> {
+        sendable(message)?;
+        transaction.execute("SELECT pg_advisory_xact_lock(8)", &[]).await?;
+        insert(transaction, message).await
+    }
+}

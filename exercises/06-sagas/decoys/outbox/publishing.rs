@@ -224,3 +224,44 @@ impl Way for CountsWhatItTried {
         Ok(Forwarded { sent: sent + refused + parked, ..Forwarded::default() })
     }
 }
+
+/// Of one nobody knows, so the connection is gone, so it leaves the rest for the next time. When it is
+/// the same one each time, nobody else's turn ever comes. Rejected by `others_go_on`.
+#[derive(Default)]
+pub struct EndsWhereNobodyKnows;
+
+impl Way for EndsWhereNobodyKnows {
+    const ENDS_WHEN_UNKNOWN: bool = true;
+}
+
+/// Counts every attempt, and parks only what no queue wants. After an hour with a full queue each
+/// message has used up its attempts, and the first binding that is late parks it. Rejected by
+/// `broker_away`.
+#[derive(Default)]
+pub struct RefusalsUseItUp;
+
+impl Way for RefusalsUseItUp {
+    const REFUSAL_COUNTS: i32 = 1;
+}
+
+/// The pause in seconds, as PostgreSQL's intervals are written. Half a second is none. Rejected by
+/// `pauses`.
+#[derive(Default)]
+pub struct WholeSeconds;
+
+impl Way for WholeSeconds {
+    fn pause(options: &Options) -> i64 {
+        i64::try_from(options.pause.as_secs()).unwrap_or(i64::MAX) * 1000
+    }
+}
+
+/// The column is an `integer`, so the limit becomes one, with `as`. Who asks for "never" has said -1.
+/// Rejected by `parked`.
+#[derive(Default)]
+pub struct CastsItsLimit;
+
+impl Way for CastsItsLimit {
+    fn attempts(options: &Options) -> i32 {
+        options.attempts as i32
+    }
+}

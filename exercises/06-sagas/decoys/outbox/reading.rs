@@ -164,3 +164,37 @@ impl Way for NoneIsFree {
             HAVING coalesce(max(retry_at) <= now(), true)))
         ORDER BY id LIMIT $1";
 }
+
+/// One message a call: it is called again at once, isn't it? Each costs a transaction of its own, and
+/// all relays of the fleet ask for a turn in between. Rejected by `whole_batch`.
+#[derive(Default)]
+pub struct OneAtATime;
+
+impl Way for OneAtATime {
+    const READ: &'static str = "
+        SELECT id, message, key, correlation, content_type, headers::text, body, attempts
+        FROM outbox WHERE sent_at IS NULL AND parked IS NULL
+        AND NOT EXISTS (
+            SELECT FROM outbox AS held WHERE held.retry_at IS NOT NULL
+            AND held.sent_at IS NULL AND held.parked IS NULL
+            AND coalesce(held.correlation, '') = coalesce(outbox.correlation, '')
+            AND (held.retry_at > now() OR held.id < outbox.id))
+        ORDER BY id LIMIT least($1::bigint, 1)";
+}
+
+/// Compares correlations with `=`, and `NULL = NULL` is not true: what has none and was refused never
+/// rests, and is thrown at the broker with each look. Rejected by `pauses`.
+#[derive(Default)]
+pub struct NoneNeverRests;
+
+impl Way for NoneNeverRests {
+    const READ: &'static str = "
+        SELECT id, message, key, correlation, content_type, headers::text, body, attempts
+        FROM outbox WHERE sent_at IS NULL AND parked IS NULL
+        AND NOT EXISTS (
+            SELECT FROM outbox AS held WHERE held.retry_at IS NOT NULL
+            AND held.sent_at IS NULL AND held.parked IS NULL
+            AND held.correlation = outbox.correlation
+            AND (held.retry_at > now() OR held.id < outbox.id))
+        ORDER BY id LIMIT $1";
+}

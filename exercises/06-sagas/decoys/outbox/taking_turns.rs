@@ -242,3 +242,22 @@ impl Way for BusyFlag {
         done
     }
 }
+
+/// Reads first, and asks for the turn only if there is something to do: an empty outbox costs one
+/// statement. When the turn is its own, another may have sent what it has read. Rejected by
+/// `held_anywhere`.
+#[derive(Default)]
+pub struct ReadsBeforeItsTurn;
+
+impl Way for ReadsBeforeItsTurn {
+    const READS_FIRST: bool = true;
+}
+
+/// Gives the turn away before it marks, so that no lock is held while it writes. In between another
+/// reads what is confirmed and not marked. Rejected by `held_anywhere`.
+#[derive(Default)]
+pub struct MarksAfterItsTurn;
+
+impl Way for MarksAfterItsTurn {
+    const MARKS_LATER: bool = true;
+}

@@ -49,7 +49,7 @@ async fn run() -> anyhow::Result<()> {
 
     page::next(&[
         ("cargo lab start outbox", "write it yourself, and have it killed"),
-        ("cargo lab why outbox", "thirty ways to get it wrong"),
+        ("cargo lab why outbox", "fifty ways to get it wrong"),
     ]);
     Ok(())
 }
