@@ -26,13 +26,17 @@ use repeating::{
     final_answers, one_layer_of_three, only_idempotent, refusals_are_final, same_request,
 };
 use spending::{budget_in_an_outage, denied_at_once, one_budget_for_all, spent_on_repeats_only};
+use std::time::Duration;
 use threads::threads_share_a_budget;
 use told::{retry_after_is_kept, told_at_any_attempt};
 use wire::{increment_once, lost_reply_is_repeated, redis_out_of_reach};
 
 const PAGE: &str = "docs/lessons/retry.md";
 
-grading::checks! { S: Retry; read(PAGE);
+/// For the whole of a check. On a busy machine many small steps add up, and are no hang.
+const LIMIT: Duration = Duration::from_secs(15);
+
+grading::checks! { S: Retry; read(PAGE), limit(LIMIT);
     answered_at_once: "what succeeds is attempted once, and nobody waits",
     success_is_returned: "a success after a failure is what the caller gets",
     attempts_are_counted: "there are as many attempts as were said, and no pause after the last",
@@ -44,7 +48,8 @@ grading::checks! { S: Retry; read(PAGE);
     told_at_any_attempt: "what was said counts for one pause, any of them, and jitter comes on top",
     budget_in_an_outage: "with everything down the load is 1.1 times the calls, at any moment",
     one_budget_for_all: "those who fail at the same moment spend from one budget",
-    threads_share_a_budget: "threads that fail together spend no retry twice, and lose none",
+    threads_share_a_budget: "threads that fail together spend no retry twice, and lose none"
+        .limit(Duration::from_secs(30)),
     each_call_earns: "each call earns, also one that is left, or that is repeated above",
     calls_alone_earn: "neither time nor calls to another dependency earn a retry, or lose one",
     earned_again: "after an outage retries are earned again, and not without end",

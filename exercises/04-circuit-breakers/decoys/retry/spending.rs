@@ -177,6 +177,8 @@ impl Usual for OnePurseForAll {
 pub(super) struct EarnsByTheClock;
 
 impl Usual for EarnsByTheClock {
+    const AGES: bool = true;
+
     fn ages(balance: u64, idle: Duration, budget: Budget) -> u64 {
         (balance + idle.as_secs().min(1_000_000) * 100).min(u64::from(budget.reserve) * 100)
     }
@@ -187,6 +189,8 @@ impl Usual for EarnsByTheClock {
 pub(super) struct Expires;
 
 impl Usual for Expires {
+    const AGES: bool = true;
+
     fn ages(balance: u64, idle: Duration, _: Budget) -> u64 {
         if idle > Duration::from_secs(10) { 0 } else { balance }
     }

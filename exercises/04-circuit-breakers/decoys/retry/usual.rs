@@ -65,6 +65,7 @@ pub(super) trait Usual: Send + Sync + Sized + 'static {
     const SUBTRACTS_ITS_PAUSES: bool = false;
     const LETS_THE_MARKED_PASS: bool = false;
     const UNMIXED: bool = false;
+    const AGES: bool = false;
 
     fn attempts(said: u32) -> u32 {
         said

@@ -48,9 +48,12 @@ impl<M: Usual> Usually<M> {
 
     fn earns(&self) {
         let budget = self.config.budget;
-        let idle = {
-            let mut called = self.called.lock().unwrap_or_else(PoisonError::into_inner);
-            called.replace(Instant::now()).map_or(Duration::ZERO, |last| last.elapsed())
+        let idle = match M::AGES {
+            true => {
+                let mut called = self.called.lock().unwrap_or_else(PoisonError::into_inner);
+                called.replace(Instant::now()).map_or(Duration::ZERO, |last| last.elapsed())
+            }
+            false => Duration::ZERO,
         };
         self.changes(|balance| Some(M::earns(M::ages(balance, idle, budget), budget)));
     }
