@@ -5,6 +5,7 @@ use circuit_breakers::retry::{Budget, Config, Counts, Retry};
 use circuit_breakers::timeouts::Deadline;
 use grading::{Evidence, Finding, SOON, World};
 use http::Method;
+use rand::RngExt;
 use std::time::Duration;
 use testbed::gate::Gate;
 use tokio::task::JoinHandle;
@@ -12,7 +13,7 @@ use tokio::task::JoinHandle;
 pub(super) async fn budget_in_an_outage<S: Retry>(world: World) -> Result<(), Finding> {
     const CALLS: usize = 1_000;
     play(world, async |mut stage| {
-        for percent in [10, 70, 150] {
+        for percent in [10, stage.random.random_range(5..40), 70, 150] {
             stage.history.turn_page();
             let budget = Budget { percent, reserve: 10 };
             let config = Config { budget, ..stage.config() };
