@@ -28,8 +28,8 @@ use repeating::{
 };
 use spending::{
     BudgetForEachCall, CountsInThirtyTwoBits, DeniesAnything, EarnsByAttempts, EarnsByReads,
-    EarnsByTheClock, EarnsWhatFits, EarnsWhenAnswered, Expires, LatchesShut, LetsTheMarkedPass,
-    LooksThenTakes, NamesTheBudget, NeverSpends, NoBudget, OnePurseForAll, PaysAfterwards,
+    EarnsByTheClock, EarnsWhatFits, EarnsWhenAnswered, Expires, LatchesShut, LetsGoInBetween,
+    LetsTheMarkedPass, NamesTheBudget, NeverSpends, NoBudget, OnePurseForAll, PaysAfterwards,
     PaysForAnything, PaysForTheLast, RoundsToWholeCalls, SavesWithoutEnd, StartsFull,
     WaitsToBeDenied,
 };
@@ -125,7 +125,7 @@ pub fn all() -> Vec<Decoy> {
         AddsUpFirst: limits_at_their_ends,
         EmptyRange: limits_at_their_ends,
         CountsInThirtyTwoBits: limits_at_their_ends,
-        LooksThenTakes: threads_share_a_budget,
+        LetsGoInBetween: threads_share_a_budget,
         EarnsWhenAnswered: each_call_earns,
         LetsTheMarkedPass: each_call_earns,
         EarnsWhatFits: each_call_earns,

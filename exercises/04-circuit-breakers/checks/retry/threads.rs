@@ -11,23 +11,25 @@ use std::time::{Duration, Instant};
 /// More than cores: where some are kept waiting by other programs, others run; and one that is kept
 /// waiting between two steps of a wrong answer has all the others come in between.
 const THREADS: usize = 8;
-/// So many calls of each thread, to one subject, and so many subjects. Which of them is first is luck,
-/// so a right answer is right in every order, and a wrong one meets an order in which it is not.
-const CALLS: usize = 200;
+/// So many subjects. Which of the threads is first is luck, so a right answer is right in every order,
+/// and a wrong one meets an order in which it is not.
 const ROUNDS: usize = 20;
+/// How much each call earns, and how many calls there are of each thread. Where most are denied a
+/// retry they come close together; where half of them are repeated, two meet who both get one.
+const EARNING: [(u32, usize); 2] = [(2, 2_000), (50, 200)];
 /// Enough on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 pub(super) async fn threads_share_a_budget<S: Retry>(world: World) -> Result<(), Finding> {
     let (mut random, began) = (world.random(), Instant::now());
-    for _ in 0..ROUNDS {
-        // With so large a reserve each share is saved. And each call that has earned a half asks for
-        // a retry then, so that in the end none is left.
+    for (percent, calls) in [EARNING; ROUNDS].into_iter().flatten() {
+        // With so large a reserve each share is saved. And each call that has earned its share asks
+        // for a retry then, so that in the end none is left.
         let config = Config {
             attempts: 2,
             first: Duration::ZERO,
             longest: Duration::ZERO,
-            budget: Budget { percent: 50, ..GENEROUS },
+            budget: Budget { percent, ..GENEROUS },
             transient: |_| true,
         };
         let retry = Arc::new(S::new(config, random.random()));
@@ -35,18 +37,18 @@ pub(super) async fn threads_share_a_budget<S: Retry>(world: World) -> Result<(),
         let threads = [(); THREADS].map(|()| {
             let (retry, retried) = (Arc::clone(&retry), Arc::clone(&retried));
             let start = Arc::clone(&start);
-            tokio::task::spawn_blocking(move || fails(&*retry, &retried, &start))
+            tokio::task::spawn_blocking(move || fails(&*retry, calls, &retried, &start))
         });
         for thread in threads {
             thread.await??;
         }
-        let offered = CALLS * THREADS;
-        let (retried, earned) = (retried.load(Ordering::SeqCst), offered / 2);
+        let offered = calls * THREADS;
+        let (retried, earned) = (retried.load(Ordering::SeqCst), offered * percent as usize / 100);
         let step =
             world.history().note("clients", format!("{offered} calls of {THREADS} threads failed"));
         // In binary a sum of shares may be a little less.
         if retried > earned || retried + 1 < earned {
-            let expected = format!("{earned} retries, for each call has earned a half");
+            let expected = format!("{earned} retries: each call earns {percent} hundredths of one");
             return Err(Evidence::new(expected, retried.to_string()).at(step).into());
         }
         let counts = retry.counts();
@@ -63,13 +65,18 @@ pub(super) async fn threads_share_a_budget<S: Retry>(world: World) -> Result<(),
 }
 
 /// A thread whose calls all fail. Its clock is paused, so that no pause takes time.
-fn fails<S: Retry>(retry: &S, retried: &Arc<AtomicUsize>, start: &Barrier) -> Result<(), Finding> {
+fn fails<S: Retry>(
+    retry: &S,
+    calls: usize,
+    retried: &Arc<AtomicUsize>,
+    start: &Barrier,
+) -> Result<(), Finding> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     start.wait();
     let runtime = runtime.map_err(|error| Finding::inconclusive(error.to_string()))?;
     runtime.block_on(async {
-        for _ in 0..CALLS {
+        for _ in 0..calls {
             let retried = Arc::clone(retried);
             let attempt = move |nth| {
                 retried.fetch_add(usize::from(nth > 1), Ordering::SeqCst);

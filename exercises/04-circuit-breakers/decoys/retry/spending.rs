@@ -117,13 +117,13 @@ impl Usual for WaitsToBeDenied {
     const PAYS: Pays = Pays::AfterThePause;
 }
 
-/// Looks, and takes, in two steps with nothing in between: an atomic, but with `load` and `store`. Two
-/// threads that meet there spend one retry twice, or earn one share. Rejected by
-/// `threads_share_a_budget`.
-pub(super) struct LooksThenTakes;
+/// Looks what there is under a lock, lets go of it, and takes it again to write what is left. Each
+/// line by itself is safe; two threads that come in between spend one retry twice, or earn one share.
+/// Rejected by `threads_share_a_budget`.
+pub(super) struct LetsGoInBetween;
 
-impl Usual for LooksThenTakes {
-    const LOOKS_THEN_TAKES: bool = true;
+impl Usual for LetsGoInBetween {
+    const LETS_GO_IN_BETWEEN: bool = true;
 }
 
 /// Earns when the answer is there. In an outage callers do not wait for that: they leave, and their

@@ -55,7 +55,7 @@ pub(super) trait Usual: Send + Sync + Sized + 'static {
     const HOLDS_THE_ANSWER: bool = false;
     const HOLDS_THE_ATTEMPT: bool = false;
     const HOLDS_THE_DICE: bool = false;
-    const LOOKS_THEN_TAKES: bool = false;
+    const LETS_GO_IN_BETWEEN: bool = false;
     const ONE_PURSE_FOR_ALL: bool = false;
     const PAYS_FOR_THE_LAST: bool = false;
     const DENIES_ANYTHING: bool = false;

@@ -25,6 +25,7 @@ pub(super) struct Usually<M> {
     unmixed: Mutex<u64>,
     dice: tokio::sync::Mutex<()>,
     balance: AtomicU64,
+    lock: Mutex<()>,
     called: Mutex<Option<Instant>>,
     offered: AtomicU64,
     retried: AtomicU64,
@@ -39,11 +40,20 @@ impl<M: Usual> Usually<M> {
 
     fn changes(&self, to: impl Fn(u64) -> Option<u64>) -> bool {
         let balance = self.balance();
-        if !M::LOOKS_THEN_TAKES {
+        if !M::LETS_GO_IN_BETWEEN {
             return balance.fetch_update(SeqCst, SeqCst, to).is_ok();
         }
-        let changed = to(balance.load(SeqCst));
-        changed.inspect(|changed| balance.store(*changed, SeqCst)).is_some()
+        let lock = || self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let looked = {
+            let _held = lock();
+            balance.load(SeqCst)
+        };
+        let Some(changed) = to(looked) else {
+            return false;
+        };
+        let _held = lock();
+        balance.store(changed, SeqCst);
+        true
     }
 
     fn earns(&self) {
@@ -97,6 +107,7 @@ impl<M: Usual> Retry for Usually<M> {
             unmixed: Mutex::new(seed),
             dice: tokio::sync::Mutex::new(()),
             balance: AtomicU64::new(M::balance(config.budget)),
+            lock: Mutex::new(()),
             called: Mutex::new(None),
             offered: AtomicU64::new(0),
             retried: AtomicU64::new(0),
