@@ -49,7 +49,7 @@ grading::checks! { S: Retry; read(PAGE), limit(LIMIT);
     budget_in_an_outage: "with everything down the load is 1.1 times the calls, at any moment",
     one_budget_for_all: "those who fail at the same moment spend from one budget",
     threads_share_a_budget: "threads that fail together spend no retry twice, and lose none"
-        .limit(Duration::from_secs(30)),
+        .limit(Duration::from_secs(60)),
     each_call_earns: "each call earns, also one that is left, or that is repeated above",
     calls_alone_earn: "neither time nor calls to another dependency earn a retry, or lose one",
     earned_again: "after an outage retries are earned again, and not without end",

@@ -11,18 +11,18 @@ use std::time::{Duration, Instant};
 /// More than cores: where some are kept waiting by other programs, others run; and one that is kept
 /// waiting between two steps of a wrong answer has all the others come in between.
 const THREADS: usize = 8;
-/// So many subjects. Which of the threads is first is luck, so a right answer is right in every order,
-/// and a wrong one meets an order in which it is not.
-const ROUNDS: usize = 20;
 /// How much each call earns, and how many calls there are of each thread. Where most are denied a
 /// retry they come close together; where half of them are repeated, two meet who both get one.
-const EARNING: [(u32, usize); 2] = [(2, 2_000), (50, 200)];
-/// Enough on a machine that is busy.
+const EARNING: [(u32, usize); 2] = [(2, 3_000), (50, 500)];
+/// How often a call is to follow on one of another thread. Which of them is first is luck, so a right
+/// answer is right in every order, and a wrong one meets an order in which it is not.
+const SWITCHES: usize = 50_000;
+/// Where all threads share one core they hardly ever switch.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 pub(super) async fn threads_share_a_budget<S: Retry>(world: World) -> Result<(), Finding> {
-    let (mut random, began) = (world.random(), Instant::now());
-    for (percent, calls) in [EARNING; ROUNDS].into_iter().flatten() {
+    let (mut random, began, mut switches) = (world.random(), Instant::now(), 0);
+    for (percent, calls) in EARNING.into_iter().cycle() {
         // With so large a reserve each share is saved. And each call that has earned its share asks
         // for a retry then, so that in the end none is left.
         let config = Config {
@@ -33,17 +33,21 @@ pub(super) async fn threads_share_a_budget<S: Retry>(world: World) -> Result<(),
             transient: |_| true,
         };
         let retry = Arc::new(S::new(config, random.random()));
-        let (retried, start) = (Arc::<AtomicUsize>::default(), Arc::new(Barrier::new(THREADS)));
-        let threads = [(); THREADS].map(|()| {
-            let (retry, retried) = (Arc::clone(&retry), Arc::clone(&retried));
+        let (seen, start) = (Arc::<Seen>::default(), Arc::new(Barrier::new(THREADS)));
+        let mut threads = Vec::new();
+        for thread in 0..THREADS {
+            let (retry, seen) = (Arc::clone(&retry), Arc::clone(&seen));
             let start = Arc::clone(&start);
-            tokio::task::spawn_blocking(move || fails(&*retry, calls, &retried, &start))
-        });
+            let fails = move || fails(&*retry, (thread, calls), &seen, &start);
+            threads.push(tokio::task::spawn_blocking(fails));
+        }
         for thread in threads {
             thread.await??;
         }
+        switches += seen.switches.load(Ordering::SeqCst);
         let offered = calls * THREADS;
-        let (retried, earned) = (retried.load(Ordering::SeqCst), offered * percent as usize / 100);
+        let (retried, earned) =
+            (seen.retried.load(Ordering::SeqCst), offered * percent as usize / 100);
         let step =
             world.history().note("clients", format!("{offered} calls of {THREADS} threads failed"));
         // In binary a sum of shares may be a little less.
@@ -57,18 +61,34 @@ pub(super) async fn threads_share_a_budget<S: Retry>(world: World) -> Result<(),
             let expected = format!("{offered} offered, {retried} retried, the others denied");
             return Err(Evidence::new(expected, format!("{counts:?}")).at(step).into());
         }
-        if began.elapsed() > PATIENCE {
+        if switches > SWITCHES || began.elapsed() > PATIENCE {
             break;
         }
     }
     Ok(())
 }
 
+/// What all threads have seen.
+#[derive(Default)]
+struct Seen {
+    last: AtomicUsize,
+    switches: AtomicUsize,
+    retried: AtomicUsize,
+}
+
+impl Seen {
+    fn attempt(&self, thread: usize, nth: u32) {
+        let other = self.last.swap(thread, Ordering::SeqCst) != thread;
+        self.switches.fetch_add(usize::from(other), Ordering::SeqCst);
+        self.retried.fetch_add(usize::from(nth > 1), Ordering::SeqCst);
+    }
+}
+
 /// A thread whose calls all fail. Its clock is paused, so that no pause takes time.
 fn fails<S: Retry>(
     retry: &S,
-    calls: usize,
-    retried: &Arc<AtomicUsize>,
+    (thread, calls): (usize, usize),
+    seen: &Arc<Seen>,
     start: &Barrier,
 ) -> Result<(), Finding> {
     let runtime =
@@ -77,9 +97,9 @@ fn fails<S: Retry>(
     let runtime = runtime.map_err(|error| Finding::inconclusive(error.to_string()))?;
     runtime.block_on(async {
         for _ in 0..calls {
-            let retried = Arc::clone(retried);
+            let seen = Arc::clone(seen);
             let attempt = move |nth| {
-                retried.fetch_add(usize::from(nth > 1), Ordering::SeqCst);
+                seen.attempt(thread, nth);
                 async { Outcome::Failed(()) }
             };
             retry.call(Repeatable::Yes, None, attempt).await;
