@@ -51,6 +51,8 @@ impl<M: Usual> Usually<M> {
         let Some(changed) = to(looked) else {
             return false;
         };
+        // It writes a line to its log here, and who writes may have to wait.
+        std::thread::yield_now();
         let _held = lock();
         balance.store(changed, SeqCst);
         true
