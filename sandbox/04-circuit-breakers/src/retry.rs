@@ -10,7 +10,7 @@
 //! | Clients that failed together do not come back together | full jitter: a pause is uniform between nothing and a ceiling that doubles |
 //! | Nothing is done twice that may not be | only what is idempotent by its method, or has an `Idempotency-Key`, is repeated, and it is the same request each time |
 //! | Three layers of retries are not 27 calls | who repeats says so in a header, [`ATTEMPT`]; below that nobody does |
-//! | Nobody waits for nothing | no pause ends after the [`Deadline`], none is longer than [`Config::longest`], and there is none after the last attempt |
+//! | Nobody waits for nothing | no pause ends after the [`Deadline`], none is drawn, or told, that is longer than [`Config::longest`], and there is none after the last attempt |
 //!
 //! What it does not promise:
 //!
@@ -70,14 +70,14 @@ pub use layer::{RetryLayer, Retrying};
 /// is said of all that go through one value, at once or one after the other.
 pub trait Retry: Send + Sync + Sized + 'static {
     /// With nothing earned yet. The pauses are drawn from `seed`: two clients that should not march
-    /// in step need two seeds.
+    /// in step need two seeds, any two: 0 is one like any other, and neighbours have nothing in common.
     fn new(config: Config, seed: u64) -> Self;
 
     /// Calls `attempt`, which is told the how many-eth attempt it is, from 1, until there is no
     /// reason to call it again, and answers with what came of it last, as it was.
     ///
-    /// Each call earns [`Budget::percent`] hundredths of a retry, whatever becomes of it. What is
-    /// [`Outcome::Failed`] or [`Outcome::Busy`] is attempted again if
+    /// Each call earns [`Budget::percent`] hundredths of a retry, whatever becomes of it, and also if
+    /// its caller leaves. What is [`Outcome::Failed`] or [`Outcome::Busy`] is attempted again if
     ///
     /// - it is [`Repeatable::Yes`],
     /// - it was attempted less than [`Config::attempts`] times,
@@ -88,7 +88,7 @@ pub trait Retry: Send + Sync + Sized + 'static {
     /// Otherwise the answer comes at once. Before the repeat is a pause, in which nothing is kept of
     /// the attempt that failed, nor of its answer. After the n-th attempt it is drawn anew, uniform
     /// on [0, min([`Config::longest`], [`Config::first`] · 2ⁿ⁻¹)]; what somebody has said to wait
-    /// comes on top.
+    /// comes on top, once.
     ///
     /// Dropped, it stops: no attempt begins or goes on.
     fn call<T, A, F>(
@@ -107,7 +107,8 @@ pub trait Retry: Send + Sync + Sized + 'static {
     /// A request may be repeated if its method is idempotent (RFC 9110, section 9.2.2) or if it has
     /// an [`IDEMPOTENCY_KEY`] that is not empty. Each attempt gets the same request, extensions and
     /// all, with [`ATTEMPT`] beside. One that comes with an [`ATTEMPT`] is repeated by somebody above:
-    /// it is passed on once and as it is, and so is one that may not be repeated.
+    /// it is passed on once and as it is, and so is one that may not be repeated. Both are calls like
+    /// any other: they earn, and are counted.
     ///
     /// | answer | is |
     /// | --- | --- |
@@ -152,7 +153,8 @@ pub struct Config {
 pub struct Budget {
     /// Retries a hundred calls. 10 lets a dependency that is down get at most 1.1 times its load.
     pub percent: u32,
-    /// How many retries can be saved up in good times. It starts with none: a reserve that nobody
+    /// How many retries can be saved up in good times. Time neither adds to them nor takes any away,
+    /// and what calls through one value have earned is no other's. It starts with none: a reserve that nobody
     /// has earned is load that comes once from each client, and from all of them after a deploy.
     pub reserve: u32,
 }
@@ -180,9 +182,10 @@ pub enum Outcome<T> {
 /// What a client did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Calls that came, each counted once.
+    /// Calls that came, each counted once, as it comes.
     pub offered: u64,
-    /// Attempts beyond the first. The dependency was asked `offered + retried` times.
+    /// Attempts beyond the first, each counted as it begins. The dependency was asked
+    /// `offered + retried` times.
     pub retried: u64,
     /// Repeats that were allowed but for the budget.
     pub denied: u64,

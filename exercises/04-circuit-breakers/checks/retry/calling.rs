@@ -11,14 +11,14 @@ use tokio::time::Instant;
 
 /// A call that is over: what each attempt was told and when it came, and the number of the one
 /// whose answer came out.
-struct Called {
-    told: Vec<(u32, Instant)>,
+pub(super) struct Called {
+    pub(super) told: Vec<(u32, Instant)>,
     answer: usize,
-    took: Duration,
+    pub(super) took: Duration,
 }
 
 /// Calls something that comes to `outcomes`, one after the other, and is well after that.
-async fn call<S: Retry>(
+pub(super) async fn call<S: Retry>(
     retry: &S,
     repeatable: Repeatable,
     deadline: Option<Deadline>,
@@ -72,7 +72,7 @@ pub(super) async fn called_without_http<S: Retry>(world: World) -> Result<(), Fi
             return told(&history, "busy for 5 s", "the second attempt after 5 s", saw);
         }
 
-        let later = Outcome::Busy((), 11 * SECOND);
+        let later = Outcome::Busy((), config.longest + Duration::from_millis(1));
         for (what, repeatable, deadline, outcome) in [
             ("busy for 5 s, and a deadline in 2 s", Repeatable::Yes, Some(2 * SECOND), busy),
             ("busy for longer than the longest", Repeatable::Yes, None, later),

@@ -1,54 +1,59 @@
 //! Who waits for what, and until when.
 
 use super::scene::{FOREVER, Reply, get, play, plural};
-use circuit_breakers::retry::{Config, Outcome, Repeatable, Retry};
+use circuit_breakers::retry::{Config, Counts, Retry};
 use circuit_breakers::timeouts::Deadline;
 use grading::{Evidence, Finding, World};
 use rand::RngExt;
-use std::sync::Arc;
 use std::time::Duration;
 use testbed::gate::Gate;
 use tokio::time::{sleep, timeout};
 
+/// Tokio's timers fire at the next whole millisecond.
+const TICK: Duration = Duration::from_millis(1);
+
 pub(super) async fn caller_leaves<S: Retry>(world: World) -> Result<(), Finding> {
     play(world, async |mut stage| {
         let config = stage.config();
-        let client = stage.client::<S>(config);
-        // In the pause.
-        client.shop.always(Reply::Later(503, "5"));
-        if timeout(Duration::from_secs(2), client.send(get())).await.is_ok() {
-            return Err(Finding::inconclusive("the call was over before its caller left"));
-        }
-        let left = client.shop.note("client", "leaves in the pause");
-        sleep(FOREVER).await;
-        match client.shop.asked() {
-            1 => {}
-            0 => return Err(Evidence::new("one attempt", "none").at(left).into()),
-            more => {
-                let saw = plural(more, "attempt");
-                return Err(Evidence::new("no attempt after that", saw).at(left).into());
+        for (replies, asked, hanging, when) in [
+            ([Reply::Later(503, "5"), Reply::Hangs], 1, 0, "in the pause"),
+            ([Reply::Hangs, Reply::Hangs], 1, 1, "while the shop says nothing"),
+            ([Reply::Status(503), Reply::Hangs], 2, 1, "in the second attempt"),
+        ] {
+            stage.history.turn_page();
+            let client = stage.client::<S>(config);
+            client.shop.says(replies);
+            if timeout(Duration::from_secs(2), client.send(get())).await.is_ok() {
+                return Err(Finding::inconclusive("the call was over before its caller left"));
             }
-        }
-        let counts = client.retry.counts();
-        if counts.retried != 0 {
-            let expected = "no retry counted: the shop was asked once";
-            return Err(Evidence::new(expected, format!("{counts:?}")).at(left).into());
-        }
-        // In an attempt.
-        client.shop.turn_page();
-        client.shop.always(Reply::Hangs);
-        if timeout(Duration::from_secs(2), client.send(get())).await.is_ok() {
-            return Err(Finding::inconclusive("the call was over before its caller left"));
-        }
-        let left = client.shop.note("client", "leaves while the shop says nothing");
-        sleep(Duration::from_secs(1)).await;
-        match client.shop.left_alone() {
-            0 => {
-                let saw = "it still waits for the shop";
-                Err(Evidence::new("the attempt to end with its caller", saw).at(left).into())
+            let left = client.shop.note("client", format!("leaves {when}"));
+            let not = |expected: &str, saw: String| -> Result<(), Finding> {
+                Err(Evidence::new(expected, saw).at(left).into())
+            };
+            // Time enough for whatever goes on.
+            sleep(FOREVER).await;
+            match client.shop.asked() {
+                now if now == asked => {}
+                now if now < asked => {
+                    return not(&plural(asked, "attempt"), plural(now, "attempt"));
+                }
+                now => return not("no attempt after that", plural(now - asked, "attempt")),
             }
-            _ => Ok(()),
+            if client.shop.left_alone() != hanging {
+                let saw = "it still waits for the shop".to_owned();
+                return not("the attempt to end with its caller", saw);
+            }
+            let counts = client.retry.counts();
+            let retried = asked as u64 - 1;
+            if counts != (Counts { offered: 1, retried, denied: 0 }) {
+                let expected = format!("1 call and {retried} retries: so often the shop was asked");
+                return not(&expected, format!("{counts:?}"));
+            }
+            client.shop.says([Reply::Status(503)]);
+            let ended = client.sends(get()).await?;
+            ended.times(2, "who has left takes nothing from others")?;
         }
+        Ok(())
     })
     .await
 }
@@ -76,6 +81,26 @@ pub(super) async fn deadline_is_kept<S: Retry>(world: World) -> Result<(), Findi
                 return Err(ended.not("the answer at once", format!("{:?} later", ended.took)));
             }
         }
+        // The attempt takes time as well.
+        client.shop.turn_page();
+        let three = Duration::from_secs(3);
+        client.shop.says([Reply::Slow(three, 503, "2")]);
+        let ended = client.sends(until(three * 2)).await?;
+        ended.times(2, "of 6 s there are 3 left")?;
+        client.shop.says([Reply::Slow(three, 503, "2")]);
+        let ended = client.sends(until(three + Duration::from_secs(1))).await?;
+        ended.times(1, "of 4 s there is 1 left")?;
+        if ended.took > three + TICK {
+            return Err(ended.not("the answer at once", format!("after {:?}", ended.took)));
+        }
+        // To the moment.
+        client.shop.turn_page();
+        let sharp = stage.client::<S>(Config { first: Duration::ZERO, ..config });
+        for (left, reply) in [(5, Reply::Later(503, "5")), (0, Reply::Status(503))] {
+            sharp.shop.says([reply]);
+            let ended = sharp.sends(until(Duration::from_secs(left))).await?;
+            ended.times(1, "the pause would end with the deadline, and not before")?;
+        }
         // Half of what may be drawn fits, and with it half of all calls are repeated.
         client.shop.turn_page();
         let left = config.first / 2;
@@ -100,8 +125,7 @@ pub(super) async fn deadline_is_kept<S: Retry>(world: World) -> Result<(), Findi
             let left = config.first.mul_f64(stage.random.random_range(0.0..3.0));
             let ended = client.sends(until(left)).await?;
             let last = ended.asked.last().map_or(Duration::ZERO, |last| last.at - ended.began);
-            // Tokio's timers fire at the next whole millisecond.
-            if last > left + Duration::from_millis(1) {
+            if last > left + TICK {
                 let expected = format!("no attempt after {left:?}, the deadline");
                 return Err(ended.not(expected, format!("one after {last:?}")));
             }
@@ -111,48 +135,6 @@ pub(super) async fn deadline_is_kept<S: Retry>(world: World) -> Result<(), Findi
             }
         }
         Ok(())
-    })
-    .await
-}
-
-pub(super) async fn pause_holds_nothing<S: Retry>(world: World) -> Result<(), Finding> {
-    play(world, async |mut stage| {
-        let config = stage.config();
-        let client = stage.client::<S>(config);
-        let held = Arc::new(());
-        let attempt = {
-            let held = Arc::downgrade(&held);
-            move |nth| {
-                // As a response holds the connection on which its body is still to come.
-                let (answer, work) = (held.upgrade(), held.upgrade());
-                async move {
-                    tokio::task::yield_now().await;
-                    drop(work);
-                    match nth {
-                        1 => Outcome::Busy(answer, Duration::from_secs(5)),
-                        _ => Outcome::Final(answer),
-                    }
-                }
-            }
-        };
-        let retry = Arc::clone(&client.retry);
-        let call = async move { retry.call(Repeatable::Yes, None, attempt).await };
-        let call = tokio::spawn(call);
-        sleep(Duration::from_secs(2)).await;
-        let step = client.shop.note("client", "waits: the first attempt has failed, told 5 s");
-        if call.is_finished() {
-            let _ = call.await?;
-            return Err(Evidence::new("a pause of 5 s", "it did not wait").at(step).into());
-        }
-        let kept = Arc::strong_count(&held) - 1;
-        let _ = call.await?;
-        match kept {
-            0 => Ok(()),
-            _ => {
-                let expected = "the answer that failed to be dropped before the pause";
-                Err(Evidence::new(expected, "it is kept until the next one").at(step).into())
-            }
-        }
     })
     .await
 }

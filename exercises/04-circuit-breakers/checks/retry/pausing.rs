@@ -1,14 +1,14 @@
 //! How long between two attempts.
 
-use super::scene::{Client, Ended, Reply, get, play, plural};
+use super::scene::{Client, Ended, Reply, get, play};
 use circuit_breakers::retry::{Config, Retry};
-use grading::{Evidence, Finding, World};
+use grading::{Finding, World};
 use rand::RngExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Tokio's timers fire at whole milliseconds, the next one up.
-const TICK: Duration = Duration::from_millis(1);
+pub(super) const TICK: Duration = Duration::from_millis(1);
 
 pub(super) async fn full_jitter<S: Retry>(world: World) -> Result<(), Finding> {
     /// How far the pauses may be from uniform, by Kolmogorov and Smirnov: of as many that are
@@ -16,6 +16,8 @@ pub(super) async fn full_jitter<S: Retry>(world: World) -> Result<(), Finding> {
     /// "equal jitter" are 0.5 off, those of none 1.
     const PAUSES: usize = 500;
     const DISTANCE: f64 = 0.147;
+    /// Of 500 pauses up to 80 ms, or more, some six end in the same millisecond.
+    const CROWD: usize = 40;
     play(world, async |mut stage| {
         let plain = stage.config();
         // The same below the longest pause as below the first ceiling.
@@ -38,6 +40,13 @@ pub(super) async fn full_jitter<S: Retry>(world: World) -> Result<(), Finding> {
             else {
                 return Err(Finding::inconclusive("no pause was seen"));
             };
+            let crowd = pauses.chunk_by(|one, other| one.as_millis() == other.as_millis());
+            if let Some(crowd) = crowd.max_by_key(|crowd| crowd.len()).filter(|it| it.len() > CROWD)
+            {
+                let expected = format!("{PAUSES} pauses, spread evenly from 0 to {ceiling:?}");
+                let saw = format!("{} of them in one millisecond: {:?}", crowd.len(), crowd[0]);
+                return Err(example.not(expected, saw));
+            }
             // A millisecond of rounding shifts all of them a little.
             if distance(&pauses, ceiling) > DISTANCE + TICK.div_duration_f64(ceiling) {
                 let expected = format!("pauses spread evenly from 0 to {ceiling:?}");
@@ -53,7 +62,7 @@ pub(super) async fn full_jitter<S: Retry>(world: World) -> Result<(), Finding> {
 }
 
 /// How far `sorted` is from uniform on [0, ceiling]: the greatest distance of the two distributions.
-fn distance(sorted: &[Duration], ceiling: Duration) -> f64 {
+pub(super) fn distance(sorted: &[Duration], ceiling: Duration) -> f64 {
     let n = sorted.len() as f64;
     let distances = sorted.iter().zip(0_u32..).map(|(pause, at)| {
         let uniform = pause.div_duration_f64(ceiling).min(1.0);
@@ -150,6 +159,9 @@ pub(super) async fn ceiling_doubles<S: Retry>(world: World) -> Result<(), Findin
 }
 
 pub(super) async fn seeds_draw_the_pauses<S: Retry>(world: World) -> Result<(), Finding> {
+    /// As in `ceiling_doubles`.
+    const CLIENTS: u64 = 200;
+    const DISTANCE: f64 = 0.231;
     play(world, async |mut stage| {
         let config = Config { attempts: 8, ..stage.config() };
         let seed: u64 = stage.random.random();
@@ -168,80 +180,32 @@ pub(super) async fn seeds_draw_the_pauses<S: Retry>(world: World) -> Result<(), 
             let expected = "other pauses from another seed";
             return Err(other.not(expected, format!("the same: {}", told(&one))));
         }
-        Ok(())
+        // Clients that are numbered: all fail, each for the first time.
+        stage.history.turn_page();
+        let mut pauses = Vec::new();
+        let mut example = None;
+        for seed in 0..CLIENTS {
+            shop.says([Reply::Status(503)]);
+            let ended = client(seed).sends(get()).await?;
+            pauses.extend(ended.pauses());
+            example.get_or_insert(ended);
+        }
+        pauses.sort();
+        match (example, pauses.last()) {
+            (Some(example), Some(most))
+                if distance(&pauses, config.first)
+                    > DISTANCE + TICK.div_duration_f64(config.first) =>
+            {
+                let (first, last) = (config.first, CLIENTS - 1);
+                let expected =
+                    format!("the first pauses of seeds 0 to {last} evenly up to {first:?}");
+                let half = pauses[pauses.len() / 2];
+                Err(example
+                    .not(expected, format!("half of them up to {half:?}, all up to {most:?}")))
+            }
+            (Some(_), Some(_)) => Ok(()),
+            _ => Err(Finding::inconclusive("no pause was seen")),
+        }
     })
     .await
-}
-
-pub(super) async fn retry_after_is_kept<S: Retry>(world: World) -> Result<(), Finding> {
-    play(world, async |mut stage| {
-        let config = stage.config();
-        let client = stage.client::<S>(config);
-        for status in [429, 502, 503, 504] {
-            for (text, wait) in [("7", 7), ("1", 1), ("0", 0), ("10", 10)] {
-                client.shop.turn_page();
-                client.shop.says([Reply::Later(status, text)]);
-                let ended = client.sends(get()).await?;
-                ended.times(2, "the second succeeded")?;
-                ended.status(200)?;
-                let (least, pause) = (Duration::from_secs(wait), ended.pauses()[0]);
-                if pause < least || pause > least + config.first + TICK {
-                    let most = least + config.first;
-                    let expected = format!("a pause from {least:?} to {most:?}");
-                    return Err(ended.not(expected, format!("{pause:?}")));
-                }
-            }
-            // Longer than the longest, or beyond any number of seconds, or nobody knows when.
-            let unclear = ["soon", "-1", "1.5", "Fri, 31 Dec 2027 23:59:59 GMT"];
-            let long = ["11", "86400", "18446744073709551615", "99999999999999999999"];
-            for text in unclear.into_iter().chain(long) {
-                client.shop.turn_page();
-                client.shop.says([Reply::Later(status, text)]);
-                let ended = client.sends(get()).await?;
-                ended.times(1, "it is not known to be over in time")?;
-                ended.status(status)?;
-                if !ended.took.is_zero() {
-                    return Err(ended.not("the answer at once", format!("{:?} later", ended.took)));
-                }
-            }
-        }
-        // As long as it is configured, whatever that is.
-        for (seconds, texts) in [(2, ["2", "3"]), (30, ["30", "31"])] {
-            let config = Config { longest: Duration::from_secs(seconds), ..config };
-            let client = stage.client::<S>(config);
-            for (text, times) in texts.into_iter().zip([2, 1]) {
-                client.shop.turn_page();
-                client.shop.says([Reply::Later(503, text)]);
-                let ended = client.sends(get()).await?;
-                ended.times(times, &format!("the longest wait is {seconds} s"))?;
-            }
-        }
-        herd(&client, config.first).await
-    })
-    .await
-}
-
-/// Who was told the same does not come at the same moment.
-async fn herd<S: Retry>(client: &Client<S>, ceiling: Duration) -> Result<(), Finding> {
-    const CLIENTS: usize = 200;
-    const DISTANCE: f64 = 0.231;
-    const TOLD: Duration = Duration::from_secs(3);
-    client.shop.turn_page();
-    client.shop.note("client", format!("{} are told the same", plural(CLIENTS, "client")));
-    let mut pauses = Vec::new();
-    for _ in 0..CLIENTS {
-        client.shop.says([Reply::Later(503, "3")]);
-        let pauses_of_one = client.sends(get()).await?.pauses();
-        pauses.extend(pauses_of_one.into_iter().map(|pause| pause.saturating_sub(TOLD)));
-    }
-    pauses.sort();
-    let (Some(least), Some(most)) = (pauses.first(), pauses.last()) else {
-        return Err(Finding::inconclusive("no pause was seen"));
-    };
-    if distance(&pauses, ceiling) <= DISTANCE + TICK.div_duration_f64(ceiling) {
-        return Ok(());
-    }
-    let expected = format!("all of them spread evenly over {ceiling:?} after the 3 s");
-    let saw = format!("from {least:?} to {most:?} after them");
-    Err(Evidence::new(expected, saw).into())
 }

@@ -8,7 +8,7 @@ use circuit_breakers::retry::{Budget, Config, Retry};
 use grading::history::Step;
 use grading::{Evidence, Finding, History, World};
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::collections::VecDeque;
@@ -188,6 +188,8 @@ pub(super) enum Reply {
     Status(u16),
     /// A status, and `Retry-After` as it stands there.
     Later(u16, &'static str),
+    /// The same, after so long.
+    Slow(Duration, u16, &'static str),
     /// No answer: an error of the transport, with a number.
     Broken(u32),
     /// Nothing, ever.
@@ -319,6 +321,9 @@ impl Reply {
         match self {
             Reply::Status(status) => status.to_string(),
             Reply::Later(status, after) => format!("{status}, Retry-After: {after}"),
+            Reply::Slow(time, status, after) => {
+                format!("{status} after {time:?}, Retry-After: {after}")
+            }
             Reply::Broken(_) => "connection reset".to_owned(),
             Reply::Hangs => "nothing".to_owned(),
             Reply::Held(status, _) => format!("{status}, but not now"),
@@ -329,6 +334,10 @@ impl Reply {
         let (status, after) = match self {
             Reply::Status(status) => (status, None),
             Reply::Later(status, after) => (status, Some(after)),
+            Reply::Slow(time, status, after) => {
+                tokio::time::sleep(time).await;
+                (status, Some(after))
+            }
             Reply::Broken(number) => return Err(Broken(number).into()),
             Reply::Hangs => std::future::pending().await,
             Reply::Held(status, gate) => {
@@ -338,12 +347,25 @@ impl Reply {
         };
         let mut response = Response::new(format!("the shop says {status}"));
         *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+        *response.version_mut() = Version::HTTP_2;
+        response.extensions_mut().insert(Served(status));
+        let headers = response.headers_mut();
+        for shelf in SHELVES {
+            headers.append("shelf", HeaderValue::from_static(shelf));
+        }
         if let Some(after) = after {
-            response.headers_mut().insert(RETRY_AFTER, after.parse().expect("a header"));
+            let after = HeaderValue::from_bytes(after.as_bytes()).expect("a header");
+            headers.insert(RETRY_AFTER, after);
         }
         Ok(response)
     }
 }
+
+/// What lies beside each answer: two lines of a header, and this in its extensions.
+pub(super) const SHELVES: [&str; 2] = ["7", "9"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Served(pub(super) u16);
 
 /// What may be repeated.
 pub(super) fn get() -> Request<String> {

@@ -2,7 +2,8 @@
 
 use super::usual::{Told, Usual, ceiling};
 use circuit_breakers::retry::Config;
-use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::time::Duration;
@@ -207,5 +208,92 @@ impl Usual for DateIsNow {
             (502..=504, _) => Some(None),
             _ => None,
         }
+    }
+}
+
+/// A tenth of the ceiling, or two, or three: evenly spread, and a tenth of all clients come in the
+/// same millisecond. Rejected by `full_jitter`.
+pub(super) struct TenSteps;
+
+impl Usual for TenSteps {
+    fn jitter(config: &Config, nth: u32, random: &mut StdRng) -> Duration {
+        ceiling(config, nth) * random.random_range(0..10) / 10
+    }
+}
+
+/// A generator of its own, which begins with the seed as it is. From 1, 2 and 3 its first numbers are
+/// all small, and from 0 all of them are 0. Rejected by `seeds_draw_the_pauses`.
+pub(super) struct Unmixed;
+
+impl Usual for Unmixed {
+    const UNMIXED: bool = true;
+}
+
+/// Keeps what it was told, and waits for that after the next failure as well. Rejected by
+/// `told_at_any_attempt`.
+pub(super) struct RemembersWhatItWasTold;
+
+impl Usual for RemembersWhatItWasTold {
+    const REMEMBERS_WHAT_IT_WAS_TOLD: bool = true;
+}
+
+/// What it was told, and on top the jitter of the first pause, the how many-eth it is. Rejected by
+/// `told_at_any_attempt`.
+pub(super) struct BusyIsTheFirst;
+
+impl Usual for BusyIsTheFirst {
+    const BUSY_IS_THE_FIRST: bool = true;
+}
+
+/// Cuts the whole pause at the longest, jitter and all: who is told exactly that comes at the same
+/// moment as all others. Rejected by `told_at_any_attempt`.
+pub(super) struct CapsTheSum;
+
+impl Usual for CapsTheSum {
+    fn pause(told: Option<Duration>, jitter: Duration, config: &Config) -> Option<Duration> {
+        let told = told.unwrap_or_default();
+        (told <= config.longest).then(|| (told + jitter).min(config.longest))
+    }
+}
+
+/// Compares seconds, as they stand in the header, with the longest wait rounded down. Rejected by
+/// `called_without_http`.
+pub(super) struct ComparesSeconds;
+
+impl Usual for ComparesSeconds {
+    fn pause(told: Option<Duration>, jitter: Duration, config: &Config) -> Option<Duration> {
+        let told = told.unwrap_or_default();
+        (told.as_secs() <= config.longest.as_secs()).then(|| told.saturating_add(jitter))
+    }
+}
+
+/// `to_str().ok()`, and what is no text was not said. Rejected by `retry_after_is_kept`.
+pub(super) struct NoTextIsNothing;
+
+impl Usual for NoTextIsNothing {
+    fn reads(headers: &mut HeaderMap) -> Option<HeaderValue> {
+        headers.get(RETRY_AFTER).filter(|value| value.to_str().is_ok()).cloned()
+    }
+}
+
+/// Adds up the pause, and looks then whether that is too long. Who is told to stay away for ever meets
+/// an overflow. Rejected by `limits_at_their_ends`.
+pub(super) struct AddsUpFirst;
+
+impl Usual for AddsUpFirst {
+    fn pause(told: Option<Duration>, jitter: Duration, config: &Config) -> Option<Duration> {
+        let told = told.unwrap_or_default();
+        let pause = told + jitter;
+        (told <= config.longest).then_some(pause)
+    }
+}
+
+/// Draws from `0..ceiling`, which has nothing in it where no pause is wanted. Rejected by
+/// `limits_at_their_ends`.
+pub(super) struct EmptyRange;
+
+impl Usual for EmptyRange {
+    fn jitter(config: &Config, nth: u32, random: &mut StdRng) -> Duration {
+        random.random_range(Duration::ZERO..ceiling(config, nth))
     }
 }

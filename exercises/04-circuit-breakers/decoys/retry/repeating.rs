@@ -6,6 +6,7 @@ use circuit_breakers::retry::{
     ATTEMPT, Config, Counts, IDEMPOTENCY_KEY, Outcome, Repeatable, Retries, Retry,
 };
 use circuit_breakers::timeouts::Deadline;
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use std::time::Duration;
 
@@ -285,5 +286,27 @@ pub(super) struct RepeatsIncrements;
 impl Usual for RepeatsIncrements {
     fn may(_: Repeatable) -> bool {
         true
+    }
+}
+
+/// Reads `Retry-After` with `remove`, which gives it away. Whoever is told at last that it failed, and
+/// not when to come again, comes again. Rejected by `last_as_it_was`.
+pub(super) struct TakesRetryAfterOut;
+
+impl Usual for TakesRetryAfterOut {
+    fn reads(headers: &mut HeaderMap) -> Option<HeaderValue> {
+        headers.remove(RETRY_AFTER)
+    }
+}
+
+/// Takes the deadline out of the extensions to have it. Nobody below knows of it any more. Rejected
+/// by `same_request`.
+pub(super) struct TakesTheDeadline;
+
+impl Usual for TakesTheDeadline {
+    fn copies<B: Clone>(request: &Request<B>, _nth: u32) -> Request<B> {
+        let mut copy = request.clone();
+        copy.extensions_mut().remove::<Deadline>();
+        copy
     }
 }

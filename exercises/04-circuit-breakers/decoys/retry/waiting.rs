@@ -1,6 +1,6 @@
 //! Too long, or for the wrong thing.
 
-use super::usual::Usual;
+use super::usual::{CountsWhen, Usual};
 use circuit_breakers::BoxError;
 use circuit_breakers::retry::{Config, Counts, Outcome, Repeatable, Retries, Retry};
 use circuit_breakers::timeouts::Deadline;
@@ -102,7 +102,57 @@ impl Usual for HoldsTheDice {
 pub(super) struct CountsTooSoon;
 
 impl Usual for CountsTooSoon {
-    const COUNTS_TOO_SOON: bool = true;
+    const COUNTS: CountsWhen = CountsWhen::Decided;
+}
+
+/// Counts a retry when it has been answered. Who leaves in the second attempt has asked twice, and one
+/// is counted. Rejected by `caller_leaves`.
+pub(super) struct CountsTooLate;
+
+impl Usual for CountsTooLate {
+    const COUNTS: CountsWhen = CountsWhen::Answered;
+}
+
+/// Counts a call when it is over, beside its answer. Those that hang, and are left, are those that one
+/// would like to see. Rejected by `caller_leaves`.
+pub(super) struct CountsWhatIsOver;
+
+impl Usual for CountsWhatIsOver {
+    const COUNTS: CountsWhen = CountsWhen::Over;
+}
+
+/// Who was told when to come again did not fail, so it goes on with the same attempt, for as long as
+/// it is told so. Rejected by `attempts_are_counted`.
+pub(super) struct BusyIsNoAttempt;
+
+impl Usual for BusyIsNoAttempt {
+    const BUSY_IS_NO_ATTEMPT: bool = true;
+}
+
+/// Reads once how much is left, and takes off what it has waited. The attempts take time as well, and
+/// most of it. Rejected by `deadline_is_kept`.
+pub(super) struct SubtractsItsPauses;
+
+impl Usual for SubtractsItsPauses {
+    const SUBTRACTS_ITS_PAUSES: bool = true;
+}
+
+/// A pause that ends with the deadline is in time, it says. Then the next attempt begins when nobody
+/// waits any more. Rejected by `deadline_is_kept`.
+pub(super) struct UpToTheEnd;
+
+impl Usual for UpToTheEnd {
+    fn in_time(deadline: Deadline, pause: Duration, _: Duration) -> Option<Duration> {
+        (pause <= deadline.left()).then_some(pause)
+    }
+}
+
+/// Pins the attempt in a variable, where it lies over the pause with all that it had. Rejected by
+/// `pause_holds_nothing`.
+pub(super) struct HoldsTheAttempt;
+
+impl Usual for HoldsTheAttempt {
+    const HOLDS_THE_ATTEMPT: bool = true;
 }
 
 /// In a task of its own, "so that it is finished whatever the caller does". The caller has gone, and
