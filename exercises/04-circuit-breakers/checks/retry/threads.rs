@@ -11,61 +11,80 @@ use std::time::{Duration, Instant};
 /// More than cores: where some are kept waiting by other programs, others run; and one that is kept
 /// waiting between two steps of a wrong answer has all the others come in between.
 const THREADS: usize = 8;
-/// How much each call earns, and how many calls there are of each thread. Where most are denied a
-/// retry they come close together; where half of them are repeated, two meet who both get one.
-const EARNING: [(u32, usize); 2] = [(2, 3_000), (50, 500)];
+/// How much a call earns, in hundredths of a retry.
+const PERCENT: usize = 10;
+/// Calls of all that are made at once.
+const MANY: usize = THREADS * 500;
 /// How often a call is to follow on one of another thread. Which of them is first is luck, so a right
 /// answer is right in every order, and a wrong one meets an order in which it is not.
-const SWITCHES: usize = 50_000;
+const SWITCHES: usize = 30_000;
 /// Where all threads share one core they hardly ever switch.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the threads do at once, and one thread alone does before or after. Never both together:
+/// threads in step lose shares, and spend retries twice, in pairs, and in the end nothing is missing.
+#[derive(Clone, Copy)]
+enum Race {
+    /// Calls that are answered, so they only earn. Alone they are asked for it later.
+    Earn,
+    /// Calls that fail, more than can be repeated by what was saved before, alone.
+    Spend,
+}
 
 pub(super) async fn threads_share_a_budget<S: Retry>(world: World) -> Result<(), Finding> {
     let (mut random, began, mut switches) = (world.random(), Instant::now(), 0);
-    for (percent, calls) in EARNING.into_iter().cycle() {
-        // With so large a reserve each share is saved. And each call that has earned its share asks
-        // for a retry then, so that in the end none is left.
+    for race in [Race::Earn, Race::Spend].into_iter().cycle() {
+        // With so large a reserve each share is saved.
         let config = Config {
             attempts: 2,
             first: Duration::ZERO,
             longest: Duration::ZERO,
-            budget: Budget { percent, ..GENEROUS },
+            budget: Budget { percent: PERCENT as u32, ..GENEROUS },
             transient: |_| true,
         };
-        let retry = Arc::new(S::new(config, random.random()));
-        let (seen, start) = (Arc::<Seen>::default(), Arc::new(Barrier::new(THREADS)));
-        let mut threads = Vec::new();
-        for thread in 0..THREADS {
-            let (retry, seen) = (Arc::clone(&retry), Arc::clone(&seen));
-            let start = Arc::clone(&start);
-            let fails = move || fails(&*retry, (thread, calls), &seen, &start);
-            threads.push(tokio::task::spawn_blocking(fails));
+        let client =
+            Client { retry: Arc::new(S::new(config, random.random())), seen: Arc::default() };
+        match race {
+            Race::Earn => {
+                client.calls(THREADS, false).await?;
+                client.calls(1, true).await?;
+            }
+            Race::Spend => {
+                client.calls(1, false).await?;
+                client.calls(THREADS, true).await?;
+            }
         }
-        for thread in threads {
-            thread.await??;
-        }
-        switches += seen.switches.load(Ordering::SeqCst);
-        let offered = calls * THREADS;
-        let (retried, earned) =
-            (seen.retried.load(Ordering::SeqCst), offered * percent as usize / 100);
-        let step =
-            world.history().note("clients", format!("{offered} calls of {THREADS} threads failed"));
+        let retried = client.seen.retried.load(Ordering::SeqCst);
+        let (offered, earned) = (2 * MANY, 2 * MANY * PERCENT / 100);
+        let (all, one) = (format!("{THREADS} threads at once"), "one alone");
+        let what = match race {
+            Race::Earn => format!("{MANY} calls of {all} are answered, then {MANY} of {one} fail"),
+            Race::Spend => format!("{MANY} calls of {one} are answered, then {MANY} of {all} fail"),
+        };
+        let step = world.history().note("clients", what);
         // In binary a sum of shares may be a little less.
         if retried > earned || retried + 1 < earned {
-            let expected = format!("{earned} retries: each call earns {percent} hundredths of one");
+            let expected = format!("{earned} retries: each call earns {PERCENT} hundredths of one");
             return Err(Evidence::new(expected, retried.to_string()).at(step).into());
         }
-        let counts = retry.counts();
-        let [offered, retried] = [offered, retried].map(|count| count as u64);
-        if counts != (Counts { offered, retried, denied: offered - retried }) {
-            let expected = format!("{offered} offered, {retried} retried, the others denied");
+        let (counts, denied) = (client.retry.counts(), MANY - retried);
+        let [offered, retried, denied] = [offered, retried, denied].map(|count| count as u64);
+        if counts != (Counts { offered, retried, denied }) {
+            let expected = format!("{offered} offered, {retried} retried, {denied} denied");
             return Err(Evidence::new(expected, format!("{counts:?}")).at(step).into());
         }
+        switches += client.seen.switches.load(Ordering::SeqCst);
         if switches > SWITCHES || began.elapsed() > PATIENCE {
             break;
         }
     }
     Ok(())
+}
+
+/// One client, used by threads.
+struct Client<S> {
+    retry: Arc<S>,
+    seen: Arc<Seen>,
 }
 
 /// What all threads have seen.
@@ -84,26 +103,42 @@ impl Seen {
     }
 }
 
-/// A thread whose calls all fail. Its clock is paused, so that no pause takes time.
-fn fails<S: Retry>(
-    retry: &S,
-    (thread, calls): (usize, usize),
-    seen: &Arc<Seen>,
-    start: &Barrier,
-) -> Result<(), Finding> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    start.wait();
-    let runtime = runtime.map_err(|error| Finding::inconclusive(error.to_string()))?;
-    runtime.block_on(async {
-        for _ in 0..calls {
-            let seen = Arc::clone(seen);
-            let attempt = move |nth| {
-                seen.attempt(thread, nth);
-                async { Outcome::Failed(()) }
-            };
-            retry.call(Repeatable::Yes, None, attempt).await;
+impl<S: Retry> Client<S> {
+    /// [`MANY`] calls by so many threads, which begin together.
+    async fn calls(&self, threads: usize, fail: bool) -> Result<(), Finding> {
+        let start = Arc::new(Barrier::new(threads));
+        let begin = |thread| {
+            let (retry, seen) = (Arc::clone(&self.retry), Arc::clone(&self.seen));
+            let start = Arc::clone(&start);
+            tokio::task::spawn_blocking(move || {
+                let runtime = paused();
+                start.wait();
+                runtime?.block_on(async {
+                    for _ in 0..MANY / threads {
+                        let seen = Arc::clone(&seen);
+                        let attempt = move |nth| {
+                            seen.attempt(thread, nth);
+                            let outcome =
+                                if fail { Outcome::Failed(()) } else { Outcome::Final(()) };
+                            std::future::ready(outcome)
+                        };
+                        retry.call(Repeatable::Yes, None, attempt).await;
+                    }
+                });
+                Ok::<_, Finding>(())
+            })
+        };
+        let threads: Vec<_> = (0..threads).map(begin).collect();
+        for thread in threads {
+            thread.await??;
         }
-    });
-    Ok(())
+        Ok(())
+    }
+}
+
+/// With a clock that is paused, so that no pause takes time.
+fn paused() -> Result<tokio::runtime::Runtime, Finding> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build();
+    runtime.map_err(|error| Finding::inconclusive(error.to_string()))
 }
