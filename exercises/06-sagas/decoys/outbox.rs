@@ -53,6 +53,7 @@ pub fn all() -> Vec<Decoy> {
         StopsAtTheFirst: others_go_on,
         BatchOfTheStuck: others_go_on,
         EndsWhereNobodyKnows: others_go_on,
+        BatchOfTheUnknown: others_go_on,
         AtOnceAgain: pauses,
         NoneNeverRests: pauses,
         WholeSeconds: pauses,

@@ -99,10 +99,13 @@ pub(super) async fn others_go_on<S: Outbox>(world: World) -> Result<(), Finding>
     nobody_knows::<S>(&scene, 9).await
 }
 
-/// The same where what becomes of one is not known, each time that it is tried.
+/// The same where what becomes of one is not known, each time that it is tried, and more than one
+/// call takes are behind it.
 async fn nobody_knows<S: Outbox>(scene: &Scene, before: usize) -> Result<(), Finding> {
-    let relay = scene.relay::<S>("relay", PATIENT).await?;
-    let [stuck, free] = [3, 4].map(|order| [1, 2].map(|nth| scene.message(order, nth)));
+    const BATCH: usize = 4;
+    let relay = scene.relay::<S>("relay", Options { batch: BATCH, ..PATIENT }).await?;
+    let stuck: Vec<Message> = (1..=BATCH as u32 + 2).map(|nth| scene.message(3, nth)).collect();
+    let free = [1, 2].map(|nth| scene.message(4, nth));
     let id = stuck[0].id.clone();
     scene.broker.rule(usize::MAX, move |message| message.id == id, Fate::Lost);
     let lost = scene.world.fault("one message is lost each time");
@@ -115,6 +118,6 @@ async fn nobody_knows<S: Outbox>(scene: &Scene, before: usize) -> Result<(), Fin
     }
     scene.broker.clear_rules();
     drop(lost);
-    relay.until(before + 4, SOON).await?;
+    relay.until(before + stuck.len() + free.len(), SOON).await?;
     scene.in_order(&stuck, "the first of them was lost for a while")
 }

@@ -234,6 +234,16 @@ impl Way for EndsWhereNobodyKnows {
     const ENDS_WHEN_UNKNOWN: bool = true;
 }
 
+/// What nobody knows is tried again, so there is nothing to write down. And all that wait behind it are
+/// read again with it: a whole batch of them, and nobody else is ever read. Rejected by
+/// `others_go_on`.
+#[derive(Default)]
+pub struct BatchOfTheUnknown;
+
+impl Way for BatchOfTheUnknown {
+    const KNOWS_WHAT_IS_UNKNOWN: bool = false;
+}
+
 /// Counts every attempt, and parks only what no queue wants. After an hour with a full queue each
 /// message has used up its attempts, and the first binding that is late parks it. Rejected by
 /// `broker_away`.

@@ -25,6 +25,8 @@ pub trait Way: Default + Send + Sync + Sized + 'static {
     const WAITS: bool = true;
     /// Whether it leaves the others for later when of one nobody knows.
     const ENDS_WHEN_UNKNOWN: bool = false;
+    /// Whether one of which nobody knows keeps those behind it out of the next batch.
+    const KNOWS_WHAT_IS_UNKNOWN: bool = true;
     /// Whether it marks in a transaction of its own, when the turn is over.
     const MARKS_LATER: bool = false;
     /// Whether each message may take as long as the whole turn.
@@ -288,7 +290,14 @@ impl<W: Way> Whole<W> {
                 W::rest(self, turn, row, W::REFUSAL_COUNTS).await?;
                 done.refused += 1;
             }
-            Verdict::Again => done.unknown += 1,
+            Verdict::Again => {
+                if W::KNOWS_WHAT_IS_UNKNOWN {
+                    let held = "UPDATE outbox SET retry_at = clock_timestamp()
+                                WHERE id = $1 AND retry_at IS NULL";
+                    turn.execute(held, &[&id]).await?;
+                }
+                done.unknown += 1;
+            }
         }
         Ok(())
     }

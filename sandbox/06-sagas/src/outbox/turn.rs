@@ -32,7 +32,8 @@ pub(super) async fn take<P: Publisher>(
     let parked = mark(&turn, options, &outcome).await?;
     turn.commit().await?;
     let Outcome { sent, refused, unknown } = outcome;
-    Ok(Forwarded { sent: sent.len(), refused: refused.len() - parked, parked, unknown })
+    let (sent, refused, unknown) = (sent.len(), refused.len() - parked, unknown.len());
+    Ok(Forwarded { sent, refused, parked, unknown })
 }
 
 // ANCHOR: turn
@@ -66,7 +67,8 @@ struct Waiting {
 /// commit, so a lower one may appear after a higher one was sent.
 ///
 /// A correlation whose first message was given back rests for a while, and is then represented by that
-/// message alone. So it does not fill the batch with what cannot go on, and keep others out.
+/// message alone; one of whose first message nobody knows does not rest. So neither fills the batch
+/// with what cannot go on, and keeps others out.
 async fn waiting(turn: &Turn, options: &Options) -> Result<Vec<Waiting>, Error> {
     let waiting = "SELECT id, message, key, correlation, content_type, headers::text, body
                    FROM outbox WHERE sent_at IS NULL AND parked IS NULL
@@ -107,7 +109,7 @@ struct Outcome {
     sent: Vec<i64>,
     refused: Vec<Refused>,
     /// On their way, or nobody knows.
-    unknown: usize,
+    unknown: Vec<i64>,
 }
 
 struct Refused {
@@ -131,27 +133,27 @@ async fn publish<P: Publisher>(
     mut left: Vec<Waiting>,
     outcome: &mut Outcome,
 ) {
-    while !left.is_empty() && outcome.unknown == 0 {
+    while !left.is_empty() && outcome.unknown.is_empty() {
         let mut begun = BTreeSet::new();
         let (round, behind): (Vec<_>, Vec<_>) =
             left.into_iter().partition(|waiting| begun.insert(waiting.correlation()));
         let (ids, messages): (Vec<i64>, Vec<Message>) =
             round.into_iter().map(|waiting| (waiting.id, waiting.message)).unzip();
-        outcome.unknown = ids.len();
+        // Whether they are there is for the next turn to make sure: by publishing them again.
+        outcome.unknown.clone_from(&ids);
         let answers = publisher.publish_all(exchange, &messages).await;
+        outcome.unknown.clear();
         let mut stuck = BTreeSet::new();
         for ((id, message), answer) in ids.into_iter().zip(messages).zip(answers) {
             let unwanted = matches!(answer, Err(NotConfirmed::Unroutable { .. }));
             match answer {
                 Ok(()) => outcome.sent.push(id),
-                // Whether it is there is for the next turn to make sure: by publishing it again.
-                Err(NotConfirmed::Unknown(_)) => continue,
+                Err(NotConfirmed::Unknown(_)) => outcome.unknown.push(id),
                 Err(no) => {
                     outcome.refused.push(Refused { id, reason: no.to_string(), unwanted });
                     stuck.insert(message.correlation.unwrap_or_default());
                 }
             }
-            outcome.unknown -= 1;
         }
         left = behind;
         left.retain(|waiting| !stuck.contains(&waiting.correlation()));
@@ -164,6 +166,11 @@ async fn mark(turn: &Turn, options: &Options, outcome: &Outcome) -> Result<usize
     if !outcome.sent.is_empty() {
         let sent = "UPDATE outbox SET sent_at = clock_timestamp() WHERE id = ANY($1)";
         turn.execute(sent, &[&outcome.sent]).await?;
+    }
+    if !outcome.unknown.is_empty() {
+        let unknown = "UPDATE outbox SET retry_at = clock_timestamp()
+                       WHERE id = ANY($1) AND retry_at IS NULL";
+        turn.execute(unknown, &[&outcome.unknown]).await?;
     }
     if outcome.refused.is_empty() {
         return Ok(0);
