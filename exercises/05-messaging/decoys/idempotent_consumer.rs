@@ -39,7 +39,6 @@ pub fn all() -> Vec<Decoy> {
         WaitedLongEnough: waits_in_vain,
         LocksTheTable: others_go_on,
         LocksTheIdForAll: others_go_on,
-        OneAtTheDoor: others_go_on,
         OneConnection: others_go_on,
         ConnectsForEach: connections_kept,
         FourConnections: connections_kept,
@@ -73,6 +72,7 @@ pub fn all() -> Vec<Decoy> {
     ];
     all.extend(grading::decoys![check;
         BusyHereIsSeen: waits_for_the_outcome,
+        OneAtTheDoor: others_go_on,
         ConnectsOnce: killed_sessions,
     ]);
     all

@@ -1,7 +1,7 @@
 //! Mistakes of those who keep others away.
 
 use super::apart::knows;
-use super::usual::{Usual, commit, is_new};
+use super::usual::{Usual, Usually, commit, is_new};
 use deadpool_postgres::Pool;
 use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::tokio_postgres::types::Type;
@@ -9,7 +9,7 @@ use deadpool_postgres::tokio_postgres::{Client, Transaction};
 use messaging::Message;
 use messaging::idempotent_consumer::{Error, Inbox, Once, Options, PgInbox, Work};
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Somebody else is just at this message, so there is nothing to do. Until the other one fails.
 /// Rejected by `waits_for_the_outcome`.
@@ -201,9 +201,36 @@ impl Usual for LocksTheIdForAll {
 
 /// One at a time through the INSERT, so that two do not meet there. The one that waits in it for
 /// another transaction's end stands in the door. Rejected by `others_go_on`.
-pub(super) struct OneAtTheDoor;
+pub(super) struct OneAtTheDoor {
+    inbox: Usually<ThroughTheDoor>,
+    door: Arc<tokio::sync::Mutex<()>>,
+}
 
-impl Usual for OneAtTheDoor {
+impl Inbox for OneAtTheDoor {
+    fn open(url: &str, consumer: &str, options: Options) -> Result<Self, Error> {
+        let inbox = Usually::open(url, consumer, options)?;
+        Ok(OneAtTheDoor { inbox, door: Arc::default() })
+    }
+
+    async fn once<E>(&self, message: &Message, effect: E) -> Result<Once, Error>
+    where
+        E: for<'t> FnOnce(&'t Transaction<'_>) -> Work<'t> + Send,
+    {
+        DOOR.scope(Arc::clone(&self.door), self.inbox.once(message, effect)).await
+    }
+
+    async fn sweep(&self) -> Result<u64, Error> {
+        self.inbox.sweep().await
+    }
+}
+
+tokio::task_local! {
+    static DOOR: Arc<tokio::sync::Mutex<()>>;
+}
+
+struct ThroughTheDoor;
+
+impl Usual for ThroughTheDoor {
     async fn work<E>(
         client: &mut Client,
         (consumer, id): (&str, &str),
@@ -212,9 +239,9 @@ impl Usual for OneAtTheDoor {
     where
         E: for<'t> FnOnce(&'t Transaction<'_>) -> Work<'t> + Send,
     {
-        static DOOR: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let transaction = client.transaction().await?;
-        let inside = DOOR.lock().await;
+        let door = DOOR.get();
+        let inside = door.lock().await;
         let new = is_new(&transaction, consumer, id).await?;
         drop(inside);
         if !new {
