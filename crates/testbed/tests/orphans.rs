@@ -3,12 +3,12 @@
 
 #![allow(clippy::unwrap_used)] // A test may stop at the first surprise, helpers included.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use testbed::server::supervised::{Launch, Supervised, Trouble};
 
@@ -60,6 +60,20 @@ fn owner() {
             let rabbit = runtime.block_on(testbed::rabbitmq::process()).unwrap();
             println!("\nready {} {}", rabbit.pid().unwrap(), rabbit.room().unwrap().display());
             std::thread::sleep(Duration::from_secs(60));
+        }
+        Ok("proxy") => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let nobody = "redis+unix:///nobody/listens";
+                let proxy = testbed::proxy::Proxy::before(nobody).await.unwrap();
+                let socket = proxy.url().strip_prefix("redis+unix://").unwrap();
+                let room = Path::new(socket.split('?').next().unwrap()).parent().unwrap();
+                // One that was made a minute ago may be about to be locked, and stays.
+                let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+                File::open(room).unwrap().set_modified(hour_ago).unwrap();
+                println!("\nready {}", room.display());
+                std::thread::sleep(Duration::from_secs(60));
+            });
         }
         Ok("waiting") => {
             let arguments = ["60".into()];
@@ -325,4 +339,30 @@ fn a_server_that_talks_much_is_not_held_up() {
     let script = "i=0; while [ $i -lt 5000 ]; do echo a line of some length or other; \
                   i=$((i+1)); done; echo Welcome; exec sleep 60";
     start(script, Duration::from_secs(10)).unwrap();
+}
+
+/// Nobody is there to clear up when an owner is killed; the next one does, and leaves those alone
+/// whose owners live.
+#[test]
+fn what_a_killed_owner_leaves_of_its_proxy_is_taken_away_by_the_next() {
+    let rooms = rooms();
+    let stand = || {
+        let mut owner = play("proxy", rooms.path());
+        let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+        let ready = lines.find_map(|line| Some(line.ok()?.strip_prefix("ready ")?.to_owned()));
+        (owner, PathBuf::from(ready.expect("the owner has a proxy")))
+    };
+    let end = |mut owner: Child| {
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+    };
+    let (living, its_room) = stand();
+    let (killed, left) = stand();
+    end(killed);
+    assert!(its_room.is_dir() && left.is_dir());
+    let (next, _) = stand();
+    assert!(its_room.is_dir(), "its owner lives");
+    assert!(!left.exists(), "its owner is dead");
+    end(living);
+    end(next);
 }

@@ -80,6 +80,7 @@ mod line;
 mod observation;
 mod pgwire;
 mod resp;
+mod room;
 mod rule;
 mod wire;
 
@@ -92,6 +93,7 @@ use crate::rabbitmq;
 use crate::server::Address;
 use line::{accept, accept_at_port};
 use redis::{ConnectionAddr, IntoConnectionInfo};
+use room::Room;
 use rule::{Fate, Rules};
 use std::collections::BTreeMap;
 use std::io;
@@ -147,7 +149,7 @@ pub struct Proxy {
 /// Where clients come in.
 enum Door {
     Socket {
-        folder: tempfile::TempDir,
+        room: Room,
         name: &'static str,
     },
     /// A port, which is open for as long as the proxy stands.
@@ -286,15 +288,13 @@ impl Proxy {
         url: impl Fn(&Path) -> String,
         observer: impl Fn(Observation) + Send + Sync + 'static,
     ) -> Result<Proxy, ProxyError> {
-        let folder = tempfile::Builder::new()
-            .prefix("testbed-proxy-")
-            .tempdir()
+        let room = Room::new()
             .map_err(|source| ProxyError::Socket { dir: std::env::temp_dir(), source })?;
-        let url = url(&folder.path().join(name));
-        let listener = listen(&folder, name)?;
+        let url = url(&room.path().join(name));
+        let listener = listen(&room, name)?;
         let shared = Shared::new(protocol, upstream, observer);
         let accepting = Mutex::new(tokio::spawn(accept(Arc::clone(&shared), listener)));
-        Ok(Proxy { shared, accepting, door: Door::Socket { folder, name }, url })
+        Ok(Proxy { shared, accepting, door: Door::Socket { room, name }, url })
     }
 
     /// Where the client connects.
@@ -393,9 +393,9 @@ impl Proxy {
     /// accepted; before RabbitMQ, each new one closes at once.
     pub fn refuse(&self) {
         match &self.door {
-            Door::Socket { folder, name } => {
+            Door::Socket { room, name } => {
                 self.stop_accepting();
-                let _ = std::fs::remove_file(folder.path().join(name));
+                let _ = std::fs::remove_file(room.path().join(name));
             }
             Door::Port => self.shared.refusing.store(true, Ordering::SeqCst),
         }
@@ -408,8 +408,8 @@ impl Proxy {
     /// [`ProxyError::Socket`] if the socket cannot be opened again.
     pub async fn accept(&self) -> Result<(), ProxyError> {
         match &self.door {
-            Door::Socket { folder, name } => {
-                let accepting = accept(Arc::clone(&self.shared), listen(folder, name)?);
+            Door::Socket { room, name } => {
+                let accepting = accept(Arc::clone(&self.shared), listen(room, name)?);
                 *self.accepting.lock().unwrap_or_else(PoisonError::into_inner) =
                     tokio::spawn(accepting);
             }
@@ -471,9 +471,9 @@ impl Shared {
     }
 }
 
-fn listen(folder: &tempfile::TempDir, name: &str) -> Result<UnixListener, ProxyError> {
-    UnixListener::bind(folder.path().join(name))
-        .map_err(|source| ProxyError::Socket { dir: folder.path().to_owned(), source })
+fn listen(room: &Room, name: &str) -> Result<UnixListener, ProxyError> {
+    UnixListener::bind(room.path().join(name))
+        .map_err(|source| ProxyError::Socket { dir: room.path().to_owned(), source })
 }
 
 fn url_through(socket: &Path, settings: &redis::RedisConnectionInfo) -> String {
