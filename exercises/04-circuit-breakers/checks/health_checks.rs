@@ -20,7 +20,7 @@ use living::{liveness_asks_nobody, not_ready_before_start, redis_comes_back};
 use sharing::{
     flood_is_one_round, fresh_for_no_longer, fresh_from_its_end, fresh_is_shared, prober_hangs_up,
 };
-use telling::{answer_by_status, optional_warns, own_time, secrets_stay_inside};
+use telling::{answer_by_status, one_name, optional_warns, own_time, secrets_stay_inside};
 
 const PAGE: &str = "docs/lessons/health_checks.md";
 
@@ -36,6 +36,7 @@ grading::checks! { S: Health; read(PAGE);
     given_up: "what has not answered in time is dropped, round after round",
     for_ever: "a time that is longer than any clock is for ever, and no panic",
     own_time: "each dependency is told with the time that it took itself",
+    one_name: "two dependencies of one name are two, in the report and in its JSON",
     flood_is_one_round: "a hundred probes at once ask each dependency once",
     fresh_is_shared: "a fresh report is shared: it asks nobody again",
     fresh_from_its_end: "a report is fresh from the end of its round, however long that took",

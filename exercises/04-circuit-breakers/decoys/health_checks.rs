@@ -7,7 +7,7 @@ mod sharing;
 mod usual;
 
 use asking::{
-    LeavesThemBehind, NoTimeout, OneAfterTheOther, OneTimeoutEach, PanicsToo, SumsTheClock,
+    ByName, LeavesThemBehind, NoTimeout, OneAfterTheOther, OneTimeoutEach, PanicsToo, SumsTheClock,
     TimeOfAll, TimeoutOfItsOwn,
 };
 use circuit_breakers::health_checks::{Dependency, Report, Seen, Status};
@@ -18,6 +18,7 @@ use leaving::{
     CountsFromTheBeginning, DoesNotWait, NoneIsLost, OneDrainAtATime, OneState, OnlyThoseOfThen,
     PanicsStay, WaitsForEver,
 };
+use serde_json::{Map, Value};
 use sharing::{
     AskedByTheFirst, BadNewsForLonger, EachByItself, ForEver, FreshFromTheBeginning, NotForLater,
     OldOneMeanwhile, TakesTurns,
@@ -44,6 +45,8 @@ pub fn all() -> Vec<Decoy> {
         PanicsToo: panicking_check,
         LeavesThemBehind: given_up,
         TimeOfAll: own_time,
+        ByName: one_name,
+        LastOfAName: one_name,
         EachByItself: flood_is_one_round,
         TakesTurns: flood_is_one_round,
         NotForLater: fresh_is_shared,
@@ -237,6 +240,23 @@ impl Usual for JustText {
         let up = report.status != Status::Fail;
         let mut response = usual::answer(report);
         *response.body_mut() = if up { "up\n" } else { "down\n" }.to_owned();
+        response
+    }
+}
+
+/// JSON by way of a map: of two nodes with one name, people read about the second. Rejected by
+/// `one_name`.
+struct LastOfAName;
+
+impl Usual for LastOfAName {
+    fn answer(report: &Report) -> Response<String> {
+        let mut response = usual::answer(report);
+        let mut body: Value = serde_json::from_str(response.body()).unwrap_or_default();
+        let lists = body["checks"].as_object_mut().into_iter().flat_map(Map::values_mut);
+        for list in lists.filter_map(Value::as_array_mut) {
+            list.drain(..list.len() - 1);
+        }
+        *response.body_mut() = body.to_string();
         response
     }
 }

@@ -86,7 +86,8 @@ pub trait Health: Send + Sync + Sized + 'static {
     /// [`Config::timeout`]; what has not answered by then has failed, and is given up: dropped. One
     /// that panics has failed, and is asked again the next time. The report names each with its
     /// own time and, by [`masked`], what was wrong: `fail` for what is critical, `warn` for what is
-    /// optional. Its status is the worst of them.
+    /// optional. Its status is the worst of them. Two may have one name, as the nodes of a cluster
+    /// do: both are asked, and both are named.
     ///
     /// Many who ask at once get one report, and whoever asks within [`Config::fresh_for`] of its
     /// end gets the same. Nobody gets one that is older. Who stops waiting (a probe that hangs up)

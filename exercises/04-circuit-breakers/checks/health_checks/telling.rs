@@ -9,6 +9,36 @@ use rand::RngExt;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
+pub(super) async fn one_name<S: Health>(world: World) -> Result<(), Finding> {
+    let nodes = [Stand::up(&world, "node"), Stand::up(&world, "node")];
+    let dependencies = nodes.iter().map(Stand::critical).collect();
+    let scene = Scene::<S>::running(&world, at_once(PATIENT), dependencies);
+    // Whichever of the two is told, if only one is, it is once the wrong one.
+    for broken in &nodes {
+        world.history().turn_page();
+        broken.breaks(true);
+        let report = scene.must(Status::Fail, "one of two nodes is broken").await?;
+        broken.breaks(false);
+        let told = |of: &Report, status| of.checks.iter().filter(|s| s.status == status).count();
+        if (told(&report, Status::Pass), told(&report, Status::Fail)) != (1, 1) {
+            let saw = format!("{} of `node`", report.checks.len());
+            return Err(Evidence::new("two lines about `node`: pass and fail", saw)
+                .at(scene.last_answer())
+                .into());
+        }
+        let answer = S::answer(&report);
+        let step = world.history().note("balancer", answer.body().clone());
+        let body: Value = serde_json::from_str(answer.body()).unwrap_or_default();
+        let listed = body["checks"]["node:responseTime"].as_array().map_or(0, Vec::len);
+        if listed != 2 {
+            let saw = answer.body().clone();
+            let evidence = Evidence::new("both in the list of `node:responseTime`", saw);
+            return Err(evidence.at(step).into());
+        }
+    }
+    Ok(())
+}
+
 pub(super) async fn own_time<S: Health>(world: World) -> Result<(), Finding> {
     const DELAY: Duration = Duration::from_millis(60);
     let proxy = world.client("redis").await?;

@@ -70,27 +70,27 @@ impl Report {
 
     /// In the shape of draft-inadarei-api-health-check-06: `status`, `output`, and under `checks`,
     /// for each dependency, `NAME:responseTime` with `observedValue` in milliseconds, to the
-    /// microsecond.
+    /// microsecond. Those of one name, such as the nodes of a cluster, are a list under it.
     pub fn json(&self) -> String {
         let mut json = format!(r#"{{"status":"{}""#, self.status.name());
         if let Some(output) = self.output {
             let _ = write!(json, r#","output":{}"#, quoted(output));
         }
-        for (nth, seen) in self.checks.iter().enumerate() {
-            json.push_str(if nth == 0 { r#","checks":{"# } else { "," });
-            let name = quoted(&format!("{}:responseTime", seen.name));
-            let millis = seen.took.as_secs_f64() * 1e3;
-            let status = seen.status.name();
-            let _ = write!(
-                json,
-                r#"{name}:[{{"status":"{status}","observedValue":{millis:.3},"observedUnit":"ms""#
-            );
-            if let Some(output) = &seen.output {
-                let _ = write!(json, r#","output":{}"#, quoted(output));
+        // A name that stood twice in an object would be read once, and hide the other: RFC 8259,
+        // section 4.
+        let mut names: Vec<(&str, Vec<String>)> = Vec::new();
+        for seen in &self.checks {
+            match names.iter_mut().find(|(name, _)| *name == seen.name) {
+                Some((_, list)) => list.push(seen.json()),
+                None => names.push((seen.name, vec![seen.json()])),
             }
-            json.push_str("}]");
         }
-        json.push_str(if self.checks.is_empty() { "}" } else { "}}" });
+        for (nth, (name, list)) in names.iter().enumerate() {
+            json.push_str(if nth == 0 { r#","checks":{"# } else { "," });
+            let name = quoted(&format!("{name}:responseTime"));
+            let _ = write!(json, "{name}:[{}]", list.join(","));
+        }
+        json.push_str(if names.is_empty() { "}" } else { "}}" });
         json
     }
 
@@ -108,6 +108,19 @@ impl Report {
         // A proxy in between would remember that all was well.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
+    }
+}
+
+impl Seen {
+    fn json(&self) -> String {
+        let (status, millis) = (self.status.name(), self.took.as_secs_f64() * 1e3);
+        let mut json =
+            format!(r#"{{"status":"{status}","observedValue":{millis:.3},"observedUnit":"ms""#);
+        if let Some(output) = &self.output {
+            let _ = write!(json, r#","output":{}"#, quoted(output));
+        }
+        json.push('}');
+        json
     }
 }
 
@@ -197,6 +210,26 @@ mod tests {
              \"redis:responseTime\":[{\"status\":\"warn\",\"observedValue\":1.500,\
              \"observedUnit\":\"ms\",\"output\":\"a \\\"quote\\\",\\u000aa line\"}]}}"
         );
+    }
+
+    #[test]
+    fn two_of_one_name_are_both_told() {
+        let seen = |name, status| Seen { name, status, took: Duration::ZERO, output: None };
+        let report = Report::of(vec![
+            seen("redis", Status::Fail),
+            seen("database", Status::Pass),
+            seen("redis", Status::Pass),
+        ]);
+        let one = |status| {
+            format!(r#"{{"status":"{status}","observedValue":0.000,"observedUnit":"ms"}}"#)
+        };
+        let expected = format!(
+            r#"{{"status":"fail","checks":{{"redis:responseTime":[{},{}],"database:responseTime":[{}]}}}}"#,
+            one("fail"),
+            one("pass"),
+            one("pass")
+        );
+        assert_eq!(report.json(), expected);
     }
 
     #[test]
