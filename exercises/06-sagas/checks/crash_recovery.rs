@@ -15,7 +15,7 @@ mod unclear;
 use again::{dropped_caller, only_the_first, started_again};
 use claims::{claim_waits, late_claim, lease_by_name};
 use driver::{Orders, Stop, driver};
-use found::{all_entries, any_id, left_for_long, nothing_left};
+use found::{all_entries, any_id, hundreds, left_for_long, nothing_left};
 use grading::{Child, Evidence, Finding, History, Process, SOON, World};
 use journal::{ended_long_ago, entry_before_next, parked, start_to_end, two_names, unreadable};
 use killed::{
@@ -95,6 +95,7 @@ grading::checks! { S: Recovery; read(PAGE), limit(LONG);
     parked: "what is parked waits for a person, and then goes on",
     ended_long_ago: "hundreds of sagas that have ended are not looked at",
     nothing_left: "a saga of which no step is left has ended, and is not found again",
+    hundreds: "of hundreds that can go on, none is left for another time",
     left_for_long: "however long it has lain, and however often it was taken over, it is driven",
     any_id: "a saga is driven, whatever its id",
     unreadable: "a saga that cannot go on holds up no other",

@@ -66,6 +66,7 @@ pub fn all() -> Vec<Decoy> {
         ListedWithEntries: listed_twice,
         LeaseNotExtended: long_step,
         LongLease: long_step,
+        DrivesOneAtATime: long_step,
         ExtendsOnce: long_step,
         ExtendsWhatItBegan: long_step,
         DeafToLoss: lease_lost,
@@ -76,6 +77,7 @@ pub fn all() -> Vec<Decoy> {
         NewLeaseNewToken: late_refusal,
         SameWordsAreMine: late_echo,
         DrawsItsOwnToken: late_claim,
+        TakesWhatItBegins: late_claim,
         RaisesAndReadsAtOnce: claim_waits,
         ErrorIsAFailure: lost_replies,
         AppendsAgain: lost_replies,
@@ -98,6 +100,7 @@ pub fn all() -> Vec<Decoy> {
         GivesUpWhatItCannotRead: unreadable,
         SkipsWhatItCannotRead: unreadable,
         AHundredAtATime: unreadable,
+        PagesByOffset: hundreds,
     ]
 }
 

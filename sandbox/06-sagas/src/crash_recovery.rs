@@ -56,10 +56,12 @@ const PAGE: u32 = 100;
 /// the tables of [`journal::SCHEMA`], its leases in Redis.
 ///
 /// A saga has one driver at a time. It holds the lease on `saga:NAME:ID`, extends it as long as it
-/// drives, and stops at once, also in the middle of a step, when the lease is lost. An entry is in the
-/// journal before anything else is begun, and once; with the last one the saga's `outcome` is there
-/// too. Where no step is left to say it with, as after a change of the program, it is there all the
-/// same.
+/// drives, and stops at once, also in the middle of a step, when the lease is lost. No call waits until
+/// another saga is driven.
+///
+/// An entry is in the journal before anything else is begun, and once; with the last one the saga's
+/// `outcome` is there too. Where no step is left to say it with, as after a change of the program, it
+/// is there all the same.
 ///
 /// What comes next follows from all entries, in their order, whoever has written them. A step that has
 /// none may have been begun by who drove before: its inquiry is asked before it is attempted. A "no"

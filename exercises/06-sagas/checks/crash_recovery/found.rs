@@ -146,6 +146,29 @@ pub(super) async fn any_id<S: Recovery>(world: World) -> Result<(), Finding> {
     Ok(())
 }
 
+/// So many were under way when the program died.
+const UNDER_WAY: &str = "
+    INSERT INTO saga (name, id, context)
+    SELECT 'checkout', 'order-' || nth, $1 FROM generate_series(1, 260) AS nth";
+
+pub(super) async fn hundreds<S: Recovery>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    let context = serde_json::to_string(&Order::of("Grace")).map_err(said)?;
+    scene.services.tables.rows(UNDER_WAY, &[&context]).await.map_err(said)?;
+    scene.history().note("driver", "(260 sagas have begun, and nobody drives them)");
+    let driver = scene.driver::<S>("driver", LONG_LEASE, undisturbed()).await?;
+    let saga = Saga::<Order>::named(NAME).step(Step::new("place", async |_| Ok(())));
+    let taking = driver.recovery.take_over(&saga);
+    let answer = scene.history().call("driver", "take over", taking).await;
+    let left = "SELECT id FROM saga WHERE name = $1 AND outcome IS DISTINCT FROM 'completed'";
+    let left = scene.ask(left, NAME).await?;
+    if !left.is_empty() || !matches!(answer, Ok(TakenOver { ended: 260, failed: 0, .. })) {
+        let saw = format!("{} are left; {}", left.len(), shown(&answer));
+        return Err(driver.broken("ended: 260, and none left", &saw));
+    }
+    Ok(())
+}
+
 /// Nobody has looked for a year; or somebody has, a thousand times, and died of it each time.
 pub(super) async fn left_for_long<S: Recovery>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;

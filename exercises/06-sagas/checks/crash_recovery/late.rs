@@ -70,7 +70,7 @@ async fn both_come_to(
 
 impl<S: Recovery> Driver<S> {
     /// What it begins, or whatever it finds. How long that takes is up to the check.
-    fn spawn_driving(
+    pub(super) fn spawn_driving(
         self: &Arc<Self>,
         begins: Option<(&str, &Order)>,
     ) -> JoinHandle<Result<String, Error>> {

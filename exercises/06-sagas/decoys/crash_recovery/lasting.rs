@@ -96,7 +96,7 @@ impl Way for LeaseOfTheProgram {
         name: &str,
         work: impl FnOnce(i64) -> F + Send,
     ) -> Result<T, Error> {
-        let here = format!("{:p} {name}", plain);
+        let here = format!("{plain:p} {name}");
         let held = HELD.lock().expect("nobody panics here").get(&here).copied();
         if let Some(token) = held {
             return work(token).await;
@@ -134,5 +134,40 @@ impl Way for SameWordsAreMine {
             return Ok(());
         }
         answer
+    }
+}
+
+/// One lock around the driver: then no two of its calls come into each other's way. Nor does the
+/// second order of the day, while the first one waits for its bank. Rejected by `long_step`.
+pub struct DrivesOneAtATime;
+
+static DRIVING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+impl Way for DrivesOneAtATime {
+    async fn drive<C: Context>(
+        plain: &Plain,
+        saga: &Saga<C>,
+        at: Place<'_>,
+        context: Arc<C>,
+        entries: Vec<Entry>,
+        begun: bool,
+    ) -> Result<Outcome, Error> {
+        let _alone = DRIVING.lock().await;
+        plain.drive::<Self, C>(saga, at, context, entries, begun).await
+    }
+}
+
+/// One statement for `start`, be it new or not: an upsert. Who begins late takes the saga from whoever
+/// has it by now, for an INSERT compares nothing. Rejected by `late_claim`.
+pub struct TakesWhatItBegins;
+
+impl Way for TakesWhatItBegins {
+    async fn begin(plain: &Plain, at: Place<'_>, context: &str) -> Result<bool, Error> {
+        let upsert =
+            "INSERT INTO saga (name, id, context, token, claims) VALUES ($1, $2, $3, $4, 1)
+                      ON CONFLICT (name, id) DO UPDATE SET token = excluded.token
+                      RETURNING claims = 1 AND entries = 0 AND xmax = 0";
+        let row = plain.tables.row(upsert, &[&at.saga, &at.id, &context, &at.token]).await?;
+        Ok(row.is_some_and(|row| row.get(0)))
     }
 }

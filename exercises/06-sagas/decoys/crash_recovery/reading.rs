@@ -113,7 +113,7 @@ pub struct KeepsWhatItRead;
 static KNOWN: LazyLock<Mutex<HashMap<String, Vec<Entry>>>> = LazyLock::new(Mutex::default);
 
 fn of_this_driver(plain: &Plain, at: Place<'_>) -> String {
-    format!("{:p} {} {}", plain, at.saga, at.id)
+    format!("{plain:p} {} {}", at.saga, at.id)
 }
 
 impl Way for KeepsWhatItRead {
@@ -211,6 +211,37 @@ impl Way for OfTheLastDay {
         let list = "SELECT id FROM saga WHERE name = $1 AND outcome IS NULL
                     AND begun > now() - interval '1 day' ORDER BY id";
         plain.list(list, saga).await
+    }
+}
+
+/// Page after page, with `OFFSET`. What was on the first page has ended by then, so the second begins
+/// a page too late, and each other page is passed over. Rejected by `hundreds`.
+pub struct PagesByOffset;
+
+impl Way for PagesByOffset {
+    async fn take_over<C: Context>(plain: &Plain, saga: &Saga<C>) -> Result<TakenOver, Error> {
+        let page = "SELECT id FROM saga WHERE name = $1 AND outcome IS NULL
+                    ORDER BY id LIMIT 50 OFFSET $2";
+        let mut taken = TakenOver::default();
+        for offset in (0_i64..).step_by(50) {
+            let rows = plain.tables.rows(page, &[&saga.name, &offset]).await?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in rows {
+                let id: String = row.get(0);
+                let lease = lease_of(saga.name, &id);
+                let driven = plain.held(&lease, |token| {
+                    plain.go_on::<Self, C>(saga, Place { saga: saga.name, id: &id, token })
+                });
+                match driven.await {
+                    Ok((outcome, true)) => Self::count(outcome, &mut taken),
+                    Ok((_, false)) | Err(Error::Driven) => taken.elsewhere += 1,
+                    Err(_) => taken.failed += 1,
+                }
+            }
+        }
+        Ok(taken)
     }
 }
 
