@@ -3,22 +3,25 @@
 mod again;
 mod claims;
 mod driver;
+mod found;
 mod journal;
 mod killed;
 mod late;
 mod servers;
 mod services;
 mod together;
+mod unclear;
 
 use again::{dropped_caller, only_the_first, started_again};
 use claims::{claim_waits, late_claim, lease_by_name};
 use driver::{Orders, Stop, driver};
+use found::{all_entries, any_id, hundreds, left_for_long, nothing_left};
 use grading::{Child, Evidence, Finding, History, Process, SOON, World};
 use journal::{ended_long_ago, entry_before_next, parked, start_to_end, two_names, unreadable};
 use killed::{
     asked_first, killed_again, killed_at_a_statement, killed_in_an_action, killed_undoing,
 };
-use late::{late_refusal, lease_lost, long_step, stopped_driver};
+use late::{late_echo, late_refusal, lease_lost, long_step, stopped_driver};
 use rand::RngExt;
 use sagas::crash_recovery::{Error, Options, Recovery, TakenOver};
 use sagas::journal::{SCHEMA, Tables};
@@ -35,6 +38,7 @@ use testbed::postgres::{Session, Target};
 use testbed::proxy::Proxy;
 use together::{listed_twice, one_driver};
 use tokio::task::JoinHandle;
+use unclear::refused_when_resumed;
 
 const PAGE: &str = "docs/lessons/crash_recovery.md";
 
@@ -68,6 +72,8 @@ grading::checks! { S: Recovery; read(PAGE), limit(LONG);
     asked_first: "a step that may have been begun is asked for before it is attempted"
         .process(driver::<S>),
     only_the_first: "one step may have been begun by another, and the steps behind it were not",
+    refused_when_resumed: "what may have been begun, and is refused then, is undone with the rest",
+    all_entries: "all that has happened counts, in its order, for whoever takes over",
     started_again: "called again, a saga goes on from where it was, with what it was begun with",
     dropped_caller: "a caller that is dropped keeps nobody else out",
     one_driver: "who drives a saga is left alone, at whatever step",
@@ -78,6 +84,7 @@ grading::checks! { S: Recovery; read(PAGE), limit(LONG);
     stopped_driver: "a driver that was stopped past its lease wakes, and changes nothing"
         .process(driver::<S>),
     late_refusal: "what a late driver writes is refused, also before its successor has written",
+    late_echo: "what a late driver writes is refused, also where another has written the same",
     late_claim: "who asks for a saga when its lease is over takes it from nobody",
     claim_waits: "who takes over reads the entry for whose commit it has waited",
     lost_replies: "an answer of the journal that is lost does no harm",
@@ -87,6 +94,10 @@ grading::checks! { S: Recovery; read(PAGE), limit(LONG);
     redis_away: "without Redis nobody drives, and when it is back the saga goes on",
     parked: "what is parked waits for a person, and then goes on",
     ended_long_ago: "hundreds of sagas that have ended are not looked at",
+    nothing_left: "a saga of which no step is left has ended, and is not found again",
+    hundreds: "of hundreds that can go on, none is left for another time",
+    left_for_long: "however long it has lain, and however often it was taken over, it is driven",
+    any_id: "a saga is driven, whatever its id",
     unreadable: "a saga that cannot go on holds up no other",
 }
 
@@ -210,6 +221,10 @@ impl Scene {
         if buyers != [order.buyer.clone()] {
             let what = format!("{id}: all for {}, as in its context", order.buyer);
             return Err(wrong(what, buyers.join(", "), id));
+        }
+        let twice = "SELECT entry FROM saga_entry WHERE id = $1 GROUP BY entry HAVING count(*) > 1";
+        if let Some(entry) = self.ask(twice, id).await?.pop() {
+            return Err(wrong(format!("{id}: each entry once"), format!("twice: {entry}"), id));
         }
         let attempts = self.counted("attempt", id).await?;
         let again: Vec<&String> =

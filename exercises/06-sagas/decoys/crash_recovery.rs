@@ -3,12 +3,20 @@
 
 mod driving;
 mod keeping;
+mod lasting;
+mod pieces;
+mod reading;
+mod resuming;
 mod sharing;
 
 use driving::*;
 use grading::Decoy;
 use keeping::*;
+use lasting::*;
 use locks::lease::{self, Held, Lease, RedisLease};
+use pieces::*;
+use reading::*;
+use resuming::*;
 use sagas::crash_recovery::{Context, Error, Options, Recovery, TakenOver};
 use sagas::journal::{self, Tables};
 use sagas::orchestration::steps::Steps;
@@ -34,38 +42,65 @@ pub fn all() -> Vec<Decoy> {
         CancelsWhatItFinds: killed_in_an_action,
         OutcomeApart: killed_at_a_statement,
         EntryInTwoSteps: killed_at_a_statement,
+        OutcomeBehindTheEntry: killed_at_a_statement,
         OnlyDoneCounts: killed_undoing,
         TakesOverOnce: killed_again,
         NeverAsks: asked_first,
         BegunWhereThereAreEntries: asked_first,
         BegunForEver: only_the_first,
+        BelievesTheNo: refused_when_resumed,
+        BegunIfItCanBeAsked: refused_when_resumed,
+        CountsClaimsAnew: refused_when_resumed,
+        UnknownIsRefused: refused_when_resumed,
+        AsTheyLie: all_entries,
+        SortedAsText: all_entries,
+        LastEntryOnly: all_entries,
+        TenEntries: all_entries,
+        ParksWithoutReason: all_entries,
         TakesTheNewContext: started_again,
         LeavesItToOthers: started_again,
         ExtendsInTheBackground: dropped_caller,
         NoLease: one_driver,
+        LeaseOfTheProgram: one_driver,
         LeaseByIdAlone: lease_by_name,
         ListedWithEntries: listed_twice,
         LeaseNotExtended: long_step,
         LongLease: long_step,
+        DrivesOneAtATime: long_step,
+        ExtendsOnce: long_step,
+        ExtendsWhatItBegan: long_step,
         DeafToLoss: lease_lost,
+        DeafWhenItTakesOver: lease_lost,
         BelievesItsLease: stopped_driver,
         ClaimsWithoutToken: late_refusal,
         LooksThenAppends: late_refusal,
         NewLeaseNewToken: late_refusal,
+        SameWordsAreMine: late_echo,
         DrawsItsOwnToken: late_claim,
+        TakesWhatItBegins: late_claim,
         RaisesAndReadsAtOnce: claim_waits,
         ErrorIsAFailure: lost_replies,
+        AppendsAgain: lost_replies,
         WaitsForEver: postgres_stalls,
         NothingIfAway: postgres_away,
         GoesOnWithoutRedis: redis_away,
         AwayIsElsewhere: redis_away,
+        KeepsWhatItRead: parked,
         TriesParkedAgain: parked,
         CountsParkedAsEnded: parked,
         LooksAtAll: ended_long_ago,
+        CompensatedIsNoEnd: ended_long_ago,
+        ContextFirst: ended_long_ago,
+        EndsByTheEntries: ended_long_ago,
+        OutcomeWithTheEntryOnly: nothing_left,
+        OfTheLastDay: left_for_long,
+        GivesUpAfterTen: left_for_long,
+        IdBetweenQuotes: any_id,
         FirstErrorEndsAll: unreadable,
         GivesUpWhatItCannotRead: unreadable,
         SkipsWhatItCannotRead: unreadable,
         AHundredAtATime: unreadable,
+        PagesByOffset: hundreds,
     ]
 }
 
@@ -137,6 +172,23 @@ pub trait Way: Send + Sync + Sized + 'static {
         work: impl FnOnce(i64) -> F + Send,
     ) -> impl Future<Output = Result<T, Error>> + Send {
         plain.held(name, work)
+    }
+
+    /// As `held`, for what is taken over.
+    fn held_over<T: Send, F: Future<Output = Result<T, Error>> + Send>(
+        plain: &Plain,
+        name: &str,
+        work: impl FnOnce(i64) -> F + Send,
+    ) -> impl Future<Output = Result<T, Error>> + Send {
+        Self::held(plain, name, work)
+    }
+
+    /// What has been driven to where it stands.
+    fn count(outcome: Outcome, taken: &mut TakenOver) {
+        match outcome {
+            Outcome::Parked => taken.parked += 1,
+            Outcome::Completed | Outcome::Compensated => taken.ended += 1,
+        }
     }
 
     fn drive<C: Context>(
@@ -293,12 +345,11 @@ impl Plain {
         let mut taken = TakenOver::default();
         for id in W::list(self, saga.name).await? {
             let lease = lease_of(saga.name, &id);
-            let driven = W::held(self, &lease, |token| {
+            let driven = W::held_over(self, &lease, |token| {
                 W::go_on(self, saga, Place { saga: saga.name, id: &id, token })
             });
             match driven.await {
-                Ok((Outcome::Parked, true)) => taken.parked += 1,
-                Ok((_, true)) => taken.ended += 1,
+                Ok((outcome, true)) => W::count(outcome, &mut taken),
                 Ok((_, false)) | Err(Error::Driven) => taken.elsewhere += 1,
                 Err(_) => taken.failed += 1,
             }
@@ -337,35 +388,4 @@ impl<W: Way> Recovery for Written<W> {
     async fn take_over<C: Context>(&self, saga: &Saga<C>) -> Result<TakenOver, Error> {
         W::take_over(&self.0, saga).await
     }
-}
-
-fn lease_of(saga: &str, id: &str) -> String {
-    format!("saga:{saga}:{id}")
-}
-
-fn rest<C>(saga: &Saga<C>, entries: &[Entry]) -> Result<Option<Outcome>, Error> {
-    Ok(match saga.next(entries)? {
-        Next::Rest(outcome) => Some(outcome),
-        Next::Act(_) | Next::Compensate(_) => None,
-    })
-}
-
-fn no_lease(error: lease::Error) -> Error {
-    match error {
-        lease::Error::Busy(_) => Error::Driven,
-        error => Error::Lease(error),
-    }
-}
-
-fn fenced(at: Place<'_>) -> Error {
-    let token = at.token as u64;
-    journal::Error::Fenced { token, newest: token + 1 }.into()
-}
-
-fn text(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("nothing here that JSON has no words for")
-}
-
-fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
-    serde_json::from_str(text).map_err(|e| journal::Error::Unreadable(e.to_string()).into())
 }

@@ -56,8 +56,16 @@ const PAGE: u32 = 100;
 /// the tables of [`journal::SCHEMA`], its leases in Redis.
 ///
 /// A saga has one driver at a time. It holds the lease on `saga:NAME:ID`, extends it as long as it
-/// drives, and stops at once, also in the middle of a step, when the lease is lost. An entry is in the
-/// journal before anything else is begun; with the last one the saga's `outcome` is there too.
+/// drives, and stops at once, also in the middle of a step, when the lease is lost. No call waits until
+/// another saga is driven.
+///
+/// An entry is in the journal before anything else is begun, and once; with the last one the saga's
+/// `outcome` is there too. Where no step is left to say it with, as after a change of the program, it
+/// is there all the same.
+///
+/// What comes next follows from all entries, in their order, whoever has written them. A step that has
+/// none may have been begun by who drove before: its inquiry is asked before it is attempted. A "no"
+/// is said of now. So where such a step is refused, and not for good, it is undone with the others.
 ///
 /// Where PostgreSQL or Redis are away, calls end with an error, and when they are back the same call
 /// works. An answer of theirs that was lost does no harm. A caller may be dropped, its process stopped
@@ -71,7 +79,7 @@ pub trait Recovery: Send + Sync + Sized + 'static {
 
     /// Begins the saga `id`, with a context that the journal keeps, and drives it to its end. Where it
     /// has begun before, it goes on with what the journal holds, and one that has ended is only
-    /// reported.
+    /// reported: how it stands, even where nobody can read the rest of it any more.
     ///
     /// # Errors
     /// See [`Error`]. Where it had been begun, whoever takes over goes on with it; and the same call
@@ -83,11 +91,11 @@ pub trait Recovery: Send + Sync + Sized + 'static {
         context: C,
     ) -> impl Future<Output = Result<Outcome, Error>> + Send;
 
-    /// Drives to their end all sagas of this name that have not come to one, and that nobody drives. A
-    /// step that has no entry may have been begun: its inquiry is asked before it is attempted. What
-    /// is parked waits for a person. A saga that cannot go on holds up no other.
+    /// Drives to their end all sagas of this name that have not come to one, and that nobody drives,
+    /// however long they lay and however often they were taken over. What is parked waits for a
+    /// person. A saga that cannot go on holds up no other.
     ///
-    /// Called when a program starts, and again about every TTL.
+    /// Called when a program starts, and again about every TTL, also while its other calls drive.
     ///
     /// # Errors
     /// The journal could not say which there are.

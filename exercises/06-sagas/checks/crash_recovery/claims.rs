@@ -56,11 +56,27 @@ pub(super) async fn lease_by_name<S: Recovery>(world: World) -> Result<(), Findi
 
 pub(super) async fn late_claim<S: Recovery>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
-    let order = Order::of("Tony");
-    let redis = scene.world.redis().url().to_owned();
-    let mut met = 0;
-    for nth in 1..=STATEMENTS {
-        let proxy = scene.world.postgres_client("early").await?;
+    // By who takes over, and by who was called.
+    for found in [true, false] {
+        let mut met = 0;
+        for nth in 1..=STATEMENTS {
+            match scene.asks_late::<S>(nth, found).await? {
+                true => met += 1,
+                false => break,
+            }
+        }
+        landed(met, "a saga is driven without a word to PostgreSQL")?;
+    }
+    Ok(())
+}
+
+impl Scene {
+    /// The early one's n-th statement comes when the late one has the saga. `false`: the early one has
+    /// begun a step before that.
+    async fn asks_late<S: Recovery>(&self, nth: usize, found: bool) -> Result<bool, Finding> {
+        let order = Order::of("Tony");
+        let redis = self.world.redis().url().to_owned();
+        let proxy = self.world.postgres_client("early").await?;
         let on_its_way = proxy.hold(move |request| request.nth == nth);
         let begun = Arc::new(AtomicBool::new(false));
         let sees = {
@@ -70,50 +86,59 @@ pub(super) async fn late_claim<S: Recovery>(world: World) -> Result<(), Finding>
                 async { Ok(()) }
             })
         };
-        let early = scene.driver_at::<S>("early", LONG_LEASE, sees, proxy.url(), &redis).await?;
-        let id = scene.id();
-        scene.put(&id, &order).await?;
-        scene.history().turn_page();
-        let mut taking = early.spawn_take_over();
+        let early = self.driver_at::<S>("early", LONG_LEASE, sees, proxy.url(), &redis).await?;
+        let id = self.id();
+        if found {
+            self.put(&id, &order).await?;
+        }
+        let begins = (!found).then_some((id.as_str(), &order));
+        self.history().turn_page();
+        let mut ours = early.spawn_driving(begins);
         let came = tokio::select! {
             came = on_its_way.arrived(1, A_WHILE) => came.is_ok(),
-            ended = &mut taking => {
-                let _ = ended??;
+            ended = &mut ours => {
+                let _ = ended?;
                 false
             }
         };
         if !came || begun.load(Ordering::SeqCst) {
             on_its_way.open();
-            break;
+            // What it still does is nobody's concern.
+            ours.abort();
+            let _ = ours.await;
+            return Ok(false);
         }
-        met += 1;
-        scene.world.redis().flush_all().await?;
-        let over = scene.world.fault("the early one's lease is over, and it does not know");
+        self.world.redis().flush_all().await?;
+        let over = self.world.fault("the early one's lease is over, and it does not know");
         let placing = Gate::shut();
-        let late = scene.driver::<S>("late", LONG_LEASE, held_at("place", &placing)).await?;
-        let mut theirs = late.spawn_take_over();
+        let late = self.driver::<S>("late", LONG_LEASE, held_at("place", &placing)).await?;
+        let mut theirs = late.spawn_driving(begins);
         tokio::select! {
             came = placing.arrived(1, A_WHILE) => if came.is_err() {
                 return Err(late.broken("the late one to take the saga over", "it does nothing"));
             },
             answer = &mut theirs => {
-                return Err(late.broken("the late one to take the saga over", &shown(&answer??)));
+                return Err(late.broken("the late one to take the saga over", &shown(&answer?)));
             }
         }
         on_its_way.open();
-        let ours = taking.await??;
+        let ours = ours.await?;
         placing.open();
-        let theirs = theirs.await??;
+        let theirs = theirs.await?;
         drop(over);
-        if !matches!(theirs, Ok(TakenOver { ended: 1, failed: 0, .. })) {
-            let what = "late: ended: 1, for nobody with a later lease has come";
+        let ended = match found {
+            true => format!("{:?}", TakenOver { ended: 1, ..TakenOver::default() }),
+            false => format!("{:?}", Outcome::Completed),
+        };
+        if !theirs.as_ref().is_ok_and(|answer| *answer == ended) {
+            let what = format!("late: {ended}, for nobody with a later lease has come");
             let saw = format!("late: {}; early: {}", shown(&theirs), shown(&ours));
             return Err(late.broken(what, &saw));
         }
         // The early one may have claimed it, and begun.
-        scene.ends(&id, &order, 1).await?;
+        self.ends(&id, &order, 1).await?;
+        Ok(true)
     }
-    landed(met, "taking over asks PostgreSQL nothing")
 }
 
 /// The early one's refusal is being written when it is taken over: what is read must contain it, or it

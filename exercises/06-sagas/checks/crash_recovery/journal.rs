@@ -219,10 +219,10 @@ const ENDED_LONG_AGO: &str = "
 pub(super) async fn ended_long_ago<S: Recovery>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
     scene.services.tables.rows(ENDED_LONG_AGO, &[]).await.map_err(said)?;
-    let order = Order::of("Ada");
-    let sagas = [scene.id(), scene.id(), scene.id()];
-    for id in &sagas {
-        scene.put(id, &order).await?;
+    let (good, refused) = (Order::of("Ada"), Order::refused("Ada"));
+    let sagas = [(scene.id(), &good), (scene.id(), &refused), (scene.id(), &good)];
+    for (id, order) in &sagas {
+        scene.put(id, order).await?;
     }
     // Hundreds of lines would be no timeline.
     let postgres = Proxy::before_postgres(&scene.url).await?;
@@ -232,17 +232,27 @@ pub(super) async fn ended_long_ago<S: Recovery>(world: World) -> Result<(), Find
         .await?;
     let answer = driver.take_over().await?;
     if !matches!(answer, Ok(TakenOver { ended: 3, failed: 0, .. })) {
-        let what = "ended: 3, failed: 0, of three that have not ended";
+        let what = "ended: 3, failed: 0, of three that have not ended; compensated is an end";
         return Err(driver.broken(what, &shown(&answer)));
     }
-    for id in &sagas {
-        scene.ends(id, &order, 0).await?;
+    for (id, order) in &sagas {
+        scene.ends(id, order, 0).await?;
     }
     let (statements, commands) = (postgres.counts().requests, redis.counts().requests);
     if statements + commands > 200 {
         let what = "at most 200 statements and commands for three sagas";
         let saw = format!("{statements} statements, {commands} commands to Redis");
         return Err(driver.broken(what, &saw));
+    }
+    // The customer asks for hers again, after a year. Nobody has to read more of it than how it stands.
+    for (id, should) in
+        [("old-1", Outcome::Compensated), ("old-2", Outcome::Parked), ("old-3", Outcome::Completed)]
+    {
+        let answer = driver.start_again(id, &good).await;
+        if !answer.as_ref().is_ok_and(|outcome| *outcome == should) {
+            let what = format!("{should:?}, as it stands in the journal: {id} is only reported");
+            return Err(driver.broken(what, &shown(&answer)));
+        }
     }
     Ok(())
 }
@@ -276,7 +286,9 @@ pub(super) async fn unreadable<S: Recovery>(world: World) -> Result<(), Finding>
         scene.services.tables.rows(write, &[id, &what]).await.map_err(said)?;
     }
     let driver = scene.driver::<S>("driver", LONG_LEASE, undisturbed()).await?;
-    let answer = driver.take_over().await?;
+    // So many may take a while on a busy machine; that it ends is what the check's own limit asks.
+    let taking = driver.recovery.take_over(&driver.saga);
+    let answer = scene.history().call("driver", "take over", taking).await;
     for id in [&entry, &step] {
         let attempts = scene.counted("attempt", id).await?;
         if !attempts.is_empty() {

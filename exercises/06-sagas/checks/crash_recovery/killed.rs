@@ -166,6 +166,19 @@ pub(super) async fn killed_at_a_statement<S: Recovery>(world: World) -> Result<(
     }
     let ended = doomed.killed().await?;
     landed(doomed.jobs.len() - ended.len(), "no saga was met at a statement")?;
+    // Who reads the journal now, and drives nothing, is told how it stands.
+    for job in &doomed.jobs {
+        let entries = "SELECT entry FROM saga_entry WHERE id = $1";
+        let entries = scene.ask(entries, &job.id).await?;
+        let stands = scene.stands(&job.id).await?;
+        if entries.iter().any(|entry| entry.contains("mail")) && stands != "completed" {
+            doomed.told(job).await?;
+            let what = "with the last entry, `mail`, the outcome: completed";
+            return Err(Evidence::new(what, stands)
+                .at(scene.history().last("driver", "mail"))
+                .into());
+        }
+    }
     recovers::<S>(&doomed, 1).await
 }
 

@@ -151,6 +151,17 @@ impl Services {
         answer.map(drop).map_err(|error| Failure::Unclear(error.to_string()))
     }
 
+    /// What somebody has asked for arrives.
+    pub(super) async fn lands(&self, what: &str, id: &str, order: &Order) -> Result<(), Failure> {
+        if let Some(history) = &self.history {
+            history.note(&self.who, format!("{what} {id} (it was on its way)"));
+        }
+        let text = "INSERT INTO effect (saga, what, key, buyer) VALUES ($1, $2, $3, $4)";
+        let key = format!("on its way: {id}");
+        let answer = self.tables.rows(text, &[&id, &what, &key, &order.buyer]).await;
+        answer.map(drop).map_err(|error| Failure::Unclear(error.to_string()))
+    }
+
     /// Whether a thing was done.
     async fn was_done(&self, run: &Run<Order>, what: &'static str) -> Result<bool, Failure> {
         if let Some(history) = &self.history {

@@ -62,10 +62,13 @@ pub(super) async fn one_driver<S: Recovery>(world: World) -> Result<(), Finding>
             }
         };
         comes_to(&gate, &mut starting).await?;
-        let answer = late.take_over().await?;
-        if !matches!(answer, Ok(TakenOver { ended: 0, parked: 0, elsewhere: 1, failed: 0 })) {
-            let what = "ended: 0, elsewhere: 1, while the early one drives it";
-            return Err(late.broken(what, &shown(&answer)));
+        // Somebody else looks, and so does the early one: about every TTL, also while it drives.
+        for who in [&late, &early] {
+            let answer = who.take_over().await?;
+            if !matches!(answer, Ok(TakenOver { ended: 0, parked: 0, elsewhere: 1, failed: 0 })) {
+                let what = "ended: 0, elsewhere: 1, while another call of the early one drives it";
+                return Err(who.broken(what, &shown(&answer)));
+            }
         }
         // Nor does it who is called for the same saga.
         if let Ok(outcome) = late.start(&id, order).await {
