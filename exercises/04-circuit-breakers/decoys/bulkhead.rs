@@ -1,7 +1,10 @@
 //! Wrong answers to the bulkhead, each with the check that must reject it.
 
 mod around;
+mod edges;
 mod queue;
+mod row;
+mod service;
 mod usual;
 
 use around::{
@@ -10,8 +13,17 @@ use around::{
 };
 use circuit_breakers::bulkhead::{Config, Counts, Full};
 use circuit_breakers_exercises::bulkhead::check;
+use edges::{
+    ClockFirst, ClockInTheLoop, CountsInFewerBits, CountsInTwoSteps, OneForEachSize,
+    OneQueueForAll, TakesWhenMade, ZeroIsForEver,
+};
 use grading::Decoy;
-use queue::{AsksNowAndThen, Barges, GrantLost, HandsToTheGone, LastComeFirst, LooksThenTakes};
+use queue::{
+    AsksNowAndThen, Barges, GrantLost, HandsToTheGone, LastComeFirst, LooksThenTakes,
+    LooksThenWaits, SleepsThroughIt,
+};
+use row::{AsksAllTheTime, FillsTheGap, FirstWakerOnly, TakesItAlong, TriesTheLock};
+use service::{CarefulService, OneAtATime, RefusesWhenAsked, TimesTheAnswer, WaitsAtTheService};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -44,13 +56,33 @@ pub fn all() -> Vec<Decoy> {
         HalfThePatience: wait_is_configured,
         AtLeastOne: no_places,
         AsConfigured: any_size,
+        CountsInFewerBits: any_size,
+        ZeroIsForEver: no_time_to_wait,
+        ClockFirst: no_time_to_wait,
+        ClockInTheLoop: wait_has_one_clock,
+        OneForEachSize: one_for_each,
+        OneQueueForAll: one_for_each,
+        CountsInTwoSteps: threads_go,
     ];
     all.extend(grading::decoys![check;
         LastComeFirst: served_in_order,
         HandsToTheGone: gone_waiter_gets_no_place,
         GrantLost: granted_and_gone,
         LooksThenTakes: threads_take_places,
+        LooksThenWaits: threads_queue,
+        SleepsThroughIt: threads_pass,
+        FillsTheGap: served_in_order,
+        FirstWakerOnly: woken_elsewhere,
+        AsksAllTheTime: waits_at_rest,
+        TakesItAlong: granted_and_late,
+        TriesTheLock: threads_go,
+        TakesWhenMade: made_holds_nothing,
         EachCloneItsOwn: clones_share,
+        OneAtATime: clones_share,
+        RefusesWhenAsked: ready_holds_nothing,
+        TimesTheAnswer: service_waits,
+        WaitsAtTheService: service_waits,
+        CarefulService: service_that_panics,
         ReservesWhenAsked: ready_holds_nothing,
         ReadyInTheQueue: queue_holds_nothing,
         CallsOutside: called_only_inside,

@@ -3,6 +3,7 @@
 
 mod asking;
 mod beside;
+mod edges;
 mod right;
 mod serving;
 
@@ -17,6 +18,10 @@ use beside::{
     StepsAndThenLooks,
 };
 use circuit_breakers_exercises::timeouts::check;
+use edges::{
+    ConnectsInATask, EntersAndThenLooks, GivesUpEarly, HalfForTheTask, HoldsTheCall,
+    LooksThenConnects, NarrowNumber, OneOddLetter, TheLatestRequest, WaitsInATask,
+};
 use grading::Decoy;
 use serving::{
     AbortsWhenLate, BelievesTheCaller, BelowZeroIsOdd, ClockStartsWhenPolled, CountsInSeconds,
@@ -73,5 +78,15 @@ pub fn all() -> Vec<Decoy> {
         DropsTheHandle: task_is_taken_along,
         GuardedWhenPolled: task_is_taken_along,
         BugsAreLate: task_answers,
+        OneOddLetter: several_headers,
+        NarrowNumber: rounded_down,
+        LooksThenConnects: connecting_takes_all,
+        ConnectsInATask: connecting_counts,
+        WaitsInATask: waiting_for_a_place,
+        EntersAndThenLooks: ready_too_late,
+        HoldsTheCall: patience_or_deadline,
+        GivesUpEarly: patience_or_deadline,
+        HalfForTheTask: task_ends,
+        TheLatestRequest: requests_apart,
     ]
 }

@@ -53,6 +53,11 @@ pub trait Bulkhead: Send + Sync + Sized + 'static {
     /// for [`Config::longest_wait`] at most, and the first that came is the first to get in. `call`
     /// is not polled before it has a place, and not at all if it gets none.
     ///
+    /// A caller has come when the future of this method is first polled; made and not polled, it
+    /// holds nothing. From then on it has one wait, however the queue moves meanwhile. While it
+    /// waits it sleeps: it is woken when there is something to do, by the waker that it was polled
+    /// with last.
+    ///
     /// The place is held until `call` is gone: until it has ended and is dropped, has panicked, or
     /// was dropped because the future of this method was. A caller that goes away while it waits
     /// leaves the queue.
@@ -71,9 +76,9 @@ pub trait Bulkhead: Send + Sync + Sized + 'static {
     /// `inner` behind this bulkhead, as a tower service. Each call of it goes through
     /// [`Bulkhead::call`], and clones of it share the places.
     ///
-    /// It is ready whenever it is asked, and holds nothing then: no place, and nothing of `inner`.
-    /// Whether `inner` is ready is asked inside, in the place. The error is `inner`'s own, or
-    /// [`Full`]; `downcast_ref` tells which.
+    /// It is ready whenever it is asked, however full it is, and holds nothing then: no place, and
+    /// nothing of `inner`. Whether `inner` is ready is asked inside, in the place. The error is
+    /// `inner`'s own, or [`Full`]; `downcast_ref` tells which.
     fn around<S, R>(
         self: Arc<Self>,
         inner: S,
@@ -93,7 +98,8 @@ pub struct Config {
     pub places: usize,
     /// How many callers may wait for a place. With none, nobody waits.
     pub queue: usize,
-    /// How long a caller waits for a place at most.
+    /// How long a caller waits for a place at most. With no time at all, a place that is free is
+    /// taken, and who finds none is told so at once.
     pub longest_wait: Duration,
 }
 

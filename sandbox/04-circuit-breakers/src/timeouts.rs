@@ -59,7 +59,7 @@ pub trait Deadlines: Send + Sync + 'static {
     ///
     /// [`TIME_LEFT`] is a whole number of milliseconds. Zero, or less, is nothing left. A number too
     /// large for any integer is a large number. Of several, in one line with commas or in many, the
-    /// smallest counts. What is no whole number is as good as not there.
+    /// smallest counts. What is no whole number is as good as not there, and spoils no other.
     ///
     /// `service` finds the deadline in the request's extensions, and no [`TIME_LEFT`] in its
     /// headers: from here on that would be old.

@@ -1,34 +1,61 @@
 //! The bulkhead around a tower service.
 
-use super::scene::{AtWork, Dependency, Scene};
+use super::scene::{Dependency, Scene};
+use super::shop::{Heard, Order, asks, heard, is_served, set};
 use circuit_breakers::BoxError;
-use circuit_breakers::bulkhead::{Bulkhead, Full};
+use circuit_breakers::bulkhead::{Bulkhead, Config, Full};
 use grading::{Evidence, Finding, SOON, World};
 use rand::RngExt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use testbed::gate::Gate;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinHandle;
+use std::time::Duration;
 use tower_service::Service;
 
 pub(super) async fn clones_share<B: Bulkhead>(world: World) -> Result<(), Finding> {
-    let (scene, shop) = set::<B>(world, 1, 0, 8);
+    let (scene, shop) = set::<B>(world, 2, 0, 8);
     let door = Arc::clone(&scene.bulkhead).around(shop.clone());
+    // Both at once, each by a clone: what they share are the places, and not the service.
     let first = asks(&scene, door.clone(), Order::of(0));
     is_served(&scene, &first).await?;
-    let refused = asks(&scene, door.clone().clone(), Order::of(1)).hears().await?;
-    refused
-        .is(&Heard::Full(Full::Queue), "a refusal: the only place is taken, by another clone")?;
+    let second = asks(&scene, door.clone().clone(), Order::of(1));
+    is_served(&scene, &second).await?;
+    let expected = Heard::Full(Full::Queue);
+    let refused = asks(&scene, door.clone().clone(), Order::of(2)).hears().await?;
+    refused.is(&expected, "a refusal: both places are taken, by other clones")?;
     // And a second service around the same bulkhead, too.
     let again = Arc::clone(&scene.bulkhead).around(shop);
-    let refused = asks(&scene, again, Order::of(2)).hears().await?;
-    refused.is(&Heard::Full(Full::Queue), "a refusal: the only place is taken")?;
-    first.order.gate.open();
-    first.hears().await?.is(&Heard::Done(0), "its answer")?;
-    scene.kept_to(1)
+    let refused = asks(&scene, again, Order::of(3)).hears().await?;
+    refused.is(&expected, "a refusal: both places are taken")?;
+    scene.is_refused(4, "a refusal at once: the service's callers have both places").await?;
+    for asked in [first, second] {
+        asked.order.gate.open();
+        let who = asked.order.who;
+        asked.hears().await?.is(&Heard::Done(who), "its answer")?;
+    }
+    scene.kept_to(2)
+}
+
+/// Asks a service whether it is ready, which it has to be.
+async fn says_ready<B, D>(scene: &Scene<B>, door: &mut D, saw: &str) -> Result<(), Finding>
+where
+    B: Bulkhead,
+    D: Service<Order, Error = BoxError>,
+{
+    let ready = poll_fn(|context| Poll::Ready(door.poll_ready(context))).await;
+    let step = scene.world.history().note("callers", "one asks whether there is a place");
+    match ready {
+        Poll::Ready(Ok(())) => Ok(()),
+        Poll::Ready(Err(error)) => {
+            let expected = "ready: it is called, or refused, when it is called";
+            Err(Evidence::new(expected, error.to_string()).at(step).into())
+        }
+        Poll::Pending => {
+            let expected = "ready: who asks is not the one who waits";
+            Err(Evidence::new(expected, saw).at(step).into())
+        }
+    }
 }
 
 pub(super) async fn ready_holds_nothing<B: Bulkhead>(world: World) -> Result<(), Finding> {
@@ -39,20 +66,9 @@ pub(super) async fn ready_holds_nothing<B: Bulkhead>(world: World) -> Result<(),
     let mut idle = Vec::new();
     for number in 0..places + 2 {
         let mut clone = door.clone();
-        let ready = poll_fn(|context| Poll::Ready(clone.poll_ready(context))).await;
-        let step = scene.world.history().note("callers", "one asks whether there is a place");
-        match ready {
-            Poll::Ready(Ok(())) => idle.push(clone),
-            Poll::Ready(Err(error)) => {
-                let expected = "ready: it is called, or refused, when it is called";
-                return Err(Evidence::new(expected, error.to_string()).at(step).into());
-            }
-            Poll::Pending => {
-                let expected = "ready: nobody is inside";
-                let saw = format!("{number} that only asked keep it waiting");
-                return Err(Evidence::new(expected, saw).at(step).into());
-            }
-        }
+        let saw = format!("{number} that only asked keep it waiting");
+        says_ready(&scene, &mut clone, &saw).await?;
+        idle.push(clone);
     }
     let mut inside = Vec::new();
     for who in 0..places {
@@ -60,13 +76,113 @@ pub(super) async fn ready_holds_nothing<B: Bulkhead>(world: World) -> Result<(),
         is_served(&scene, &asked).await?;
         inside.push(asked);
     }
+    // To be told no is an answer to a call. Whose `poll_ready` fails is thrown away, with the
+    // connection that it belongs to.
+    for clone in &mut idle {
+        says_ready(&scene, clone, "it waits for those who are inside").await?;
+    }
     for asked in inside {
         asked.order.gate.open();
         let who = asked.order.who;
         asked.hears().await?.is(&Heard::Done(who), "its answer")?;
     }
-    drop(idle);
     Ok(())
+}
+
+pub(super) async fn service_waits<B: Bulkhead>(world: World) -> Result<(), Finding> {
+    let brief = Duration::from_millis(60);
+    let (scene, shop) = set::<B>(world, 1, 1, 8);
+    let config = Config { places: 1, queue: 1, longest_wait: brief };
+    let scene = Scene { bulkhead: Arc::new(B::new(config)), ..scene };
+    let door = Arc::clone(&scene.bulkhead).around(shop);
+    let first = asks(&scene, door.clone(), Order::of(0));
+    is_served(&scene, &first).await?;
+    // Its wait began later than the other one's call: were that timed, it would be over as well.
+    let second = asks(&scene, door.clone(), Order::of(1)).hears().await?;
+    let expected = "to be told that no place came free, by the service as by the bulkhead";
+    second.is(&Heard::Full(Full::Waited(brief)), expected)?;
+    tokio::time::sleep(brief).await;
+    first.order.gate.open();
+    first.hears().await?.is(&Heard::Done(0), "its answer: it had a place, however long it took")?;
+    // And whoever has a place without the service has it.
+    let holder = scene.gets_in(2).await?;
+    let third = asks(&scene, door, Order::of(3)).hears().await?;
+    third.is(&Heard::Full(Full::Waited(brief)), expected)?;
+    scene.ends(holder).await?;
+    scene.kept_to(1)
+}
+
+/// Where it panics.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    PollReady,
+    Call,
+    Answer,
+}
+
+/// A service with a defect.
+#[derive(Clone)]
+struct Falls {
+    at: At,
+    dependency: Dependency,
+}
+
+impl Falls {
+    fn falls(&self) -> ! {
+        self.dependency.note(&format!("panics: {:?}", self.at));
+        // Not by panic!(), which would be told of as if it were a bug of the code under test.
+        std::panic::resume_unwind(Box::new("the driver has a defect"))
+    }
+}
+
+impl Service<()> for Falls {
+    type Response = ();
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self.at {
+            At::PollReady => self.falls(),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, (): ()) -> Self::Future {
+        if let At::Call = self.at {
+            self.falls();
+        }
+        let falls = self.clone();
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            falls.falls()
+        })
+    }
+}
+
+pub(super) async fn service_that_panics<B: Bulkhead>(world: World) -> Result<(), Finding> {
+    let scene = Scene::<B>::set(world, 1, 0);
+    for (round, at) in [At::PollReady, At::Call, At::Answer].into_iter().enumerate() {
+        let falls = Falls { at, dependency: scene.dependency.clone() };
+        let mut door = Arc::clone(&scene.bulkhead).around(falls);
+        let step = scene.world.history().note("callers", "one asks the service");
+        let asked = tokio::spawn(async move {
+            poll_fn(|context| door.poll_ready(context)).await?;
+            door.call(()).await
+        });
+        match tokio::time::timeout(SOON, asked).await {
+            Ok(Err(panicked)) if panicked.is_panic() => {}
+            other => {
+                let saw = match other {
+                    Ok(ended) => format!("{ended:?}"),
+                    Err(_) => format!("nothing within {SOON:?}"),
+                };
+                return Err(Evidence::new("the panic to reach its caller", saw).at(step).into());
+            }
+        }
+        let next = scene.gets_in(round).await?;
+        scene.ends(next).await?;
+    }
+    scene.kept_to(1)
 }
 
 pub(super) async fn queue_holds_nothing<B: Bulkhead>(world: World) -> Result<(), Finding> {
@@ -192,175 +308,4 @@ pub(super) async fn work_goes_with_its_caller<B: Bulkhead>(world: World) -> Resu
     first.order.gate.open();
     second.order.gate.open();
     second.hears().await?.is(&Heard::Done(1), "its answer")
-}
-
-/// A scene, and a service with so many connections.
-fn set<B: Bulkhead>(
-    world: World,
-    places: usize,
-    queue: usize,
-    connections: usize,
-) -> (Scene<B>, Shop) {
-    let scene = Scene::set(world, places, queue);
-    let connections = Arc::new(Semaphore::new(connections));
-    let shop = Shop { dependency: scene.dependency.clone(), connections, mine: Mine::Nothing };
-    (scene, shop)
-}
-
-/// What is asked for.
-#[derive(Clone)]
-struct Order {
-    who: usize,
-    /// Where the work waits.
-    gate: Gate,
-    fails: bool,
-}
-
-impl Order {
-    fn of(who: usize) -> Order {
-        Order { who, gate: Gate::shut(), fails: false }
-    }
-}
-
-/// The service's own error.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Broken(&'static str);
-
-/// A service with connections, as tower's own limits have permits: `poll_ready` takes one for this
-/// very clone, which is free again with the answer, or when the clone is dropped. And, as a service
-/// may, it begins its work in `call`, and not when the future is first polled.
-struct Shop {
-    dependency: Dependency,
-    connections: Arc<Semaphore>,
-    mine: Mine,
-}
-
-type Acquiring =
-    Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, tokio::sync::AcquireError>> + Send>>;
-
-enum Mine {
-    Nothing,
-    Asked(Acquiring),
-    Connection(OwnedSemaphorePermit),
-}
-
-impl Clone for Shop {
-    fn clone(&self) -> Shop {
-        let (dependency, connections) = (self.dependency.clone(), Arc::clone(&self.connections));
-        Shop { dependency, connections, mine: Mine::Nothing }
-    }
-}
-
-impl Service<Order> for Shop {
-    type Response = usize;
-    type Error = Broken;
-    type Future = Pin<Box<dyn Future<Output = Result<usize, Broken>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        if matches!(self.mine, Mine::Nothing) {
-            self.mine = Mine::Asked(Box::pin(Arc::clone(&self.connections).acquire_owned()));
-        }
-        if let Mine::Asked(acquiring) = &mut self.mine {
-            match std::task::ready!(acquiring.as_mut().poll(context)) {
-                Ok(connection) => self.mine = Mine::Connection(connection),
-                Err(_) => return Poll::Ready(Err(Broken("no connection"))),
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, order: Order) -> Self::Future {
-        let Mine::Connection(connection) = std::mem::replace(&mut self.mine, Mine::Nothing) else {
-            self.dependency.note("called on a clone that never said that it is ready");
-            return Box::pin(async { Err(Broken("called before it said that it is ready")) });
-        };
-        let at_work: AtWork = self.dependency.begins(order.who);
-        Box::pin(async move {
-            order.gate.pass().await;
-            drop((at_work, connection));
-            match order.fails {
-                true => Err(Broken("the shop's own error")),
-                false => Ok(order.who),
-            }
-        })
-    }
-}
-
-/// What a caller of the service heard.
-#[derive(Debug, PartialEq)]
-enum Heard {
-    Done(usize),
-    Full(Full),
-    Broken,
-    Other(String),
-}
-
-fn heard(answer: Result<usize, BoxError>) -> Heard {
-    match answer {
-        Ok(who) => Heard::Done(who),
-        Err(error) => match (error.downcast_ref::<Full>(), error.downcast_ref::<Broken>()) {
-            (Some(full), _) => Heard::Full(*full),
-            (_, Some(Broken("the shop's own error" | "no connection"))) => Heard::Broken,
-            _ => Heard::Other(format!("an error of another kind: {error}")),
-        },
-    }
-}
-
-impl Heard {
-    fn is(&self, expected: &Heard, why: &str) -> Result<(), Finding> {
-        match self == expected {
-            true => Ok(()),
-            false => Err(Evidence::new(why, format!("{self:?}")).into()),
-        }
-    }
-}
-
-/// Somebody who asks the service.
-struct Asked {
-    order: Order,
-    task: JoinHandle<Heard>,
-}
-
-impl Asked {
-    async fn hears(self) -> Result<Heard, Finding> {
-        match tokio::time::timeout(SOON, self.task).await {
-            Ok(heard) => Ok(heard?),
-            Err(_) => {
-                let saw = format!("{} hears nothing within {SOON:?}", self.order.who);
-                Err(Evidence::new("an answer or a refusal", saw).into())
-            }
-        }
-    }
-}
-
-fn asks<B, D>(scene: &Scene<B>, mut door: D, order: Order) -> Asked
-where
-    B: Bulkhead,
-    D: Service<Order, Response = usize, Error = BoxError, Future: Send> + Send + 'static,
-{
-    let (asked, history) = (order.clone(), scene.world.history().clone());
-    let task = tokio::spawn(async move {
-        let call = history.invoke("callers", format!("{} asks the service", order.who));
-        let answer = async {
-            poll_fn(|context| door.poll_ready(context)).await?;
-            door.call(order).await
-        };
-        let heard = heard(answer.await);
-        match &heard {
-            Heard::Done(who) => call.ok(format!("{who} is done")),
-            other => call.fail(format!("{other:?}")),
-        };
-        heard
-    });
-    Asked { order: asked, task }
-}
-
-/// Waits until the work for `asked` has begun.
-async fn is_served<B: Bulkhead>(scene: &Scene<B>, asked: &Asked) -> Result<(), Finding> {
-    asked.order.gate.arrived(1, SOON).await.map_err(|_| {
-        let began = scene.dependency.began();
-        let expected = format!("{} to have a place, for one is free", asked.order.who);
-        Evidence::new(expected, format!("not called within {SOON:?}; called: {began:?}")).into()
-    })
 }

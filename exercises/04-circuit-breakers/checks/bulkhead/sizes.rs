@@ -5,7 +5,9 @@ use circuit_breakers::bulkhead::{Bulkhead, Config, Counts, Full};
 use grading::{Evidence, Finding, SOON, World};
 use rand::RngExt;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 /// For those who are to wait in vain.
 const BRIEF: Duration = Duration::from_millis(60);
@@ -210,7 +212,12 @@ pub(super) async fn any_size<B: Bulkhead>(world: World) -> Result<(), Finding> {
     scene.ends(first).await?;
     scene.is_at_work(&mut second).await?;
     scene.ends(second).await?;
-    scene.tells("all have gone", Counts::default()).await
+    scene.tells("all have gone", Counts::default()).await?;
+    // Large, and zero for whoever counts in half as many bits.
+    let places = 1_usize.checked_shl(32).unwrap_or(usize::MAX);
+    let scene = Scene::<B>::with(scene.world, Config { places, queue: 0, ..no_limit });
+    let first = scene.gets_in(20).await?;
+    scene.ends(first).await
 }
 
 pub(super) async fn work_is_not_timed<B: Bulkhead>(world: World) -> Result<(), Finding> {
@@ -240,7 +247,8 @@ pub(super) async fn one_for_each<B: Bulkhead>(world: World) -> Result<(), Findin
     let mut random = world.random();
     let (places, queue) = (random.random_range(1..3), random.random_range(1..3));
     let scene = Scene::<B>::set(world, places, queue);
-    let other = B::new(Config { places: 1, queue: 0, longest_wait: LONG });
+    // It has the same size: that is no reason to be the same.
+    let other = Arc::new(B::new(Config { places, queue, longest_wait: LONG }));
     let mut held = Vec::new();
     for who in 0..places {
         held.push(scene.gets_in(who).await?);
@@ -264,10 +272,23 @@ pub(super) async fn one_for_each<B: Bulkhead>(world: World) -> Result<(), Findin
             return Err(Evidence::new(expected, saw).at(step).into());
         }
     };
-    let refused = other.counts().refused;
-    if refused != 0 {
-        let saw = format!("refused: {refused}");
-        return Err(Evidence::new("the other's counts to be its own", saw).into());
+    // And whoever fills this one finds all of its places and all of its queue, and nobody else.
+    let mut fills = JoinSet::new();
+    for _ in 0..places + queue {
+        let other = Arc::clone(&other);
+        fills.spawn(async move { other.call(std::future::pending::<()>()).await });
+    }
+    let full = Counts { inside: places, waiting: queue, refused: 0 };
+    let fills_up = async {
+        while other.counts() != full {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    if tokio::time::timeout(SOON, fills_up).await.is_err() {
+        let counts = format!("{:?}", other.counts());
+        let step = scene.world.history().note("the other dependency", counts.clone());
+        let expected = format!("places and queue of its own, for {} calls: {full:?}", fills.len());
+        return Err(Evidence::new(expected, counts).at(step).into());
     }
     for mut caller in held {
         scene.is_at_work(&mut caller).await?;

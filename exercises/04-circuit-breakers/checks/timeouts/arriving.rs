@@ -1,16 +1,14 @@
 //! A request comes: until when is it worked on, and what becomes of the work?
 
 use super::scene::{
-    AGES, Broken, Ended, Next, SPANS, ends, is_late, poll_once, request, told, turns_late, until,
+    AGES, Broken, Ended, Next, SPANS, ends, is_late, request, told, turns_late, unready, until,
     working,
 };
 use super::work::steps;
-use circuit_breakers::BoxError;
-use circuit_breakers::timeouts::{Deadline, Deadlines, Late};
-use grading::{Evidence, Finding, History, SOON, World};
+use circuit_breakers::timeouts::{Deadline, Deadlines};
+use grading::{Evidence, Finding, SOON, World};
 use http::{Request, Response};
 use rand::RngExt;
-use std::pin::pin;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -87,6 +85,40 @@ pub(super) async fn the_earliest_counts<D: Deadlines>(world: World) -> Result<()
     Err(Evidence::new(expected, saw).at(step).into())
 }
 
+pub(super) async fn requests_apart<D: Deadlines>(world: World) -> Result<(), Finding> {
+    let short = world.random().random_range(3_000..4_000);
+    let (history, text) = (world.history(), short.to_string());
+    // The first has much time, the second little, and both are under way.
+    let (_allows_first, work) = steps(history, "service");
+    let first = working(history, "service", work);
+    let serves_first = tokio::spawn(D::serve(first.clone(), request(&["8000"]), AGES));
+    let called = first.clone().gets_called(&serves_first).await;
+    let (_allows_second, work) = steps(history, "service");
+    let second = working(history, "service", work);
+    let serves_second = tokio::spawn(D::serve(second.clone(), request(&[&text]), AGES));
+    if !(called && second.clone().gets_called(&serves_second).await) {
+        let saw = "a request that was answered before its work was done, or never begun";
+        return Err(Evidence::new("two requests to be worked on", saw).into());
+    }
+    let known = first.only()?.deadline()?;
+    // What the first asks is asked with its own deadline, and what nobody waits for with none.
+    for (what, asks) in [("the first asks on", until(known)), ("a job asks", request(&[]))] {
+        let hop = Next::new(history, "next hop");
+        let asked = D::ask(hop.clone(), asks, millis(7_000));
+        ends(history, "hop", what, SOON, asked).await?;
+        let seen = hop.only()?;
+        let told = seen.millis()?;
+        if told <= short {
+            let expected =
+                "what is left of its own time: the second request has a deadline of its own";
+            return Err(Evidence::new(expected, told.to_string()).at(seen.step).into());
+        }
+    }
+    serves_first.abort();
+    serves_second.abort();
+    Ok(())
+}
+
 pub(super) async fn odd_headers<D: Deadlines>(world: World) -> Result<(), Finding> {
     let longest = millis(world.random().random_range(2_000..5_000));
     let why = "what cannot be read is as good as not there";
@@ -118,11 +150,13 @@ pub(super) async fn several_headers<D: Deadlines>(world: World) -> Result<(), Fi
     let (text, large) = (small.to_string(), (small + 1_500).to_string());
     let in_one_line = format!("{large}, {text}");
     let with_odd = format!("soon,{text} , ");
+    let with_letters = format!("für später,{text}");
     for lines in [
         &[large.as_str(), text.as_str()][..],
         &[text.as_str(), large.as_str()][..],
         &[in_one_line.as_str()][..],
         &[with_odd.as_str()][..],
+        &[with_letters.as_str()][..],
         &["soon", in_one_line.as_str(), ""][..],
     ] {
         world.history().turn_page();
@@ -179,120 +213,15 @@ pub(super) async fn waiting_for_a_place<D: Deadlines>(world: World) -> Result<()
     for (text, longest) in [("80", AGES), ("8000", millis(80))] {
         world.history().turn_page();
         // As behind a limit on concurrency whose places are all taken.
-        let hop = Next::new(world.history(), "service").connecting(std::future::pending);
+        let (steps, work) = steps(world.history(), "service");
+        let hop = unready(world.history(), "service", work);
         let served = D::serve(hop.clone(), request(&[text]), longest);
         let what = format!("time-left: {text}, longest {longest:?}");
-        is_late(world.history(), "caller", &what, served).await?;
+        let late = is_late(world.history(), "caller", &what, served).await?;
         hop.uncalled("it was never ready")?;
+        steps.must_end(Some(late), "nobody waits for the place any more").await?;
     }
     Ok(())
-}
-
-pub(super) async fn busy_machine<D: Deadlines>(world: World) -> Result<(), Finding> {
-    late_machine(&world, "service", |hop, span| {
-        D::serve(hop, request(&[&span.as_millis().to_string()]), AGES)
-    })
-    .await?;
-    late_machine(&world, "next hop", |hop, span| D::ask(hop, until(Deadline::in_time(span)), AGES))
-        .await?;
-    // A task is polled by its runtime, and by nobody else: so it gets one that can be kept busy.
-    let history = world.history().clone();
-    let played = tokio::task::spawn_blocking(move || {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_time().build();
-        let runtime = runtime.map_err(|error| Finding::inconclusive(error.to_string()))?;
-        runtime.block_on(late_task::<D>(&history))
-    });
-    played.await?
-}
-
-async fn late_task<D: Deadlines>(history: &History) -> Result<(), Finding> {
-    for span in SPANS {
-        history.turn_page();
-        let (steps, work) = steps(history, "task");
-        let before = Instant::now();
-        let call = history.invoke("hop", format!("spawn(…), {span:?} left"));
-        let task = D::spawn(Deadline::in_time(span), work.run(async |_| ()));
-        if !steps.take(1).await? || before.elapsed() >= span {
-            continue;
-        }
-        let over = {
-            let over = history.note("hop", "(the machine is busy until it is too late)");
-            std::thread::sleep((span + millis(20)).saturating_sub(before.elapsed()));
-            steps.allow_one();
-            over
-        };
-        let ended = tokio::time::timeout(SOON, task).await;
-        let late = matches!(ended, Ok(Err(Late)));
-        let step = call.ok(if late { "Late" } else { "no Late" });
-        if steps.done() > 1 {
-            let works = history.last("task", "works");
-            let expected = "no step after the deadline, however late the machine is";
-            return Err(Evidence::new(expected, "the work goes on first")
-                .at(over)
-                .at(works)
-                .into());
-        }
-        return match late {
-            true => Ok(()),
-            false => Err(Evidence::new("Late", "no Late").at(step).into()),
-        };
-    }
-    Err(Finding::inconclusive("the machine was too busy to begin in time"))
-}
-
-/// Has `asked` begin in time, and go on when it is too late.
-async fn late_machine<F>(
-    world: &World,
-    lane: &'static str,
-    asks: impl Fn(Next, Duration) -> F,
-) -> Result<(), Finding>
-where
-    F: Future<Output = Result<Response<String>, BoxError>>,
-{
-    for span in SPANS {
-        world.history().turn_page();
-        let (steps, work) = steps(world.history(), lane);
-        let hop = working(world.history(), lane, work);
-        let before = Instant::now();
-        let mut served = pin!(asks(hop.clone(), span));
-        let call = world.invoke("caller", format!("asks, {span:?} left"));
-        // Polled until the work waits for its first step.
-        while hop.seen().is_empty() && before.elapsed() < span {
-            if let Some(ended) = poll_once(&mut served).await.map(Ended::of) {
-                let step = call.ok(ended.to_string());
-                return Err(Evidence::new("the work to wait", ended.to_string()).at(step).into());
-            }
-            tokio::time::sleep(millis(1)).await;
-        }
-        if hop.seen().is_empty() || before.elapsed() >= span {
-            continue;
-        }
-        {
-            let _busy = world.fault("the machine is busy: nobody polls it until it is too late");
-            tokio::time::sleep((span + millis(20)).saturating_sub(before.elapsed())).await;
-            steps.allow_one();
-        }
-        let ended = tokio::time::timeout(SOON, served).await;
-        let ended = match ended {
-            Ok(result) => Ended::of(result),
-            Err(_) => {
-                let saw = format!("nothing within {SOON:?}");
-                return Err(Evidence::new("Late", saw).at(call.unknown("still waits")).into());
-            }
-        };
-        let step = call.ok(ended.to_string());
-        if steps.done() > 0 {
-            let works = world.history().last(lane, "works");
-            let expected = "no step after the deadline, however late the machine is";
-            return Err(Evidence::new(expected, "the work goes on first").at(works).into());
-        }
-        if !matches!(ended, Ended::Late) {
-            return Err(Evidence::new("Late", ended.to_string()).at(step).into());
-        }
-        return Ok(());
-    }
-    Err(Finding::inconclusive("the machine was too busy to begin in time"))
 }
 
 pub(super) async fn work_ends<D: Deadlines>(world: World) -> Result<(), Finding> {

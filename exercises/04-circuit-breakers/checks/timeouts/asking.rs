@@ -2,7 +2,7 @@
 
 use super::arriving::{arrived_whole, own_error, whole_answer};
 use super::scene::{
-    AGES, Broken, Ended, Next, ends, is_late, request, told, turns_late, until, working,
+    AGES, Broken, Ended, Next, ends, is_late, request, told, turns_late, unready, until, working,
 };
 use super::work::steps;
 use circuit_breakers::timeouts::{Deadline, Deadlines, TIME_LEFT};
@@ -19,12 +19,14 @@ fn millis(millis: u64) -> Duration {
 pub(super) async fn rounded_down<D: Deadlines>(world: World) -> Result<(), Finding> {
     let mut random = world.random();
     // Rounded to the nearest, half of them would be right.
-    for _ in 0..50 {
+    for round in 0..50 {
         world.history().turn_page();
-        let deadline =
-            Deadline::in_time(Duration::from_micros(random.random_range(2_000_000..8_000_000)));
+        // Two months are more milliseconds than 32 bits can count.
+        let long = Duration::from_secs(if round == 0 { 60 * 86_400 } else { 0 });
+        let drawn = Duration::from_micros(random.random_range(2_000_000..8_000_000));
+        let deadline = Deadline::in_time(long + drawn);
         let hop = Next::new(world.history(), "next hop");
-        let asked = D::ask(hop.clone(), until(deadline), AGES);
+        let asked = D::ask(hop.clone(), until(deadline), long + AGES);
         let (ended, step) = ends(world.history(), "hop", "asks on", SOON, asked).await?;
         if !matches!(ended, Ended::Answer(_)) {
             return Err(Evidence::new("the answer", ended.to_string()).at(step).into());
@@ -120,9 +122,16 @@ pub(super) async fn patience_or_deadline<D: Deadlines>(world: World) -> Result<(
         world.history().turn_page();
         let (steps, work) = steps(world.history(), "next hop");
         let silent = working(world.history(), "next hop", work);
-        let asked = D::ask(silent, until(Deadline::in_time(left)), patience);
+        let began = Instant::now();
+        // Kept, as in a list of those that are not all over: that is what has to end the work.
+        let mut asked = Box::pin(D::ask(silent, until(Deadline::in_time(left)), patience));
         let what = format!("asks on: {left:?} left, patience {patience:?}");
-        let late = is_late(world.history(), "hop", &what, asked).await?;
+        let late = is_late(world.history(), "hop", &what, asked.as_mut()).await?;
+        let early = left.min(patience).saturating_sub(began.elapsed());
+        if !early.is_zero() {
+            let saw = format!("Late {early:.0?} before the deadline");
+            return Err(Evidence::new("to wait until the deadline", saw).at(late).into());
+        }
         steps.must_end(Some(late), "nobody waits for the answer").await?;
     }
     Ok(())
@@ -155,6 +164,30 @@ pub(super) async fn not_asked_too_late<D: Deadlines>(world: World) -> Result<(),
     hop.untouched("its time was over")
 }
 
+pub(super) async fn connecting_takes_all<D: Deadlines>(world: World) -> Result<(), Finding> {
+    let (began, mut landed, less) = (Instant::now(), 0, Duration::from_micros(900));
+    // A busy machine misses the last moment most of the time.
+    while landed < 3 && began.elapsed() < SOON {
+        world.history().turn_page();
+        let deadline = Deadline::in_time(millis(8));
+        let hop = Next::new(world.history(), "next hop").connecting(move || async move {
+            // To the very end, and no timer is that exact.
+            while deadline.left() > less {
+                std::hint::spin_loop();
+            }
+            Ok(())
+        });
+        let asked = D::ask(hop.clone(), until(deadline), AGES);
+        is_late(world.history(), "hop", "asks on, with 8 ms left", asked).await?;
+        hop.uncalled("to connect has left less than a millisecond to tell it of")?;
+        landed += usize::from(hop.was_ready_before(deadline.instant()));
+    }
+    match landed {
+        0 => Err(Finding::inconclusive("the machine was too busy to be ready at the last moment")),
+        _ => Ok(()),
+    }
+}
+
 pub(super) async fn connecting_counts<D: Deadlines>(world: World) -> Result<(), Finding> {
     // A real Redis that takes the connection, and then says nothing.
     let proxy = world.client("next hop").await?;
@@ -183,7 +216,13 @@ pub(super) async fn connecting_counts<D: Deadlines>(world: World) -> Result<(), 
         }
         hop.uncalled("it was never ready")?;
     }
-    Ok(())
+    world.history().turn_page();
+    let (steps, work) = steps(world.history(), "next hop");
+    let hop = unready(world.history(), "next hop", work);
+    let asked = D::ask(hop.clone(), until(Deadline::in_time(millis(80))), AGES);
+    let late = is_late(world.history(), "hop", "asks on, with 80 ms left", asked).await?;
+    hop.uncalled("it was never ready")?;
+    steps.must_end(Some(late), "nobody waits for the connection any more").await
 }
 
 pub(super) async fn asked_in_time<D: Deadlines>(world: World) -> Result<(), Finding> {

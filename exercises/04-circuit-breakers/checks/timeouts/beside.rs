@@ -30,7 +30,7 @@ pub(super) async fn task_ends<D: Deadlines>(world: World) -> Result<(), Finding>
         return match ended {
             Ok(Err(Late)) => {
                 call.ok("Late");
-                Ok(())
+                not_before::<D>(&world).await
             }
             Ok(Ok(_)) => {
                 let step = call.ok("an answer");
@@ -43,6 +43,24 @@ pub(super) async fn task_ends<D: Deadlines>(world: World) -> Result<(), Finding>
         };
     }
     Err(Finding::inconclusive("the machine was too busy to begin in time"))
+}
+
+/// It has all of its time.
+async fn not_before<D: Deadlines>(world: &World) -> Result<(), Finding> {
+    let (span, began) = (Duration::from_millis(60), Instant::now());
+    let call = world.invoke("hop", format!("spawn(…), {span:?} left, and waits for it"));
+    let task = D::spawn(Deadline::in_time(span), std::future::pending::<()>());
+    let ended = tokio::time::timeout(SOON, task).await;
+    let early = span.saturating_sub(began.elapsed());
+    let step = call.ok(format!("{ended:?}"));
+    match ended {
+        Ok(Err(Late)) if early.is_zero() => Ok(()),
+        Ok(Err(Late)) => {
+            let saw = format!("Late {early:.0?} before the deadline");
+            Err(Evidence::new("work until the deadline", saw).at(step).into())
+        }
+        other => Err(Evidence::new("Late", format!("{other:?}")).at(step).into()),
+    }
 }
 
 pub(super) async fn task_is_taken_along<D: Deadlines>(world: World) -> Result<(), Finding> {

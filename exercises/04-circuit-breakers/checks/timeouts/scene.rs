@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -50,6 +51,7 @@ pub(super) struct Seen {
 #[derive(Default)]
 struct Notes {
     asked_ready: usize,
+    ready_at: Option<Instant>,
     seen: Vec<Seen>,
 }
 
@@ -131,6 +133,20 @@ impl Next {
         }
     }
 
+    /// Waits until it has been called by `asking`. False if that ended before.
+    pub(super) async fn gets_called<T>(self, asking: &JoinHandle<T>) -> bool {
+        let began = Instant::now();
+        while self.seen().is_empty() && !asking.is_finished() && began.elapsed() < SOON {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        !self.seen().is_empty() && !asking.is_finished()
+    }
+
+    /// Whether it has said that it was ready, and in time.
+    pub(super) fn was_ready_before(&self, moment: Instant) -> bool {
+        self.notes().ready_at.is_some_and(|ready| ready < moment)
+    }
+
     /// Nobody has asked it for anything, not even whether it is ready.
     pub(super) fn untouched(&self, why: &str) -> Result<(), Finding> {
         let expected = format!("{} not to be asked: {why}", self.lane);
@@ -178,6 +194,7 @@ impl Service<Request<String>> for Next {
         let connected = std::task::ready!(polled);
         self.connecting = None;
         self.ready_at = connected.is_ok().then(Instant::now);
+        self.notes().ready_at = self.ready_at;
         Poll::Ready(connected)
     }
 
@@ -336,6 +353,20 @@ pub(super) fn working(history: &History, lane: &'static str, work: Work) -> Next
             match work {
                 Some(work) => work.run(async |_| ()).await,
                 None => Err(Broken("asked a second time").into()),
+            }
+        }
+    })
+}
+
+/// A hop that is never ready: to connect to it is this work.
+pub(super) fn unready(history: &History, lane: &'static str, work: Work) -> Next {
+    let work = Arc::new(Mutex::new(Some(work)));
+    Next::new(history, lane).connecting(move || {
+        let work = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        async move {
+            match work {
+                Some(work) => work.run(async |_| ()).await.map(drop),
+                None => std::future::pending().await,
             }
         }
     })

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tower_service::Service;
 
-type Places = Usually<Right>;
-type Answering<O> = Pin<Box<dyn Future<Output = Result<O, BoxError>> + Send>>;
+pub(super) type Places = Usually<Right>;
+pub(super) type Answering<O> = Pin<Box<dyn Future<Output = Result<O, BoxError>> + Send>>;
 
 /// How one of them calls the service. The rest of tower's boilerplate is the same.
-trait Calling: Send + Sync + 'static {
-    fn ready<S, R>(_: &mut S, _: &mut Context<'_>) -> Poll<Result<(), BoxError>>
+pub(super) trait Calling: Send + Sync + 'static {
+    fn ready<S, R>(_: &Places, _: &mut S, _: &mut Context<'_>) -> Poll<Result<(), BoxError>>
     where
         S: Service<R, Error: Into<BoxError>>,
     {
@@ -28,10 +28,10 @@ trait Calling: Send + Sync + 'static {
         R: Send + 'static;
 }
 
-struct Around<C, S> {
-    inner: S,
-    places: Arc<Places>,
-    calling: PhantomData<C>,
+pub(super) struct Around<C, S> {
+    pub(super) inner: S,
+    pub(super) places: Arc<Places>,
+    pub(super) calling: PhantomData<C>,
 }
 
 impl<C, S: Clone> Clone for Around<C, S> {
@@ -52,7 +52,7 @@ where
     type Future = Answering<S::Response>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        C::ready(&mut self.inner, context)
+        C::ready(&self.places, &mut self.inner, context)
     }
 
     fn call(&mut self, request: R) -> Self::Future {
@@ -129,13 +129,17 @@ macro_rules! calling {
         });
     };
 }
+pub(super) use {around, calling};
 
-fn taken<S: Clone>(inner: &mut S) -> S {
+pub(super) fn taken<S: Clone>(inner: &mut S) -> S {
     let clone = inner.clone();
     std::mem::replace(inner, clone)
 }
 
-async fn asked_and_called<S, R>(mut inner: S, request: R) -> Result<S::Response, BoxError>
+pub(super) async fn asked_and_called<S, R>(
+    mut inner: S,
+    request: R,
+) -> Result<S::Response, BoxError>
 where
     S: Service<R, Error: Into<BoxError>>,
 {
@@ -151,7 +155,7 @@ calling!(CallsOutside: |places, inner, request| {
     let call = taken(inner).call(request);
     Box::pin(async move { places.call(async move { call.await.map_err(Into::into) }).await? })
 };
-    fn ready<S, R>(inner: &mut S, context: &mut Context<'_>) -> Poll<Result<(), BoxError>>
+    fn ready<S, R>(_: &Places, inner: &mut S, context: &mut Context<'_>) -> Poll<Result<(), BoxError>>
     where
         S: Service<R, Error: Into<BoxError>>,
     {
@@ -170,7 +174,7 @@ calling!(ReadyInTheQueue: |places, inner, request| {
         places.call(async move { ready.call(request).await.map_err(Into::into) }).await?
     })
 };
-    fn ready<S, R>(inner: &mut S, context: &mut Context<'_>) -> Poll<Result<(), BoxError>>
+    fn ready<S, R>(_: &Places, inner: &mut S, context: &mut Context<'_>) -> Poll<Result<(), BoxError>>
     where
         S: Service<R, Error: Into<BoxError>>,
     {

@@ -126,6 +126,27 @@ impl Manner for InTwoSteps {
     const LOOKS_FIRST: bool = true;
 }
 
+/// The same at the queue: looks whether there is room, makes ready to wait, and stands in line.
+/// Rejected by `threads_queue`.
+pub(super) type LooksThenWaits = ByHand<LinesUpLate>;
+
+pub(super) struct LinesUpLate;
+
+impl Manner for LinesUpLate {
+    const LOOKS_AT_THE_QUEUE_FIRST: bool = true;
+}
+
+/// Looks for a place, lets go of the lock to make ready, and lies down to sleep. Whose place came free
+/// in between has rung for nobody: it lies idle, and the caller sleeps beside it. Rejected by
+/// `threads_pass`.
+pub(super) type SleepsThroughIt = ByHand<LiesDown>;
+
+pub(super) struct LiesDown;
+
+impl Manner for LiesDown {
+    const LOOKS_ONCE: bool = true;
+}
+
 /// Somebody in the queue: gets a place, or the word that one is theirs.
 pub(super) struct Waiter(oneshot::Sender<Option<Handed>>);
 
@@ -139,6 +160,10 @@ fn unboxed<M: Manner>(handed: Option<Handed>) -> Option<Place<M>> {
 pub(super) trait Manner: Send + Sync + Sized + 'static {
     /// Whether it gives the lock away between the look for a place and the taking of it.
     const LOOKS_FIRST: bool = false;
+    /// And between the look for room in the queue and the standing in it.
+    const LOOKS_AT_THE_QUEUE_FIRST: bool = false;
+    /// And between the look for a place and the standing in the queue for one.
+    const LOOKS_ONCE: bool = false;
 
     fn next(waiting: &mut VecDeque<Waiter>) -> Option<Waiter> {
         waiting.pop_front()
@@ -220,16 +245,30 @@ impl<M: Manner> ByHand<M> {
                 if M::LOOKS_FIRST {
                     drop(state);
                     // As long as a line of a log may take.
-                    std::thread::sleep(std::time::Duration::from_micros(100));
+                    std::thread::sleep(Duration::from_micros(100));
                     state = self.line.state();
                 }
                 state.inside += 1;
                 return Ok(Place::of(&self.line));
             }
+            if M::LOOKS_ONCE {
+                drop(state);
+                std::thread::sleep(Duration::from_micros(100));
+                state = self.line.state();
+            }
             // Who is gone makes room.
             state.waiting.retain(|waiter| !waiter.0.is_closed());
             if state.waiting.len() >= self.line.config.queue {
                 return Err(Full::Queue);
+            }
+            if M::LOOKS_AT_THE_QUEUE_FIRST {
+                drop(state);
+                std::thread::sleep(Duration::from_micros(100));
+                state = self.line.state();
+                if state.inside < self.line.config.places {
+                    state.inside += 1;
+                    return Ok(Place::of(&self.line));
+                }
             }
             let (waiter, waits) = oneshot::channel();
             state.waiting.push_back(Waiter(waiter));

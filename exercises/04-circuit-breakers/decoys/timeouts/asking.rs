@@ -8,14 +8,14 @@ use std::future::poll_fn;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What most of them do right: the shorter of the two.
-fn shorter<B>(request: &Request<B>, patience: Duration) -> Deadline {
+pub(super) fn shorter<B>(request: &Request<B>, patience: Duration) -> Deadline {
     match request.extensions().get::<Deadline>() {
         Some(deadline) => deadline.at_most(patience),
         None => Deadline::in_time(patience),
     }
 }
 
-async fn ready<S: Hop<B>, B>(service: &mut S) -> Result<(), BoxError> {
+pub(super) async fn ready<S: Hop<B>, B>(service: &mut S) -> Result<(), BoxError> {
     poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)
 }
 
@@ -61,9 +61,11 @@ macro_rules! telling {
     };
 }
 
-fn whole(millis: u128) -> HeaderValue {
+pub(super) fn whole(millis: u128) -> HeaderValue {
     HeaderValue::from(u64::try_from(millis).unwrap_or(u64::MAX))
 }
+
+pub(super) use {asking, telling};
 
 /// Rounded up, so that nobody is cut short. Each hop has up to a millisecond more than its caller,
 /// and a chain of retries never runs out. Rejected by `rounded_down`.

@@ -3,14 +3,14 @@
 use super::right::right;
 use circuit_breakers::BoxError;
 use circuit_breakers::timeouts::{Deadline, Deadlines, Hop, Late, OneDeadline, TIME_LEFT};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, HeaderValue, Request};
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::sleep_until;
 
 /// What most of them do right: asks the service when it is ready.
-async fn answer<S: Hop<B>, B>(
+pub(super) async fn answer<S: Hop<B>, B>(
     mut service: S,
     request: Request<B>,
 ) -> Result<S::Response, BoxError> {
@@ -19,14 +19,14 @@ async fn answer<S: Hop<B>, B>(
 }
 
 /// What most of them do right: the earliest of the three.
-fn earliest<B>(request: &Request<B>, longest: Duration) -> Deadline {
+pub(super) fn earliest<B>(request: &Request<B>, longest: Duration) -> Deadline {
     let told = Deadline::from_headers(request.headers());
     let known = request.extensions().get::<Deadline>().copied();
     [told, known].into_iter().flatten().fold(Deadline::in_time(longest), Deadline::min)
 }
 
 /// What most of them do right: behind the door there is a deadline, and no header.
-fn enter<B>(request: &mut Request<B>, deadline: Deadline) {
+pub(super) fn enter<B>(request: &mut Request<B>, deadline: Deadline) {
     request.headers_mut().remove(TIME_LEFT);
     request.extensions_mut().insert(deadline);
 }
@@ -64,6 +64,8 @@ macro_rules! until {
         });
     };
 }
+
+pub(super) use {serving, until};
 
 /// A timeout in the configuration of each service, and nothing from outside: the caller has gone
 /// for a minute, and the work goes on. Rejected by `the_earliest_counts`.
@@ -106,12 +108,13 @@ until!(ZeroIsNoLimit: |request, longest| {
 
 /// What every value of the header is worth that `read` understands.
 fn smallest(headers: &HeaderMap, read: fn(&str) -> Option<u64>) -> Option<Deadline> {
-    let lines = headers.get_all(TIME_LEFT).iter().filter_map(|line| line.to_str().ok());
-    let millis = lines.flat_map(|line| line.split(',')).filter_map(|word| read(word.trim()));
+    let lines = headers.get_all(TIME_LEFT).iter().map(HeaderValue::as_bytes);
+    let words = lines.flat_map(|line| line.split(|byte| *byte == b','));
+    let millis = words.filter_map(|word| read(str::from_utf8(word).ok()?.trim()));
     Some(Deadline::in_time(Duration::from_millis(millis.min()?)))
 }
 
-fn digits(word: &str) -> bool {
+pub(super) fn digits(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
