@@ -133,6 +133,28 @@ impl Scene {
         Ok(name)
     }
 
+    /// Declares an exchange through which the queue gets what has this header, whatever its key.
+    pub(super) async fn by_headers(&self, name: &str, value: &str) -> Result<String, Finding> {
+        let exchange = format!("{}.by-headers", self.exchange);
+        let (options, none) = (ExchangeDeclareOptions::default(), FieldTable::default());
+        let declared = self.channel.exchange_declare(
+            exchange.as_str().into(),
+            ExchangeKind::Headers,
+            options,
+            none,
+        );
+        declared.await.map_err(said)?;
+        let mut wanted = FieldTable::default();
+        for (name, value) in [("x-match", "all"), (name, value)] {
+            wanted.insert(name.into(), AMQPValue::LongString(value.into()));
+        }
+        let (queue, options) = (self.queue.as_str().into(), QueueBindOptions::default());
+        let bound =
+            self.channel.queue_bind(queue, exchange.as_str().into(), "".into(), options, wanted);
+        bound.await.map_err(said)?;
+        Ok(exchange)
+    }
+
     /// Waits until so many wait in the queue.
     pub(super) async fn holds(&self, queue: &str, count: usize) -> Result<(), Finding> {
         let rabbit = self.world.rabbit().await?;
@@ -290,6 +312,32 @@ impl<S: Publisher> Client<S> {
     ) -> JoinHandle<Result<Vec<Outcome>, Finding>> {
         let (client, exchange) = (Arc::clone(self), exchange.to_owned());
         tokio::spawn(async move { client.publish_all_to(&exchange, &messages).await })
+    }
+
+    /// As many callers at once, each with one.
+    pub(super) fn start_each(
+        self: &Arc<Self>,
+        messages: Vec<Message>,
+    ) -> JoinHandle<Result<Vec<Outcome>, Finding>> {
+        let calling: Vec<_> = messages.into_iter().map(|message| self.start_one(message)).collect();
+        tokio::spawn(async move {
+            let mut outcomes = Vec::new();
+            for calling in calling {
+                outcomes.push(calling.await??);
+            }
+            Ok(outcomes)
+        })
+    }
+
+    /// Publishes one, or a batch, for a caller who will not hear what became of it.
+    pub(super) fn leaves(self: &Arc<Self>, messages: Vec<Message>) -> JoinHandle<()> {
+        let client = Arc::clone(self);
+        tokio::spawn(async move {
+            let _ = match messages.as_slice() {
+                [message] => client.publish(message).await.map(drop),
+                messages => client.publish_all(messages).await.map(drop),
+            };
+        })
     }
 
     /// How many publishes have been seen on the wire.
