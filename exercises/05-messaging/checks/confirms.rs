@@ -1,6 +1,7 @@
 //! What a publisher must withstand whose `Ok` is to mean something.
 
 mod callers;
+mod client;
 mod coming_back;
 mod known;
 mod losing;
@@ -10,6 +11,7 @@ mod scene;
 mod window;
 
 use callers::{dropped_callers, left_while_connecting, one_channel, together};
+use client::Client;
 use coming_back::{alike, refused, unroutable_alone, which_came_back};
 use grading::{Evidence, Finding, SOON, World};
 use known::{as_long_as_said, one_is_late, out_of_order};
@@ -21,7 +23,7 @@ use messaging::Message;
 use messaging::confirms::{NotConfirmed, Options, Publisher};
 use restart::broker_restarts;
 use saying::{any_size, nothing_to_say, waits_for_the_confirm, whole_and_persistent};
-use scene::{A_WHILE, Client, Scene, landed, meets, word};
+use scene::{A_WHILE, Scene, landed, meets, word};
 use std::time::Duration;
 use window::{
     any_window, never_confirmed, order_kept, pipelines, room_is_used, slow_broker, stalled,
