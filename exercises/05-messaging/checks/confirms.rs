@@ -1,7 +1,9 @@
 //! What a publisher must withstand whose `Ok` is to mean something.
 
 mod callers;
+mod client;
 mod coming_back;
+mod known;
 mod losing;
 mod restart;
 mod saying;
@@ -9,8 +11,10 @@ mod scene;
 mod window;
 
 use callers::{dropped_callers, left_while_connecting, one_channel, together};
+use client::Client;
 use coming_back::{alike, refused, unroutable_alone, which_came_back};
 use grading::{Evidence, Finding, SOON, World};
+use known::{as_long_as_said, one_is_late, out_of_order};
 use losing::{
     confirmed_stays, killed_between, killed_in_flight, lost_on_the_way, missing_exchange,
     starts_alone,
@@ -19,9 +23,12 @@ use messaging::Message;
 use messaging::confirms::{NotConfirmed, Options, Publisher};
 use restart::broker_restarts;
 use saying::{any_size, nothing_to_say, waits_for_the_confirm, whole_and_persistent};
-use scene::{A_WHILE, Client, Scene, landed, meets, word};
+use scene::{A_WHILE, Scene, landed, meets, word};
 use std::time::Duration;
-use window::{never_confirmed, order_kept, pipelines, slow_broker, stalled, window_kept};
+use window::{
+    any_window, never_confirmed, order_kept, pipelines, room_is_used, slow_broker, stalled,
+    window_kept,
+};
 
 const PAGE: &str = "docs/lessons/confirms.md";
 
@@ -38,13 +45,18 @@ grading::checks! { S: Publisher; read(PAGE), limit(LONG);
     any_size: "a message may be empty, and larger than a frame",
     nothing_to_say: "a batch of none is done at once",
     unroutable_alone: "what no queue wants is noticed",
-    which_came_back: "in a batch it is known which came back, also if one confirm is for many",
+    which_came_back: "of many it is known which came back, also if one confirm is for many",
     alike: "messages that differ in one thing are told apart when one of them comes back",
     refused: "what the broker refuses is noticed, and the next is not taken for it",
     pipelines: "a batch is sent without waiting for one confirm before the next",
     order_kept: "a batch lies in the queue in its order",
     window_kept: "there are never more on their way than the window has room for",
+    room_is_used: "a confirm makes room for the next, whichever others are still to come",
+    any_window: "a window of none has room for one, and there is no largest",
+    out_of_order: "confirms come in any order, and each says something of its own message only",
     never_confirmed: "a confirm that never comes is an error in time, and the window is whole again",
+    one_is_late: "what was confirmed is known, also when the next confirm never comes",
+    as_long_as_said: "how long a confirm is waited for is what the options say",
     slow_broker: "a batch may take longer than each of its confirms may",
     stalled: "a network that hangs is an error in time, however many wait",
     together: "callers do not wait for each other's confirms",
@@ -56,7 +68,7 @@ grading::checks! { S: Publisher; read(PAGE), limit(LONG);
     confirmed_stays: "what was confirmed before the connection was killed is known",
     killed_between: "a connection that was killed between two calls is made again",
     missing_exchange: "an exchange that is not there is told as that, and then all works again",
-    starts_alone: "a publisher starts also while the broker is away",
+    starts_alone: "a publisher starts also while the broker is away, and not without a url",
     broker_restarts: "what was confirmed is there after kill -9 and a restart of the broker"
         .limit(Duration::from_secs(180)),
 }

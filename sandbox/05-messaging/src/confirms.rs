@@ -35,8 +35,9 @@ pub trait Publisher: Send + Sync + Sized + 'static {
     fn open(url: &str, options: Options) -> Result<Self, Error>;
 
     /// Publishes to `exchange` under the message's key, and waits until the broker has confirmed
-    /// that it lies in every queue that wants it. It is published once: whether to do so again is for
-    /// the caller to say, who has the id.
+    /// that it lies in every queue that wants it. It is published once, whatever becomes of it: whether
+    /// to do so again is for the caller to say, who has the id. Then it is asked anew; what became of
+    /// the same message before says nothing.
     ///
     /// # Errors
     /// [`NotConfirmed`].
@@ -47,8 +48,8 @@ pub trait Publisher: Send + Sync + Sized + 'static {
     ) -> impl Future<Output = Result<(), NotConfirmed>> + Send;
 
     /// Publishes all of them in their order, without waiting for one before the next is sent. What
-    /// became of each, in the same order: also where the connection is lost in the middle of it, what
-    /// had been confirmed is known.
+    /// became of each, in the same order: also where the connection is lost in the middle of it, or a
+    /// confirm does not come, what had been confirmed is known.
     fn publish_all(
         &self,
         exchange: &str,
@@ -62,7 +63,8 @@ pub struct Options {
     /// How long to wait for connecting, for room in the window, and for each confirm. A batch as a
     /// whole may take longer.
     pub timeout: Duration,
-    /// How many messages may be on their way unconfirmed, of all callers together. At least 1.
+    /// How many messages may be on their way unconfirmed, of all callers together. As one is
+    /// confirmed, there is room for the next. 0 is taken for 1, and `usize::MAX` is no window at all.
     pub window: usize,
 }
 
@@ -179,7 +181,7 @@ impl Confirmed {
     /// A publisher on a connection that there is already. Not one on which somebody consumes: see
     /// [`Broker`].
     pub fn on(broker: Broker, options: Options) -> Confirmed {
-        let window = Arc::new(Semaphore::new(options.window.max(1)));
+        let window = Arc::new(Semaphore::new(options.window.clamp(1, Semaphore::MAX_PERMITS)));
         Confirmed { broker, options, window, line: Mutex::default() }
     }
 }

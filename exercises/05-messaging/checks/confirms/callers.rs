@@ -108,18 +108,20 @@ pub(super) async fn dropped_callers<S: Publisher>(world: World) -> Result<(), Fi
     let window = BRISK.window;
     let client = scene.client::<S>(Options { window, ..PATIENT }).await?;
     client.arrives(&scene.message(0)).await?;
-    for round in 0..3 {
+    for round in 0..4 {
         scene.world.history().turn_page();
         client.proxy.reset_count();
         let gate = client.hold_confirms();
-        // These fill the window, these wait for room, and all of them leave.
-        let mut calling: Vec<_> =
-            (0..window).map(|nth| client.start_one(scene.message(nth))).collect();
+        // These fill the window, one by one or in a batch; these wait for room; and all of them leave.
+        let mut calling: Vec<_> = match round % 2 {
+            0 => (0..window).map(|nth| client.leaves(vec![scene.message(nth)])).collect(),
+            _ => vec![client.leaves(scene.messages(window))],
+        };
         let seen = client.comes_to_wire(window, &calling).await;
         if seen < window {
             return Err(client.not(format!("{window} on the wire"), seen.to_string()));
         }
-        calling.extend((0..window).map(|nth| client.start_one(scene.message(10 + nth))));
+        calling.extend((0..window).map(|nth| client.leaves(vec![scene.message(10 + nth)])));
         tokio::time::sleep(Duration::from_millis(5 * round)).await;
         for calling in calling {
             calling.abort();

@@ -26,16 +26,27 @@ pub(super) async fn unroutable_alone<S: Publisher>(world: World) -> Result<(), F
         client.arrives(&scene.message(10 + nth)).await?;
     }
     scene.holds(&scene.queue, 4).await?;
-    // What nobody wanted a moment ago is wanted now, and then is not again.
+    // What nobody wanted a moment ago is wanted now, and then is not again: another message of its
+    // key, and the very same.
     let key = "nobody.wants.0";
     scene.bind(&scene.queue, key, true, &[]).await?;
     scene.world.history().note("client", format!("(a queue is bound for {key})"));
-    client.arrives(&scene.keyed(20, key)).await?;
+    let both = [scene.keyed(20, key), scene.keyed(0, key)];
+    for message in &both {
+        client.arrives(message).await?;
+    }
     scene.unbind(&scene.queue, key).await?;
     scene.world.history().note("client", "(and is not any more)");
-    match client.publish(&scene.keyed(21, key)).await? {
-        Err(NotConfirmed::Unroutable { .. }) => scene.holds(&scene.queue, 5).await,
-        other => Err(client.not("unroutable: no queue wants it any more", word(&other))),
+    for message in &both {
+        match client.publish(message).await? {
+            Err(NotConfirmed::Unroutable { .. }) => {}
+            other => return Err(client.not("unroutable: no queue wants it any more", word(&other))),
+        }
+    }
+    scene.holds(&scene.queue, 6).await?;
+    match client.on_the_wire() {
+        12 => Ok(()),
+        seen => Err(client.not("12 publishes on the wire: each once", seen.to_string())),
     }
 }
 
@@ -72,7 +83,10 @@ pub(super) async fn which_came_back<S: Publisher>(world: World) -> Result<(), Fi
             counted.fetch_add(usize::from(said.has("multiple")), Ordering::SeqCst);
             false
         });
-        let calling = client.start(messages.clone());
+        let calling = match round % 4 < 2 {
+            true => client.start(messages.clone()),
+            false => client.start_each(messages.clone()),
+        };
         meets(&start, &calling).await?;
         tokio::time::sleep(Duration::from_millis(10)).await;
         start.open();
@@ -88,7 +102,7 @@ pub(super) async fn which_came_back<S: Publisher>(world: World) -> Result<(), Fi
             };
             if word(outcome) != expected || !key_is_its_own {
                 let is = format!("{} ({}) to be {expected}", message.id, message.key);
-                let saw = format!("{}; of the batch: {}", word(outcome), tally(&outcomes));
+                let saw = format!("{}; of all: {}", word(outcome), tally(&outcomes));
                 return Err(client.not(is, saw));
             }
         }
@@ -100,22 +114,32 @@ pub(super) async fn which_came_back<S: Publisher>(world: World) -> Result<(), Fi
 }
 
 /// One in two comes back. All have the same id and the same body. They differ in their keys, in one
-/// batch and in two; and at last in nothing but the exchange.
+/// batch and in two; then in nothing but the exchange; and at last in nothing but a header.
 pub(super) async fn alike<S: Publisher>(world: World) -> Result<(), Finding> {
     const PAIRS: usize = 12;
     let scene = Scene::set(world).await?;
     let client = scene.client::<S>(PATIENT).await?;
     let deserted = scene.deserted().await?;
+    let by_headers = scene.by_headers("kind", "gift").await?;
     client.arrives(&scene.message(0)).await?;
     let keyed = |key: &str| Message { body: b"the same".to_vec(), ..scene.keyed(1, key) };
     let (wanted, unwanted) = (keyed("order.placed"), keyed("nobody.wants"));
     let of_one = |message: &Message| vec![message.clone(); PAIRS];
-    let both = (0..PAIRS).flat_map(|_| [wanted.clone(), unwanted.clone()]).collect();
+    let in_turn = |pair: [&Message; 2]| (0..PAIRS).flat_map(|_| pair.map(Message::clone)).collect();
+    let of_kind = |kind: &str| Message {
+        headers: [("kind".to_owned(), kind.to_owned())].into(),
+        ..wanted.clone()
+    };
     let shop = &scene.exchange;
     let rounds = [
-        vec![(shop, both, vec!["ok", "unroutable"])],
+        vec![(shop, in_turn([&wanted, &unwanted]), vec!["ok", "unroutable"])],
         vec![(shop, of_one(&wanted), vec!["ok"]), (shop, of_one(&unwanted), vec!["unroutable"])],
         vec![(shop, of_one(&wanted), vec!["ok"]), (&deserted, of_one(&wanted), vec!["unroutable"])],
+        vec![(
+            &by_headers,
+            in_turn([&of_kind("gift"), &of_kind("parcel")]),
+            vec!["ok", "unroutable"],
+        )],
     ];
     let in_each = 2 * PAIRS;
     for batches in rounds {
@@ -142,18 +166,22 @@ pub(super) async fn alike<S: Publisher>(world: World) -> Result<(), Finding> {
             }
         }
     }
-    scene.holds(&scene.queue, 1 + 3 * PAIRS).await
+    scene.holds(&scene.queue, 1 + 4 * PAIRS).await
 }
 
 pub(super) async fn refused<S: Publisher>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
-    let client = scene.client::<S>(PATIENT).await?;
+    // As many are refused as there is room for: whoever does not give it back has none at the end.
+    let client = scene.client::<S>(Options { window: 4, ..PATIENT }).await?;
     let small = format!("{}.small", scene.queue);
     let full = [
         ("x-max-length", AMQPValue::LongInt(1)),
         ("x-overflow", AMQPValue::LongString("reject-publish".into())),
     ];
     scene.bind(&small, "small.#", true, &full).await?;
+    // This one has room, and what the other refuses lies here all the same.
+    let large = format!("{}.large", scene.queue);
+    scene.bind(&large, "small.#", true, &[]).await?;
     let one = |nth| scene.keyed(nth, "small.parcel");
     client.arrives(&one(0)).await?;
     scene.holds(&small, 1).await?;
@@ -161,6 +189,7 @@ pub(super) async fn refused<S: Publisher>(world: World) -> Result<(), Finding> {
         Err(NotConfirmed::Refused) => {}
         other => return Err(client.not("refused: the queue is full", word(&other))),
     }
+    scene.holds(&large, 2).await?;
     client.arrives(&scene.message(2)).await?;
     let batch = [one(3), scene.message(4), one(5), scene.keyed(6, "nobody.wants"), one(7)];
     let outcomes = client.publish_all(&batch).await?;
@@ -173,5 +202,6 @@ pub(super) async fn refused<S: Publisher>(world: World) -> Result<(), Finding> {
     scene.take(&small).await?;
     client.arrives(&one(8)).await?;
     scene.holds(&small, 1).await?;
+    scene.holds(&large, 6).await?;
     scene.holds(&scene.queue, 2).await
 }

@@ -158,6 +158,10 @@ pub(super) async fn missing_exchange<S: Publisher>(world: World) -> Result<(), F
 
 pub(super) async fn starts_alone<S: Publisher>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
+    if S::open("shop.example:5672", BRISK).is_ok() {
+        let expected = "an error of open(): `shop.example:5672` is no url";
+        return Err(Evidence::new(expected, "ok").into());
+    }
     let proxy = scene.world.rabbit_client("client").await?;
     proxy.refuse();
     let client = scene.client_at::<S>(proxy, BRISK)?;

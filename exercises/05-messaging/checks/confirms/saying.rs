@@ -29,11 +29,13 @@ pub(super) async fn whole_and_persistent<S: Publisher>(world: World) -> Result<(
     let scene = Scene::set(world).await?;
     let client = scene.client::<S>(PATIENT).await?;
     let mut sent = scene.messages(6);
-    for (nth, message) in sent.iter_mut().enumerate() {
+    // One in two has all that a message may have, and the others have none of it.
+    for (nth, message) in sent.iter_mut().enumerate().step_by(2) {
         message.correlation = Some(format!("order-{nth}"));
         message.content_type = Some("application/json".to_owned());
-        let header = ("traceparent".to_owned(), format!("00-{nth}"));
-        message.headers = BTreeMap::from([header]);
+        let headers = [("traceparent", format!("00-{nth}")), ("town", "Zürich".to_owned())];
+        message.headers = BTreeMap::from(headers.map(|(name, value)| (name.to_owned(), value)));
+        message.body.extend([0, 0xff, 0xfe]);
     }
     for message in &sent[..3] {
         client.arrives(message).await?;

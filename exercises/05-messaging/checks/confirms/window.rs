@@ -26,7 +26,9 @@ pub(super) async fn order_kept<S: Publisher>(world: World) -> Result<(), Finding
     const MANY: usize = 300;
     let scene = Scene::set(world).await?;
     let client = scene.client::<S>(Options { window: 16, ..PATIENT }).await?;
-    let sent = scene.messages(MANY);
+    let keys = ["order.placed", "order.paid", "order.shipped"];
+    let sent: Vec<Message> =
+        (0..MANY).map(|nth| scene.keyed(nth, keys[nth % keys.len()])).collect();
     all_ok(&client, &client.publish_all(&sent).await?)?;
     let found = scene.take(&scene.queue).await?;
     for (nth, message) in sent.iter().enumerate() {
@@ -66,6 +68,59 @@ pub(super) async fn window_kept<S: Publisher>(world: World) -> Result<(), Findin
         for calling in calling {
             all_ok(&client, &calling.await??)?;
         }
+    }
+    Ok(())
+}
+
+/// Only the first comes to the broker, is confirmed alone, and makes room for one.
+pub(super) async fn room_is_used<S: Publisher>(world: World) -> Result<(), Finding> {
+    const WINDOW: usize = 8;
+    let scene = Scene::set(world).await?;
+    let client = scene.client::<S>(Options { window: WINDOW, ..PATIENT }).await?;
+    client.arrives(&scene.message(0)).await?;
+    client.proxy.reset_count();
+    let first = client.proxy.hold_reply(|request| request.field("routing-key") == Some(FIRST));
+    first.open();
+    let later = client.proxy.hold(|request| request.field("routing-key") == Some("order.placed"));
+    let mut batch = scene.messages(BATCH);
+    batch[0].key = FIRST.to_owned();
+    let calling = client.start(batch);
+    meets(&later, &calling).await?;
+    first.arrived(1, A_WHILE).await?;
+    let confirms = client.hold_confirms();
+    later.open();
+    let seen = client.comes_to_wire(WINDOW + 1, std::slice::from_ref(&calling)).await;
+    client.let_go(&confirms);
+    if seen < WINDOW + 1 {
+        let expected =
+            format!("{} on the wire: {WINDOW}, and one as the first is confirmed", WINDOW + 1);
+        return Err(client.not(expected, seen.to_string()));
+    }
+    all_ok(&client, &calling.await??)
+}
+
+/// Its confirm comes alone.
+const FIRST: &str = "order.first";
+
+pub(super) async fn any_window<S: Publisher>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    for (window, at_once) in [(0, 1), (1, 1), (usize::MAX, BATCH)] {
+        scene.world.history().turn_page();
+        scene.world.history().note("client", format!("(a window of {window})"));
+        let client = scene.client::<S>(Options { window, ..PATIENT }).await?;
+        client.arrives(&scene.message(0)).await?;
+        client.proxy.reset_count();
+        let gate = client.hold_confirms();
+        let calling = client.start(scene.messages(BATCH));
+        client.comes_to_wire(at_once, std::slice::from_ref(&calling)).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let seen = client.on_the_wire();
+        client.let_go(&gate);
+        if seen != at_once {
+            let expected = format!("{at_once} on the way unconfirmed, with a window of {window}");
+            return Err(client.not(expected, seen.to_string()));
+        }
+        all_ok(&client, &calling.await??)?;
     }
     Ok(())
 }

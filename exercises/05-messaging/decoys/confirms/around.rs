@@ -3,7 +3,7 @@
 use super::usual::{Opens, Usual, Usually};
 use lapin::Confirmation;
 use lapin::options::BasicPublishOptions;
-use messaging::confirms::{NotConfirmed, Options, Publisher};
+use messaging::confirms::{Confirmed, NotConfirmed, Options, Publisher};
 use messaging::{Error, Message};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -212,5 +212,32 @@ impl WaitsAtTheLock {
     async fn connect(&self) -> Result<(), Error> {
         let _connecting = self.connecting.lock().await;
         self.usually.0.channel(Opens::WhenLost, true).await.map(drop)
+    }
+}
+
+/// Knows all about batches, and looks there at everything that came back. One message by itself gets
+/// what comes with its confirm. It is not by itself: other callers have the same channel. Rejected by
+/// `which_came_back`.
+pub(super) struct TrustsItAlone {
+    alone: Usually<Plain>,
+    batches: Confirmed,
+}
+
+impl Publisher for TrustsItAlone {
+    fn open(url: &str, options: Options) -> Result<Self, Error> {
+        let batches = Confirmed::open(url, options.clone())?;
+        Ok(TrustsItAlone { alone: Usually::open(url, options)?, batches })
+    }
+
+    async fn publish(&self, exchange: &str, message: &Message) -> Result<(), NotConfirmed> {
+        self.alone.publish(exchange, message).await
+    }
+
+    async fn publish_all(
+        &self,
+        exchange: &str,
+        messages: &[Message],
+    ) -> Vec<Result<(), NotConfirmed>> {
+        self.batches.publish_all(exchange, messages).await
     }
 }

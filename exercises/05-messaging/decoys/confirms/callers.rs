@@ -36,6 +36,20 @@ impl Usual for ForgetsWhenLost {
     const ROOM: Room = Room::UnlessLost;
 }
 
+/// The same, and knows of losses. A refusal is a confirm, too, and gives nothing back: when a queue is
+/// full for long enough, nobody publishes any more. Rejected by `refused`.
+pub(super) struct ForgetsWhenRefused;
+
+impl Usual for ForgetsWhenRefused {
+    const ROOM: Room = Room::UnlessRefused;
+}
+
+/// `Semaphore::new(options.window)`. Nobody has room in a window of none, and `usize::MAX`, which is to
+/// say "as you like", is more than a semaphore can count. Rejected by `any_window`.
+pub(super) struct TakesTheWindowAsItIs;
+
+impl Usual for TakesTheWindowAsItIs {}
+
 /// A mutex around the channel, from the publish to its confirm, since channels are not to be shared.
 /// All callers together are as fast as one. Rejected by `together`.
 pub(super) struct LocksAcross;

@@ -30,6 +30,7 @@ pub(super) enum Room {
     WhenConfirmed,
     WithTheCaller,
     UnlessLost,
+    UnlessRefused,
     Unbounded,
 }
 
@@ -81,7 +82,7 @@ pub(super) struct Inside {
     pub(super) broker: Broker,
     pub(super) options: Options,
     pub(super) channel: Mutex<Option<Channel>>,
-    window: Arc<Semaphore>,
+    pub(super) window: Arc<Semaphore>,
     locked: Arc<Mutex<()>>,
 }
 
@@ -180,7 +181,10 @@ impl<U: Usual> Usually<U> {
                 Ok(Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned))) => {
                     U::returned(&key, &returned)
                 }
-                Ok(Confirmation::Nack(None)) => U::refused(),
+                Ok(Confirmation::Nack(None)) => {
+                    forget(room.filter(|_| U::ROOM == Room::UnlessRefused));
+                    U::refused()
+                }
                 Err(error) => {
                     if U::GIVES_UP {
                         inside.give_up(U::OPENS, &error).await;
@@ -209,7 +213,7 @@ impl<U: Usual> Usually<U> {
     }
 
     /// All in the caller's own hands.
-    async fn bare(&self, exchange: &str, message: &Message) -> Result<(), NotConfirmed> {
+    pub(super) async fn bare(&self, exchange: &str, message: &Message) -> Result<(), NotConfirmed> {
         let inside = &self.0;
         let channel = inside.channel(U::OPENS, U::CONFIRMS).await?;
         let options = BasicPublishOptions { mandatory: U::MANDATORY, ..Default::default() };

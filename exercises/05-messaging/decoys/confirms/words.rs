@@ -68,6 +68,18 @@ impl Usual for NoId {
     }
 }
 
+/// Knows which header there is, and copies it. The next one that somebody adds does not travel.
+/// Rejected by `whole_and_persistent`.
+pub(super) struct OnlyTheTrace;
+
+impl Usual for OnlyTheTrace {
+    fn properties(message: &Message) -> BasicProperties {
+        let mut message = message.clone();
+        message.headers.retain(|name, _| name == "traceparent");
+        message.properties()
+    }
+}
+
 /// Keeps to what it takes for the limit of a message. Rejected by `any_size`.
 pub(super) struct AtMostOneFrame;
 

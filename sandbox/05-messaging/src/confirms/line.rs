@@ -23,7 +23,7 @@ use crate::{Broker, Error, Message};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::types::ShortString;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn, ready};
@@ -47,12 +47,21 @@ impl Letter {
         Letter { exchange, key, properties: message.properties(), body: message.body.clone() }
     }
 
-    /// Two that are alike in all of this are the same message twice, whichever of them it was.
+    /// Two that are alike in all of this are the same message twice, whichever of them it was. A
+    /// broker may write headers of its own beside ours.
     fn is(&self, returned: &BasicReturnMessage) -> bool {
         self.exchange == returned.exchange
             && self.key == returned.routing_key
             && self.properties.message_id() == returned.properties.message_id()
             && self.body == returned.data
+            && self.headers().all(|(name, value)| {
+                let there = returned.properties.headers().as_ref();
+                there.and_then(|headers| headers.inner().get(name)) == Some(value)
+            })
+    }
+
+    fn headers(&self) -> impl Iterator<Item = (&ShortString, &AMQPValue)> {
+        self.properties.headers().iter().flat_map(FieldTable::inner)
     }
 }
 
@@ -236,9 +245,10 @@ impl FarEnd {
         if let Confirmation::Ack(returned) | Confirmation::Nack(returned) = &mut confirmation
             && let Some(returned) = returned.take()
         {
-            let mut sent = self.sent.values_mut();
-            if let Some(sent) = sent.find(|sent| !sent.sent_back && sent.order.letter.is(&returned))
-            {
+            let sent = self.sent.values_mut();
+            let like_it = sent.filter(|sent| !sent.sent_back && sent.order.letter.is(&returned));
+            // Of those whose headers are all there, the one that has no fewer of them.
+            if let Some(sent) = like_it.max_by_key(|sent| sent.order.letter.headers().count()) {
                 sent.sent_back = true;
                 self.early += usize::from(!sent.confirmed);
             }
