@@ -20,9 +20,12 @@ pub(super) async fn lost_replies<K: Keys>(world: World) -> Result<(), Finding> {
                 break 'steps;
             }
             cuts += 1;
-            if let Ok(answer) = &first {
-                scene.has(&payment.what, 1, "the client was told that it is done").await?;
-                second.pays_again(&payment, &job, answer).await?;
+            match &first {
+                Ok(answer) => {
+                    scene.has(&payment.what, 1, "the client was told that it is done").await?;
+                    second.pays_again(&payment, &job, answer).await?;
+                }
+                Err(error) => client.honest(&scene, &payment, error).await?,
             }
             let answer = client.pays(&payment, &job).await?;
             scene.has(&payment.what, 1, "at the first attempt or at a later one").await?;
@@ -57,9 +60,9 @@ pub(super) async fn postgres_hangs<K: Keys>(world: World) -> Result<(), Finding>
             }
             Ok(Ok(answer)) => {
                 let expected = "an error: nobody has said that it is committed";
-                return Err(client.broken(expected, scene::told(&answer)));
+                return Err(client.broken(expected, told(&answer)));
             }
-            Ok(Err(_)) => {}
+            Ok(Err(error)) => client.honest(&scene, &payment, &error).await?,
         }
         drop(hangs);
         client.proxy.clear_rules();
@@ -71,7 +74,69 @@ pub(super) async fn postgres_hangs<K: Keys>(world: World) -> Result<(), Finding>
         scene.has(&payment.what, 1, "at the first attempt or at a later one").await?;
         second.pays_again(&payment, &job, &answer).await?;
     }
-    Ok(())
+    // A sweep, too, and its connection is there already.
+    let sweeper = scene.warm::<K>("client", BRISK).await?;
+    sweeper.proxy.stall();
+    sweep_fails(&sweeper, "PostgreSQL hangs").await
+}
+
+/// A sweep that cannot be done is an error, in time.
+async fn sweep_fails<K: Keys>(client: &Client<K>, because: &str) -> Result<(), Finding> {
+    let call = client.history.invoke(client.lane, "sweep");
+    match tokio::time::timeout(SOON, client.keys.sweep(10)).await {
+        Err(_) => {
+            call.unknown("still waits");
+            let saw = format!("nothing within {SOON:?}");
+            Err(client.broken("an error of the sweep: the timeout is 400 ms", saw))
+        }
+        Ok(Ok(swept)) => {
+            call.ok(swept.to_string());
+            let expected = format!("an error of the sweep: {because}");
+            Err(client.broken(expected, format!("{swept} swept")))
+        }
+        Ok(Err(error)) => {
+            call.fail(error.to_string());
+            Ok(())
+        }
+    }
+}
+
+pub(super) async fn connection_hangs<K: Keys>(world: World) -> Result<(), Finding> {
+    let scene = Scene::set(world).await?;
+    let second = scene.warm::<K>("second", PATIENT).await?;
+    let payment = scene.payment();
+    let job = scene.job(&payment);
+    let first = second.pays_first(&payment, &job).await?;
+    let mut hung = 0;
+    for step in 1..=STEPS {
+        scene.world.history().turn_page();
+        let client = scene.warm::<K>("client", BRISK).await?;
+        let gate = client.proxy.hold(move |request| request.nth == step);
+        let hangs = scene.world.fault("the client's connection hangs");
+        let answer = tokio::time::timeout(SOON, client.pay(&payment, &job)).await;
+        drop(hangs);
+        if gate.count() == 0 {
+            break;
+        }
+        hung += 1;
+        match answer {
+            Err(_) => {
+                let saw = format!("nothing within {SOON:?}");
+                return Err(client.broken("an error: the timeout is 400 ms", saw));
+            }
+            // What hangs need not be what it waits for.
+            Ok(Ok(answer)) => client.same(&first, &answer)?,
+            Ok(Err(_)) => {}
+        }
+        // That connection hangs still.
+        let Ok(answer) = client.pays(&payment, &job).await else {
+            let expected = "the answer, by a connection that does not hang";
+            return Err(client.broken(expected, format!("none within {A_WHILE:?}")));
+        };
+        client.same(&first, &answer)?;
+        gate.open();
+    }
+    landed(hung, "a call asked PostgreSQL nothing")
 }
 
 pub(super) async fn postgres_away<K: Keys>(world: World) -> Result<(), Finding> {
@@ -85,11 +150,12 @@ pub(super) async fn postgres_away<K: Keys>(world: World) -> Result<(), Finding> 
     match tokio::time::timeout(SOON, client.pay(&payment, &job)).await {
         Err(_) => return Err(client.broken("an error", format!("nothing within {SOON:?}"))),
         Ok(Ok(answer)) => {
-            return Err(client.broken("an error: nobody was asked", scene::told(&answer)));
+            return Err(client.broken("an error: nobody was asked", told(&answer)));
         }
         Ok(Err(_)) => {}
     }
     scene.has(&payment.what, 0, "PostgreSQL was away").await?;
+    sweep_fails(&client, "PostgreSQL is away").await?;
     client.proxy.accept().await?;
     drop(away);
     let answer = client.pays(&payment, &job).await?;
