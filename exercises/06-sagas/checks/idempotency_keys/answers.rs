@@ -95,10 +95,12 @@ pub(super) async fn other_request<K: Keys>(world: World) -> Result<(), Finding> 
     let first = client.pays_first(&payment, &scene.job(&payment)).await?;
     let mut body = payment.body.clone();
     body.push(b' ');
+    let turned = payment.body.iter().rev().copied().collect();
     // Put together without a seam, the last one is the first.
     let (seamless, rest) = (format!("{}{{", payment.path), payment.body[1..].to_vec());
     let others = [
         Payment { body, what: "another amount".to_owned(), ..payment.clone() },
+        Payment { body: turned, what: "as long".to_owned(), ..payment.clone() },
         Payment { method: "PUT".to_owned(), what: "a change".to_owned(), ..payment.clone() },
         Payment { path: "/refunds".to_owned(), what: "a refund".to_owned(), ..payment.clone() },
         Payment { path: seamless, body: rest, what: "elsewhere".to_owned(), ..payment.clone() },

@@ -74,7 +74,15 @@ pub(super) async fn slow_work<K: Keys>(world: World) -> Result<(), Finding> {
     let gate = Gate::shut();
     let job = scene.job(&payment);
     let hangs = scene.world.fault("the work waits for somebody who does not answer");
-    match tokio::time::timeout(SOON, first.pay(&payment, &job.clone().waits(&gate))).await {
+    let hanging = job.clone().waits(&gate);
+    let mut answer = tokio::time::timeout(SOON, first.pay(&payment, &hanging)).await;
+    for _ in 0..5 {
+        // On a busy machine it has not come so far.
+        if gate.count() == 0 && matches!(answer, Ok(Err(_))) {
+            answer = tokio::time::timeout(SOON, first.pay(&payment, &hanging)).await;
+        }
+    }
+    match answer {
         Err(_) => {
             let saw = format!("nothing within {SOON:?}");
             return Err(first.broken("an error: the timeout is 400 ms, work included", saw));

@@ -13,13 +13,12 @@ pub(super) struct MutexInTheProcess(Plain, tokio::sync::Mutex<()>);
 /// in each other's way, and those of another process never were. Rejected by `two_processes`.
 pub(super) struct MutexForAll(Plain);
 
-static LOCKS: LazyLock<Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>> =
-    LazyLock::new(Mutex::default);
+static LOCKS: LazyLock<Mutex<Locks>> = LazyLock::new(Mutex::default);
 
 /// Who comes second waits in the process's own queue, with nothing in its hand, and whoever is first in
 /// that queue waits in PostgreSQL, with a connection. There may be no more than one. Rejected by
 /// `neighbours`.
-pub(super) struct QueuesInTheProcess(Plain, Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>);
+pub(super) struct QueuesInTheProcess(Plain, Mutex<Locks>);
 
 /// Remembers in memory which keys are under way, and forgets them in the line after the work. That
 /// line does not run for work that panics. Rejected by `panicked_work`.
@@ -29,6 +28,9 @@ pub(super) struct SetOfThoseUnderWay(Plain, Mutex<HashSet<[u8; 32]>>);
 /// expired in the database is answered from there for as long as the process lives. Rejected by
 /// `expired`.
 pub(super) struct CachesTheAnswer(Plain, Mutex<Answers>);
+
+/// By the request's name.
+type Locks = HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>;
 
 /// By the request's name and fingerprint.
 type Answers = HashMap<([u8; 32], Vec<u8>), Response>;
@@ -119,7 +121,7 @@ stores! {
 
 /// Waits for its turn in the queue of the key.
 async fn turn(
-    locks: &Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
+    locks: &Mutex<Locks>,
     request: &Request<'_>,
     options: Options,
 ) -> Result<tokio::sync::OwnedMutexGuard<()>, Error> {
