@@ -4,8 +4,8 @@ use super::orders::{Plain, finish, finish_with_upsert, found, insert, stores};
 use sagas::idempotency_keys::{Answer, Error, Keys, Options, Request, Scope, Work};
 use std::time::{Duration, Instant};
 
-/// Commits a claim first that has an end: it may be taken over after a timeout. Until then whoever tries
-/// again waits for somebody who has left. Rejected by `dropped_caller`.
+/// Commits a claim first that has an end: it may be taken over after a timeout. Until then whoever
+/// tries again waits for somebody who has left. Rejected by `dropped_caller`.
 pub(super) struct LeaseOnTheKey(Plain);
 
 /// The same, and a short one, so that nobody waits for the dead. Work that takes longer than that is
