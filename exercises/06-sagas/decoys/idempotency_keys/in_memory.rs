@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 /// Looks, works and writes the key last, with a lock around it. There are two processes. Rejected by `anywhere`.
 pub(super) struct MutexInTheProcess(Plain, tokio::sync::Mutex<()>);
 
-/// The same with a lock for each key, which all stores of the process share: two of them are no longer
-/// in each other's way, and those of another process never were. Rejected by `two_processes`.
+/// The same with a lock for each key, which all stores of the process share: two of them are no
+/// longer in each other's way, and those of another process never were. Rejected by `two_processes`.
 pub(super) struct MutexForAll(Plain);
 
 static LOCKS: LazyLock<Mutex<Locks>> = LazyLock::new(Mutex::default);
 
-/// Who comes second waits in the process's own queue, with nothing in its hand, and whoever is first in
-/// that queue waits in PostgreSQL, with a connection. There may be no more than one. Rejected by
+/// Who comes second waits in the process's own queue, with nothing in its hand, and whoever is first
+/// in that queue waits in PostgreSQL, with a connection. There may be no more than one. Rejected by
 /// `neighbours`.
 pub(super) struct QueuesInTheProcess(Plain, Mutex<Locks>);
 
