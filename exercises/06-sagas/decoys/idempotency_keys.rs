@@ -1,15 +1,29 @@
 //! Wrong answers to idempotency keys, as people write them in good faith. The head of each says what
 //! is wrong and which check finds out.
 
+mod apart;
 mod details;
 mod in_memory;
+mod keeping;
+mod mostly;
 mod orders;
+mod patience;
+mod queue;
+mod sweeping;
+mod telling;
 
+use apart::*;
 use details::*;
 use grading::Decoy;
 use in_memory::*;
+use keeping::*;
+use mostly::Mostly;
 use orders::*;
+use patience::*;
+use queue::*;
 use sagas_exercises::idempotency_keys::check;
+use sweeping::*;
+use telling::*;
 
 /// Every decoy with the check that must reject it.
 pub fn all() -> Vec<Decoy> {
@@ -26,6 +40,14 @@ pub fn all() -> Vec<Decoy> {
         ExpiredForAll: expired,
         CachesTheAnswer: expired,
         ConnectsOnce: postgres_away,
+        LeaseOfASecond: one_commit,
+        LocksBeside: neighbours,
+        QueuesInTheProcess: neighbours,
+        MutexForAll: two_processes,
+        HandsOver: next_in_line,
+        PostsOnly: any_shape,
+        LooksForBoth: other_request,
+        WritesIntoWhatWasThere: swept_meanwhile,
     ];
     all.extend(grading::decoys![check as Mostly;
         KeyedByBody: two_keys,
@@ -52,6 +74,34 @@ pub fn all() -> Vec<Decoy> {
         SweepWaits: swept,
         HandsOnTheKey: passed_on,
         FreshForOthers: passed_on,
+        GluedForOthers: passed_on,
+        SaltOfTheProcess: passed_on,
+        IgnoresTheMethod: other_request,
+        AnyCase: two_keys,
+        CutsLongKeys: two_keys,
+        WaitsForTheAnswer: next_in_line,
+        WaitsAsLongAsAlways: own_patience,
+        WorksWithinItsWait: own_patience,
+        ComeBackSoon: own_patience,
+        TimeoutOfItsOwn: slow_work,
+        ReadsWithoutEnd: connection_hangs,
+        KeepsWhatHangs: connection_hangs,
+        AConnectionForEach: few_connections,
+        QueuesForEver: few_connections,
+        BlamesTheWork: lost_replies,
+        SlowIsInProgress: postgres_hangs,
+        StaleWhileRenewed: expired,
+        SlidesOn: expired,
+        EmptyIsNone: any_shape,
+        HeadersInLines: any_shape,
+        KeepsTheBeginning: any_shape,
+        SortsTheHeaders: once_and_again,
+        ListOfItsOwn: not_now,
+        NotNowWithoutWords: not_now,
+        SweepsInTwoSteps: swept_meanwhile,
+        SweepHasNoEnd: postgres_hangs,
+        SweepNeverFails: postgres_away,
+        LimitBelowZero: swept,
     ]);
     all
 }

@@ -63,7 +63,8 @@ pub const SCHEMA: &str = "
 // ANCHOR_END: schema
 
 // ANCHOR: contract
-/// The contract: each request is served once, in the database with the table of [`SCHEMA`].
+/// The contract: each request is served once, whatever its method, in the database with the table of
+/// [`SCHEMA`].
 ///
 /// Every call ends: after [`Options::wait`] and a few times [`Options::timeout`] at the latest, also
 /// when PostgreSQL hangs or is gone. A caller may be dropped, and its process stopped or killed, at
@@ -85,7 +86,9 @@ pub trait Keys: Send + Sync + Sized + 'static {
     /// best written where it is handed over, as `|scope| Box::pin(async move { … })`.
     ///
     /// Who comes while another has the key waits up to [`Options::wait`] for the answer of that one,
-    /// and keeps no connection meanwhile.
+    /// and keeps no connection meanwhile. It is the same whether the other is in this process or in
+    /// another, and whether the key is new or had expired. If that one fails, one of those who wait
+    /// works in its place.
     ///
     /// # Errors
     /// [`Error::OtherRequest`], [`Error::InProgress`] and [`Error::Work`]: then `request` had no
@@ -128,11 +131,13 @@ pub struct Options {
     /// How long a call waits for another that has the same key.
     pub wait: Duration,
     /// How long it waits for a connection, and how long what it then does may take, the work
-    /// included. The server, too, gives up a statement, and a pause between two, after this time.
+    /// included. The server, too, gives up a statement, and a pause between two, after this time. A
+    /// connection that has not answered by then is not used again.
     pub timeout: Duration,
-    /// How long an answer is kept.
+    /// How long an answer is kept. To ask for it makes it no younger.
     pub keep: Duration,
-    /// How many connections there are. More calls at once wait for each other.
+    /// How many connections there are: one is enough for everything. More calls at once wait for each
+    /// other.
     pub connections: usize,
 }
 

@@ -8,11 +8,7 @@ pub(super) async fn once_and_again<K: Keys>(world: World) -> Result<(), Finding>
     let payment = scene.payment();
     let job = scene.job(&payment);
     let answer = first.pays_first(&payment, &job).await?;
-    // What came is what the work has answered.
-    let shown = answer.response.body.escape_ascii().to_string();
-    if answer.response.status != 201 || !shown.ends_with(&format!(", {}", job.amount)) {
-        return Err(first.broken("the answer that the work has given", shown));
-    }
+    first.as_given(&job, &answer)?;
     scene.has(&payment.what, 1, "it was paid").await?;
     first.pays_first(&second, &scene.job(&second)).await?;
     first.pays_again(&payment, &job, &answer).await?;
@@ -35,10 +31,32 @@ pub(super) async fn two_keys<K: Keys>(world: World) -> Result<(), Finding> {
     let answer = client.pays(&two, &scene.job(&two)).await?;
     scene.has(&one.what, 2, "they are two requests, however alike they are").await?;
     if answer.replayed || answer.response == first.response {
-        return Err(client.broken("an answer of its own", scene::told(&answer)));
+        return Err(client.broken("an answer of its own", told(&answer)));
     }
     client.pays_again(&two, &scene.job(&two), &answer).await?;
-    client.pays_again(&one, &scene.job(&one), &first).await
+    client.pays_again(&one, &scene.job(&one), &first).await?;
+    // Two keys are one only if all of their letters are.
+    let long = |last: char| format!("{}{last}", "k".repeat(254));
+    let twins = [
+        one.key.to_uppercase(),
+        format!("{} ", one.key),
+        format!(" {}", one.key),
+        long('a'),
+        long('b'),
+        "it's a \\ \"%_\" -- key".to_owned(),
+    ];
+    let mut served = Vec::new();
+    for key in twins {
+        let twin = Payment { key, what: format!("twin {}", served.len()), ..scene.payment() };
+        let twin = Payment { body: one.body.clone(), ..twin };
+        let answer = client.pays_first(&twin, &scene.job(&twin)).await?;
+        scene.has(&twin.what, 1, "its key is another in one letter").await?;
+        served.push((twin, answer));
+    }
+    for (twin, answer) in &served {
+        client.pays_again(twin, &scene.job(twin), answer).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn two_callers<K: Keys>(world: World) -> Result<(), Finding> {
@@ -77,17 +95,24 @@ pub(super) async fn other_request<K: Keys>(world: World) -> Result<(), Finding> 
     let first = client.pays_first(&payment, &scene.job(&payment)).await?;
     let mut body = payment.body.clone();
     body.push(b' ');
+    let turned = payment.body.iter().rev().copied().collect();
     // Put together without a seam, the last one is the first.
     let (seamless, rest) = (format!("{}{{", payment.path), payment.body[1..].to_vec());
     let others = [
         Payment { body, what: "another amount".to_owned(), ..payment.clone() },
+        Payment { body: turned, what: "as long".to_owned(), ..payment.clone() },
+        Payment { method: "PUT".to_owned(), what: "a change".to_owned(), ..payment.clone() },
         Payment { path: "/refunds".to_owned(), what: "a refund".to_owned(), ..payment.clone() },
         Payment { path: seamless, body: rest, what: "elsewhere".to_owned(), ..payment.clone() },
     ];
     for other in &others {
-        let answer = client.pay(other, &scene.job(other)).await;
+        let job = scene.job(other);
+        let answer = client.pay(other, &job).await;
         scene.has(&other.what, 0, "the key is another request's").await?;
         client.refused(answer)?;
+        if job.begun() > 0 {
+            return Err(client.broken("its work not begun", "begun, and undone"));
+        }
         // Again, after a restart.
         let later = scene.client::<K>("second", PATIENT).await?;
         later.refused(later.pay(other, &scene.job(other)).await)?;
@@ -106,7 +131,7 @@ pub(super) async fn failed_work<K: Keys>(world: World) -> Result<(), Finding> {
         match (ends, answer) {
             (_, Ok(answer)) => {
                 let expected = "an error: the work has failed";
-                return Err(client.broken(expected, scene::told(&answer)));
+                return Err(client.broken(expected, told(&answer)));
             }
             (Ends::Fails, Err(Error::Work(cause))) if cause.to_string().contains("reader") => {}
             (Ends::Fails, Err(error)) => {
@@ -119,7 +144,7 @@ pub(super) async fn failed_work<K: Keys>(world: World) -> Result<(), Finding> {
         let second = scene.client::<K>("second", PATIENT).await?;
         let answer = second.pays_within(A_WHILE, &payment, &job).await?;
         if answer.replayed {
-            return Err(second.broken("the first answer under this key", scene::told(&answer)));
+            return Err(second.broken("the first answer under this key", told(&answer)));
         }
         scene.has(&payment.what, 1, "the second attempt was the first that did anything").await?;
         client.pays_again(&payment, &job, &answer).await?;
@@ -131,14 +156,15 @@ pub(super) async fn failed_work<K: Keys>(world: World) -> Result<(), Finding> {
 pub(super) async fn not_now<K: Keys>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
     let client = scene.client::<K>("client", PATIENT).await?;
-    for status in [503, 500, 429, 409, 402, 404, 200] {
+    for status in [503, 500, 429, 425, 409, 408, 402, 404, 303, 200] {
         let payment = scene.payment();
         let job = scene.job(&payment);
         let bad = client.pays(&payment, &job.clone().ends(Ends::Answers(status))).await?;
-        if bad.response.status != status || bad.replayed {
-            return Err(client.broken(format!("{status}, as the work says"), scene::told(&bad)));
+        if bad.replayed {
+            return Err(client.broken(format!("{status}, as the work says"), told(&bad)));
         }
-        let kept = matches!(status, 402 | 404 | 200);
+        client.as_given(&job, &bad)?;
+        let kept = matches!(status, 402 | 404 | 303 | 200);
         let because = match kept {
             true => format!("a {status} is final, and what the work wrote is kept"),
             false => format!("a {status} is not final, and what the work wrote is undone"),

@@ -104,7 +104,7 @@ pub(super) async fn other_request_meanwhile<K: Keys>(world: World) -> Result<(),
     let mut working = first.start(&payment, &job);
     if !meets(&gate, &mut working).await? {
         let answer = working.await?;
-        let saw = answer.map_or_else(|error| error.to_string(), |answer| scene::told(&answer));
+        let saw = answer.map_or_else(|error| error.to_string(), |answer| told(&answer));
         return Err(first.broken("the work to be begun", saw));
     }
     let others_job = scene.job(&other);
@@ -132,8 +132,8 @@ pub(super) async fn other_request_meanwhile<K: Keys>(world: World) -> Result<(),
 pub(super) async fn neighbours<K: Keys>(world: World) -> Result<(), Finding> {
     let scene = Scene::set(world).await?;
     let first = scene.warm::<K>("first", PATIENT).await?;
-    // As many connections as two need, and eight who wait.
-    let few = Options { connections: 3, ..PATIENT };
+    // As many connections as one needs, and eight who wait.
+    let few = Options { connections: 1, ..PATIENT };
     let busy = scene.warm::<K>("client", few).await?;
     let payment = scene.payment();
     let gate = Gate::shut();
@@ -158,7 +158,7 @@ pub(super) async fn neighbours<K: Keys>(world: World) -> Result<(), Finding> {
     gate.open();
     paid.map_err(|_| {
         let expected = "another key's request served, while eight wait for this one";
-        let saw = format!("nothing within {A_WHILE:?}: they have all 3 connections");
+        let saw = format!("nothing within {A_WHILE:?}: they have the only connection");
         busy.broken(expected, saw)
     })?;
     if !also {

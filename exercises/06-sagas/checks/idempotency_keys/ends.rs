@@ -1,12 +1,13 @@
 //! What is kept, for how long, and what is handed on.
 
 use super::*;
+use std::time::Instant;
 
 /// Keys that are over as soon as somebody looks.
-const SHORT: Options = Options { keep: Duration::from_millis(50), ..PATIENT };
+pub(super) const SHORT: Options = Options { keep: Duration::from_millis(50), ..PATIENT };
 
 /// Until keys of [`SHORT`] have expired, by whatever clock.
-async fn all_expire() {
+pub(super) async fn all_expire() {
     tokio::time::sleep(Duration::from_millis(120)).await;
 }
 
@@ -15,103 +16,75 @@ pub(super) async fn expired<K: Keys>(world: World) -> Result<(), Finding> {
     let short = scene.warm::<K>("client", SHORT).await?;
     let (first, second) =
         (scene.warm::<K>("first", PATIENT).await?, scene.warm::<K>("second", PATIENT).await?);
-    let payment = scene.payment();
-    let old = short.pays_first(&payment, &scene.job(&payment)).await?;
-    all_expire().await;
-    // Two come with the key that has expired, one while the other works. And with another request:
-    // what has expired refuses nobody.
-    let payment = Payment { body: b"another one".to_vec(), ..payment };
-    let gate = Gate::shut();
-    let job = scene.job(&payment).waits(&gate);
-    let mut working = first.start(&payment, &job);
-    if !meets(&gate, &mut working).await? {
-        let answer = working.await?;
-        let saw = answer.map_or_else(|error| error.to_string(), |answer| scene::told(&answer));
-        return Err(first.broken("a new request, after 120 ms of 50", saw));
+    // What has expired refuses nobody, whether or not it is the same request.
+    for body in [None, Some(b"another one".to_vec())] {
+        let payment = scene.payment();
+        let old = short.pays_first(&payment, &scene.job(&payment)).await?;
+        all_expire().await;
+        // Two come with the key that has expired, one while the other works.
+        let payment = Payment { body: body.unwrap_or(payment.body.clone()), ..payment };
+        let gate = Gate::shut();
+        let job = scene.job(&payment).waits(&gate);
+        let mut working = first.start(&payment, &job);
+        if !meets(&gate, &mut working).await? {
+            let answer = working.await?;
+            let saw = answer.map_or_else(|error| error.to_string(), |answer| told(&answer));
+            return Err(first.broken("a new request, after 120 ms of 50", saw));
+        }
+        let late = second.start(&payment, &job);
+        second.settles(&scene, std::slice::from_ref(&late)).await?;
+        gate.open();
+        let answer = match working.await? {
+            Ok(answer) => answer,
+            Err(error) => return Err(first.broken("an answer", error.to_string())),
+        };
+        let late = match late.await? {
+            Ok(late) => late,
+            Err(Error::OtherRequest) => {
+                let expected = "the first one's answer: it came with the same request";
+                return Err(second.broken(expected, "refused, by what has expired"));
+            }
+            Err(_) => second.pays(&payment, &job).await?,
+        };
+        scene.has(&payment.what, 2, "once before the key expired, and once after").await?;
+        second.same(&answer, &late)?;
+        if answer.replayed || answer.response == old.response {
+            return Err(first.broken("an answer of its own", told(&answer)));
+        }
+        // This time it is kept.
+        first.pays_again(&payment, &job, &answer).await?;
+        scene.world.history().turn_page();
     }
-    let late = second.start(&payment, &job);
-    second.settles(&scene, std::slice::from_ref(&late)).await?;
-    gate.open();
-    let answer = match working.await? {
-        Ok(answer) => answer,
-        Err(error) => return Err(first.broken("an answer", error.to_string())),
-    };
-    let late = match late.await? {
-        Ok(late) => late,
-        Err(_) => second.pays(&payment, &job).await?,
-    };
-    scene.has(&payment.what, 2, "once before the key expired, and once after").await?;
-    second.same(&answer, &late)?;
-    if answer.replayed || answer.response == old.response {
-        return Err(first.broken("an answer of its own", scene::told(&answer)));
-    }
-    // This time it is kept.
-    first.pays_again(&payment, &job, &answer).await?;
     // And what has expired for all has expired for who has served it.
     let again = scene.payment();
     let job = scene.job(&again);
     let old = short.pays_first(&again, &job).await?;
     all_expire().await;
     let answer = short.pays_first(&again, &job).await?;
-    match answer.response == old.response {
-        false => scene.has(&again.what, 2, "once before the key expired, and once after").await,
-        true => Err(short.broken("an answer of its own", scene::told(&answer))),
+    if answer.response == old.response {
+        return Err(short.broken("an answer of its own", told(&answer)));
     }
+    scene.has(&again.what, 2, "once before the key expired, and once after").await?;
+    never_younger::<K>(&scene).await
 }
 
-pub(super) async fn swept<K: Keys>(world: World) -> Result<(), Finding> {
-    let scene = Scene::set(world).await?;
-    let client = scene.client::<K>("client", PATIENT).await?;
-    let short = scene.client::<K>("second", SHORT).await?;
-    let kept = scene.payment();
-    let answer = client.pays_first(&kept, &scene.job(&kept)).await?;
-    let mut gone = Vec::new();
-    for _ in 0..6 {
-        let payment = scene.payment();
-        short.pays_first(&payment, &scene.job(&payment)).await?;
-        gone.push(payment);
-    }
-    all_expire().await;
-    // Somebody is at one of the expired keys, and stays at it.
-    let gate = Gate::shut();
-    let busy = scene.job(&gone[0]).waits(&gate);
-    let mut working = client.start(&gone[0], &busy);
-    if !meets(&gate, &mut working).await? {
-        return Err(client.broken("a new request, after 120 ms of 50", "it was not"));
-    }
-    for expected in [2, 2, 1, 0] {
-        let call = scene.world.invoke("second", "sweep, at most 2");
-        let Ok(swept) = tokio::time::timeout(SOON, short.keys.sweep(2)).await else {
-            call.unknown("still waits");
-            let expected = "a sweep that leaves out the key that somebody is at";
-            return Err(short.broken(expected, format!("nothing within {SOON:?}")));
-        };
-        match swept {
-            Ok(swept) if swept == expected => call.ok(swept.to_string()),
-            Ok(swept) => {
-                call.ok(swept.to_string());
-                let expected = format!("{expected} keys forgotten: 5 have expired and are free");
-                return Err(short.broken(expected, swept.to_string()));
-            }
-            Err(error) => {
-                call.fail(error.to_string());
-                return Err(short.broken("a sweep", error.to_string()));
-            }
-        };
-    }
-    gate.open();
-    if let Err(error) = working.await? {
-        return Err(client.broken("an answer", error.to_string()));
-    }
-    client.pays_again(&kept, &scene.job(&kept), &answer).await?;
-    let rows = scene.ask("SELECT count(*) FROM idempotency_keys".to_owned()).await?;
-    match rows.as_deref() {
-        Some("2") => Ok(()),
-        rows => {
-            let saw = format!("{} rows", rows.unwrap_or("no"));
-            Err(Evidence::new("2 rows left: the key that is kept, and the new one", saw).into())
+/// To ask for an answer makes it no younger.
+async fn never_younger<K: Keys>(scene: &Scene) -> Result<(), Finding> {
+    let brief = Options { keep: Duration::from_millis(600), ..PATIENT };
+    let client = scene.warm::<K>("client", brief).await?;
+    let payment = scene.payment();
+    let job = scene.job(&payment);
+    client.pays_first(&payment, &job).await?;
+    let began = Instant::now();
+    while began.elapsed() < SOON {
+        if !client.pays(&payment, &job).await?.replayed {
+            return scene.has(&payment.what, 2, "once before it expired, and once after").await;
         }
+        scene.world.history().turn_page();
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    let expected = "a new answer after 600 ms, however often it is asked for";
+    Err(client.broken(expected, format!("the old one, for {SOON:?}")))
 }
 
 pub(super) async fn only_the_fingerprint<K: Keys>(world: World) -> Result<(), Finding> {
@@ -154,23 +127,52 @@ pub(super) async fn passed_on<K: Keys>(world: World) -> Result<(), Finding> {
         Payment { caller: "bob".to_owned(), ..payment.clone() },
         Payment { key: scene.payment().key, ..payment.clone() },
     ];
+    // Put together, these two are one.
+    let of = |caller: &str, key: &str| Payment {
+        caller: caller.to_owned(),
+        key: key.to_owned(),
+        ..payment.clone()
+    };
+    let glued = [of("bob:1", "2"), of("bob", "1:2")];
     let job = scene.job(&payment);
     // The provider may have been called before the first attempt failed.
     let _ = first.pay(&payment, &job.clone().ends(Ends::Fails)).await;
+    // And by another process.
+    let proxy = scene.world.postgres_client("process").await?;
+    let order = Order::of(proxy.url(), &scene.payment(), &payment);
+    let mut process = scene.world.process(&order)?;
+    let call = scene.world.invoke("process", format!("pay, {}", payment.key));
+    let elsewhere = process.expect("the key that it was given", SOON).await?;
+    call.fail("the card reader is unplugged");
     second.pays_first(&payment, &job).await?;
-    let keys = job.keys();
-    if keys.len() != 2 || keys[0] != keys[1] {
+    let mut keys = job.keys();
+    keys.push(elsewhere);
+    if keys.len() != 3 || keys.iter().any(|key| *key != keys[0]) {
         let saw = format!("{keys:?}");
-        return Err(second.broken("one key for others, in both attempts", saw));
+        return Err(second.broken("one key for others, in all three attempts", saw));
     }
-    for other in others {
+    let mut seen = vec![keys[0].clone()];
+    for other in others.into_iter().chain(glued) {
         let job = scene.job(&other);
         second.pays_first(&other, &job).await?;
-        if job.keys().first().is_none_or(|key| *key == keys[0] || key.is_empty()) {
-            let Payment { caller, key, .. } = other;
-            let expected = format!("a key of its own for others, for {caller}'s {key}");
-            return Err(second.broken(expected, format!("{:?}", job.keys())));
+        match job.keys().first() {
+            Some(key) if !key.is_empty() && !seen.contains(key) => seen.push(key.clone()),
+            key => {
+                let Payment { caller, key: of, .. } = other;
+                let expected = format!("a key of its own for others, for {caller}'s {of}");
+                return Err(second.broken(expected, format!("{key:?}")));
+            }
         }
     }
     Ok(())
+}
+
+/// Fails, and says which key it was given for others.
+pub(super) async fn unplugged<K: Keys>(child: Child) {
+    let order: Order = child.arguments();
+    let keys = K::open(&order.postgres, PATIENT).expect("the parent's URL can be read");
+    let payment = order.payment();
+    let job = Order::job(&payment).ends(Ends::Fails);
+    let _ = keys.once(&payment.request(), job.work()).await;
+    Child::say(&job.keys().concat());
 }

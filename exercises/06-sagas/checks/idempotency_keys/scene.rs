@@ -2,15 +2,11 @@
 
 use super::*;
 use deadpool_postgres::tokio_postgres;
-use grading::History;
 use rand::RngExt;
 use sagas::idempotency_keys::{Cause, Request, Response, SCHEMA, Scope, Work};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 use testbed::postgres::{Session, Target};
-use testbed::proxy::Proxy;
-use tokio::task::JoinHandle;
 
 /// What the work writes.
 const CHARGES: &str = "CREATE TABLE charges (
@@ -31,6 +27,7 @@ pub(super) struct Scene {
 /// A request to pay.
 #[derive(Clone, Debug)]
 pub(super) struct Payment {
+    pub(super) method: String,
     pub(super) caller: String,
     pub(super) key: String,
     pub(super) path: String,
@@ -41,8 +38,8 @@ pub(super) struct Payment {
 
 impl Payment {
     pub(super) fn request(&self) -> Request<'_> {
-        let Payment { caller, key, path, body, .. } = self;
-        Request { caller, key, method: "POST", path, body }
+        let Payment { method, caller, key, path, body, .. } = self;
+        Request { caller, key, method, path, body }
     }
 }
 
@@ -61,6 +58,7 @@ impl Scene {
         let nth = self.payments.fetch_add(1, Ordering::Relaxed);
         let mark = u16::try_from(self.seed >> 48).unwrap_or_default();
         Payment {
+            method: "POST".to_owned(),
             caller: "ann".to_owned(),
             key: format!("pay-{mark}-{nth}"),
             path: "/payments".to_owned(),
@@ -71,14 +69,7 @@ impl Scene {
 
     /// A job that charges what the payment is for.
     pub(super) fn job(&self, payment: &Payment) -> Job {
-        Job {
-            what: payment.what.clone(),
-            amount: self.amount,
-            ends: Ends::Answers(201),
-            gate: None,
-            begun: Arc::default(),
-            keys: Arc::default(),
-        }
+        Job::of(payment, self.amount)
     }
 
     /// The check's own question, past every proxy.
@@ -172,8 +163,12 @@ pub(super) struct Job {
     pub(super) gate: Option<Gate>,
     /// How often it was begun.
     pub(super) begun: Arc<AtomicUsize>,
+    /// What it answers, if not what it usually does.
+    pub(super) says: Option<Response>,
     /// The keys that it was given for others.
     pub(super) keys: Arc<Mutex<Vec<String>>>,
+    /// What it has answered.
+    pub(super) given: Arc<Mutex<Vec<Response>>>,
 }
 
 /// How the work ends when it has charged.
@@ -187,6 +182,23 @@ pub(super) enum Ends {
 }
 
 impl Job {
+    pub(super) fn of(payment: &Payment, amount: i64) -> Job {
+        Job {
+            what: payment.what.clone(),
+            amount,
+            ends: Ends::Answers(201),
+            gate: None,
+            begun: Arc::default(),
+            says: None,
+            keys: Arc::default(),
+            given: Arc::default(),
+        }
+    }
+
+    pub(super) fn says(self, response: Response) -> Job {
+        Job { says: Some(response), ..self }
+    }
+
     pub(super) fn ends(self, ends: Ends) -> Job {
         Job { ends, ..self }
     }
@@ -227,6 +239,12 @@ impl Job {
                 201
             }
         };
+        let response = self.says.clone().unwrap_or_else(|| self.usual(status, id));
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).push(response.clone());
+        Ok(response)
+    }
+
+    fn usual(&self, status: u16, id: i64) -> Response {
         // No text, so that nobody keeps it as one.
         let mut body = vec![0, 0xff, b'"', b'\\', 0xfe];
         body.extend(format!("{id}, {}", self.amount).into_bytes());
@@ -238,172 +256,6 @@ impl Job {
             ("set-cookie", format!("last={id}")),
         ];
         let headers = headers.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        Ok(Response { status, headers, body })
-    }
-}
-
-/// One client of the shop, with a store of its own at connections of its own.
-pub(super) struct Client<K> {
-    pub(super) lane: &'static str,
-    pub(super) keys: K,
-    pub(super) proxy: Proxy,
-    pub(super) history: History,
-}
-
-impl<K: Keys> Client<K> {
-    pub(super) async fn pay(&self, payment: &Payment, job: &Job) -> Result<Answer, Error> {
-        let call = self.history.invoke(self.lane, format!("pay, {}", payment.key));
-        let answer = self.keys.once(&payment.request(), job.work()).await;
-        match &answer {
-            Ok(answer) => call.ok(told(answer)),
-            Err(error) => call.fail(error.to_string()),
-        };
-        answer
-    }
-
-    pub(super) fn start(
-        self: &Arc<Self>,
-        payment: &Payment,
-        job: &Job,
-    ) -> JoinHandle<Result<Answer, Error>> {
-        let (client, payment, job) = (Arc::clone(self), payment.clone(), job.clone());
-        tokio::spawn(async move { client.pay(&payment, &job).await })
-    }
-
-    /// Tries until there is an answer, as a client does.
-    pub(super) async fn pays(&self, payment: &Payment, job: &Job) -> Result<Answer, Finding> {
-        self.pays_within(A_WHILE, payment, job).await
-    }
-
-    pub(super) async fn pays_within(
-        &self,
-        patience: Duration,
-        payment: &Payment,
-        job: &Job,
-    ) -> Result<Answer, Finding> {
-        let began = Instant::now();
-        loop {
-            let left = patience.saturating_sub(began.elapsed());
-            let Ok(answer) = tokio::time::timeout(left, self.pay(payment, job)).await else {
-                let expected = "an answer: nobody may be at this key any more";
-                return Err(self.broken(expected, format!("none within {patience:.0?}")));
-            };
-            match answer {
-                Ok(answer) => return Ok(answer),
-                Err(error) if matches!(error, Error::OtherRequest) || left.is_zero() => {
-                    return Err(self.broken("an answer", error.to_string()));
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
-    }
-
-    /// Pays for the first time.
-    pub(super) async fn pays_first(&self, payment: &Payment, job: &Job) -> Result<Answer, Finding> {
-        let answer = self.pays(payment, job).await?;
-        match answer.replayed {
-            false => Ok(answer),
-            true => Err(self.broken("the first answer under this key", told(&answer))),
-        }
-    }
-
-    /// Has to get this answer, and as one of an earlier time.
-    pub(super) async fn pays_again(
-        &self,
-        payment: &Payment,
-        job: &Job,
-        first: &Answer,
-    ) -> Result<(), Finding> {
-        let answer = self.pays(payment, job).await?;
-        self.same(first, &answer)?;
-        match answer.replayed {
-            true => Ok(()),
-            false => Err(self.broken("an answer that is marked as replayed", told(&answer))),
-        }
-    }
-
-    pub(super) fn same(&self, first: &Answer, answer: &Answer) -> Result<(), Finding> {
-        let (expected, saw) = (&first.response, &answer.response);
-        let differs = |what: &str, expected: String, saw: String| {
-            Err(self.broken(format!("the first answer's {what}, {expected}"), saw))
-        };
-        if expected.status != saw.status {
-            return differs("status", expected.status.to_string(), saw.status.to_string());
-        }
-        if expected.headers != saw.headers {
-            let shown = |response: &Response| format!("{:?}", response.headers);
-            return differs("headers", shown(expected), shown(saw));
-        }
-        if expected.body != saw.body {
-            let shown = |response: &Response| response.body.escape_ascii().to_string();
-            return differs("body", shown(expected), shown(saw));
-        }
-        Ok(())
-    }
-
-    /// An answer that has to be a refusal: another request had this key.
-    pub(super) fn refused(&self, answer: Result<Answer, Error>) -> Result<(), Finding> {
-        let expected = "refused: this key was used for another request";
-        match answer {
-            Err(Error::OtherRequest) => Ok(()),
-            Err(error) => Err(self.broken(expected, error.to_string())),
-            Ok(answer) => Err(self.broken(expected, told(&answer))),
-        }
-    }
-
-    /// Waits until a call that may have to wait has done what it can: it has ended, waits for a lock,
-    /// or has asked and asked again. One that does none of that is given a moment.
-    pub(super) async fn settles<T>(
-        &self,
-        scene: &Scene,
-        calls: &[JoinHandle<T>],
-    ) -> Result<(), Finding> {
-        let began = Instant::now();
-        let postgres = scene.world.postgres().await?;
-        while began.elapsed() < A_MOMENT {
-            let ended = calls.iter().all(JoinHandle::is_finished);
-            let asks = self.proxy.counts().requests >= 16 * calls.len().min(8);
-            if ended || asks || postgres.waiting().await? >= calls.len().min(4) {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Ok(())
-    }
-
-    pub(super) fn broken(&self, expected: impl Into<String>, saw: impl Into<String>) -> Finding {
-        Evidence::new(expected, saw).at(self.history.last(self.lane, "= ")).into()
-    }
-}
-
-/// Long enough for a call on a busy machine.
-const A_MOMENT: Duration = Duration::from_millis(600);
-
-/// An answer, as the timeline shows it.
-pub(super) fn told(answer: &Answer) -> String {
-    let Answer { response, replayed } = answer;
-    let location = response.headers.iter().find(|(name, _)| name == "location");
-    let place = location.map_or("nowhere", |(_, value)| value);
-    format!("{} {place}{}", response.status, if *replayed { ", replayed" } else { "" })
-}
-
-/// Waits until the task has come to the gate: `true`; or has ended without: `false`.
-pub(super) async fn meets<T>(gate: &Gate, task: &mut JoinHandle<T>) -> Result<bool, Finding> {
-    let ends = async {
-        while !task.is_finished() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::select! {
-        biased;
-        came = gate.arrived(1, SOON) => Ok(came.map(|()| true)?),
-        () = ends => Ok(gate.count() > 0),
-    }
-}
-
-pub(super) fn landed(times: usize, what: &str) -> Result<(), Finding> {
-    match times {
-        0 => Err(Finding::inconclusive(format!("the fault did not land: {what}"))),
-        _ => Ok(()),
+        Response { status, headers, body }
     }
 }

@@ -3,11 +3,22 @@
 use super::orders::{Plain, finish_with_upsert, found, stores};
 use sagas::idempotency_keys::{Answer, Error, Keys, Options, Request, Response, Scope, Work};
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Looks, works and writes the key last, with a lock around it. There are two processes. Rejected by `anywhere`.
 pub(super) struct MutexInTheProcess(Plain, tokio::sync::Mutex<()>);
+
+/// The same with a lock for each key, which all stores of the process share: two of them are no
+/// longer in each other's way, and those of another process never were. Rejected by `two_processes`.
+pub(super) struct MutexForAll(Plain);
+
+static LOCKS: LazyLock<Mutex<Locks>> = LazyLock::new(Mutex::default);
+
+/// Who comes second waits in the process's own queue, with nothing in its hand, and whoever is first
+/// in that queue waits in PostgreSQL, with a connection. There may be no more than one. Rejected by
+/// `neighbours`.
+pub(super) struct QueuesInTheProcess(Plain, Mutex<Locks>);
 
 /// Remembers in memory which keys are under way, and forgets them in the line after the work. That
 /// line does not run for work that panics. Rejected by `panicked_work`.
@@ -17,6 +28,9 @@ pub(super) struct SetOfThoseUnderWay(Plain, Mutex<HashSet<[u8; 32]>>);
 /// expired in the database is answered from there for as long as the process lives. Rejected by
 /// `expired`.
 pub(super) struct CachesTheAnswer(Plain, Mutex<Answers>);
+
+/// By the request's name.
+type Locks = HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>;
 
 /// By the request's name and fingerprint.
 type Answers = HashMap<([u8; 32], Vec<u8>), Response>;
@@ -37,6 +51,34 @@ stores! {
                 }
             };
             self.0.in_time(answer).await
+        }
+    }
+
+    MutexForAll() {
+        async fn once<W>(&self, request: &Request<'_>, work: W) -> Result<Answer, Error>
+        where
+            W: for<'t> FnOnce(Scope<'t>) -> Work<'t> + Send,
+        {
+            let _one = turn(&LOCKS, request, self.0.options).await?;
+            let answer = async {
+                let mut connection = self.0.pool.get().await?;
+                let transaction = connection.transaction().await?;
+                match found(&transaction, request).await? {
+                    Some(answer) => Ok(answer),
+                    None => finish_with_upsert(transaction, request, self.0.keep(), work).await,
+                }
+            };
+            self.0.in_time(answer).await
+        }
+    }
+
+    QueuesInTheProcess(Mutex::default()) {
+        async fn once<W>(&self, request: &Request<'_>, work: W) -> Result<Answer, Error>
+        where
+            W: for<'t> FnOnce(Scope<'t>) -> Work<'t> + Send,
+        {
+            let _one = turn(&self.1, request, self.0.options).await?;
+            self.0.simply(request, work).await
         }
     }
 
@@ -75,6 +117,20 @@ stores! {
             Ok(answer)
         }
     }
+}
+
+/// Waits for its turn in the queue of the key.
+async fn turn(
+    locks: &Mutex<Locks>,
+    request: &Request<'_>,
+    options: Options,
+) -> Result<tokio::sync::OwnedMutexGuard<()>, Error> {
+    let lock = {
+        let mut locks = locks.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(locks.entry(request.name()).or_default())
+    };
+    let turn = tokio::time::timeout(options.wait, lock.lock_owned()).await;
+    turn.map_err(|_| Error::InProgress { retry_after: options.timeout })
 }
 
 impl SetOfThoseUnderWay {

@@ -1,9 +1,8 @@
 //! Steps that are taken in another order, or in more than one transaction.
 
-use super::details::{keep_answer, kept};
+use super::mostly::{Detail, KEPT, keep_answer, kept, once, sweep};
 use deadpool_postgres::{Object, Pool, Transaction};
 use sagas::idempotency_keys::{Answer, Error, Keys, Options, Request, Response, Scope, Work, pool};
-use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// Looks for the key, does the work and commits it, and then stores the answer: what every middleware
@@ -22,10 +21,6 @@ pub(super) struct AnswersDuplicatesWith409(Plain);
 /// Commits the key first, so that all others see it, and then does the work. Who dies in between has
 /// made sure that nobody does it. Rejected by `killed_process`.
 pub(super) struct ClaimsFirst(Plain);
-
-/// The same with an end to it: a claim may be taken over after a timeout. Until then whoever tries
-/// again waits for somebody who has left. Rejected by `dropped_caller`.
-pub(super) struct LeaseOnTheKey(Plain);
 
 /// The second one's INSERT waits at the index for the first, which is right, and takes one line. It
 /// waits with a connection, and a client that is nervous takes them all. Rejected by `neighbours`.
@@ -73,11 +68,16 @@ impl Plain {
         self.in_time(answer).await
     }
 
+    /// The answer, and nothing wrong with it.
+    pub(super) async fn rightly<W>(&self, request: &Request<'_>, work: W) -> Result<Answer, Error>
+    where
+        W: for<'t> FnOnce(Scope<'t>) -> Work<'t> + Send,
+    {
+        once::<(), W>(&self.pool, self.options, request, work).await
+    }
+
     pub(super) async fn sweep(&self, at_most: u32) -> Result<u64, Error> {
-        let sweep = "DELETE FROM idempotency_keys WHERE (caller, key) IN (
-            SELECT caller, key FROM idempotency_keys WHERE expires_at <= now()
-            ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)";
-        Ok(self.pool.get().await?.execute(sweep, &[&i64::from(at_most)]).await?)
+        sweep(&self.pool, self.options, <() as Detail>::SWEEP, at_most).await
     }
 
     pub(super) fn keep(&self) -> f64 {
@@ -105,7 +105,7 @@ where
 }
 
 /// Whether the row is new, or was over.
-async fn insert(
+pub(super) async fn insert(
     transaction: &Transaction<'_>,
     request: &Request<'_>,
     keep: f64,
@@ -125,12 +125,12 @@ pub(super) async fn found(
     request: &Request<'_>,
 ) -> Result<Option<Answer>, Error> {
     let fingerprint = request.fingerprint();
-    let response = kept(transaction, request.caller, request.key, &fingerprint).await?;
+    let response = kept(transaction, KEPT, request.caller, request.key, &fingerprint).await?;
     Ok(response.map(|response| Answer { response, replayed: true }))
 }
 
 /// Does the work, and writes its answer into the row that is there.
-async fn finish<W>(
+pub(super) async fn finish<W>(
     transaction: Transaction<'_>,
     request: &Request<'_>,
     work: W,
@@ -148,7 +148,7 @@ where
     Ok(Answer { response, replayed: false })
 }
 
-async fn run<W>(
+pub(super) async fn run<W>(
     transaction: &Transaction<'_>,
     request: &Request<'_>,
     work: W,
@@ -290,40 +290,6 @@ stores! {
                 found(&transaction, request).await?.ok_or(Error::InProgress { retry_after })
             };
             self.0.in_time(answer).await
-        }
-    }
-
-    LeaseOnTheKey() {
-        async fn once<W>(&self, request: &Request<'_>, work: W) -> Result<Answer, Error>
-        where
-            W: for<'t> FnOnce(Scope<'t>) -> Work<'t> + Send,
-        {
-            let (began, lease) = (Instant::now(), self.0.options.timeout.as_secs_f64());
-            loop {
-                let mut connection = self.0.pool.get().await?;
-                let transaction = connection.transaction().await?;
-                // Until it is done, a claim expires with its lease.
-                let mine = insert(&transaction, request, lease).await?;
-                if let Some(answer) = found(&transaction, request).await?.filter(|_| !mine) {
-                    return Ok(answer);
-                }
-                transaction.commit().await?;
-                if mine {
-                    let transaction = connection.transaction().await?;
-                    let longer = "UPDATE idempotency_keys
-                        SET expires_at = now() + $3 * interval '1 second'
-                        WHERE caller = $1 AND key = $2";
-                    let longer = transaction.prepare_cached(longer).await?;
-                    let values = (&request.caller, &request.key, &self.0.keep());
-                    transaction.execute(&longer, &[values.0, values.1, values.2]).await?;
-                    return self.0.in_time(finish(transaction, request, work)).await;
-                }
-                drop(connection);
-                if began.elapsed() > self.0.options.wait {
-                    return Err(Error::InProgress { retry_after: self.0.options.timeout });
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
         }
     }
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 pub struct Request<'a> {
     /// Who asks: the user or the account, as whoever has checked it says. Never the client's own word.
     pub caller: &'a str,
-    /// What the client calls the request: see [`key`](super::key).
+    /// What the client calls the request: see [`key`](super::key). Two are the same if each letter is.
     pub key: &'a str,
     /// `POST`.
     pub method: &'a str,
