@@ -115,7 +115,8 @@ pub struct Scope<'t> {
     /// Where it writes its effect. It neither commits nor rolls back.
     pub transaction: &'t Transaction<'t>,
     /// The key for those whom the work calls in its turn: of this caller's request and no other, and
-    /// the same in every attempt.
+    /// the same in every attempt. Whoever uses a key anew, when it has expired, calls them under the
+    /// old one again.
     pub key: String,
 }
 
