@@ -11,6 +11,7 @@ use messaging::publish_consume::{Courier, Delivered, Failed, Options, RabbitCour
 use messaging::{Message, Queue, Topology};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use testbed::proxy::Proxy;
 use testbed::rabbitmq::{self, Rabbit};
 
 const CONSUMERS: usize = 3;
@@ -218,6 +219,28 @@ async fn a_consumer_that_is_dropped_gives_back_what_it_had() {
         over = consuming => panic!("{over:?}"),
         taken = rabbit.wait_for("effects", soon, |queue| queue.unacked == 3) => taken.unwrap(),
     };
+    let back = |queue: &rabbitmq::Queue| (queue.ready, queue.unacked, queue.consumers) == (5, 0, 0);
+    rabbit.wait_for("effects", soon, back).await.unwrap();
+}
+
+/// And also when it is dropped while the answer to its subscription is on its way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_that_is_dropped_early_gives_back_what_it_had() {
+    let rabbit = rabbitmq::private().await.unwrap();
+    let proxy = Proxy::before_rabbitmq(rabbit.url()).await.unwrap();
+    let courier = RabbitCourier::open(proxy.url(), topology(), options()).unwrap();
+    for order in 0..5 {
+        assert_eq!(until_confirmed(&courier, order).await, 0);
+    }
+    let answer = proxy.hold_reply(|request| request.is("basic.consume"));
+    let never = |_: Delivered| std::future::pending();
+    let consuming = courier.consume("effects", 3, never, std::future::pending());
+    let soon = Duration::from_secs(10);
+    tokio::select! {
+        over = consuming => panic!("{over:?}"),
+        taken = rabbit.wait_for("effects", soon, |queue| queue.unacked == 3) => taken.unwrap(),
+    };
+    answer.open();
     let back = |queue: &rabbitmq::Queue| (queue.ready, queue.unacked, queue.consumers) == (5, 0, 0);
     rabbit.wait_for("effects", soon, back).await.unwrap();
 }

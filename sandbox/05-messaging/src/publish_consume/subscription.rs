@@ -10,6 +10,7 @@ use lapin::protocol::AMQPSoftError::PRECONDITIONFAILED;
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer, ErrorKind};
 use std::pin::Pin;
+use tokio::task::JoinError;
 
 /// What to consume, and from where.
 pub(super) struct Subscription<'a> {
@@ -79,13 +80,17 @@ impl Subscription<'_> {
     async fn begin(&self) -> Result<(Channel, Consumer), Over> {
         let channel = self.broker.channel().await.map_err(Over::Lost)?;
         self.broker.answer(self.topology.declare(&channel)).await.map_err(refused)?;
-        let subscribed = self.broker.answer(async {
+        let (on, queue, prefetch) = (channel.clone(), self.queue.to_owned(), self.prefetch);
+        // In a task, which comes to its end also when nobody waits for it any more: whoever leaves
+        // while the answer is on its way would have a subscription of which nobody knows.
+        let subscribing = tokio::spawn(async move {
             // Before the subscription: it is no limit for one that stands already.
-            channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
+            on.basic_qos(prefetch, BasicQosOptions::default()).await?;
             // Called like its queue, as there is one on a channel: whoever looks can read it.
-            let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-            channel.basic_consume(self.queue.into(), self.queue.into(), options, none).await
+            let (name, options) = (queue.as_str().into(), BasicConsumeOptions::default());
+            on.basic_consume(queue.as_str().into(), name, options, FieldTable::default()).await
         });
+        let subscribed = self.broker.answer(async { subscribing.await.map_err(ended)? });
         let consumer = subscribed.await.map_err(Over::Lost)?;
         Ok((channel, consumer))
     }
@@ -106,6 +111,11 @@ impl Subscription<'_> {
             tracing::warn!(queue = self.queue, %error, "left without a word");
         }
     }
+}
+
+/// The task has ended without an answer: its runtime is ending.
+fn ended(error: JoinError) -> lapin::Error {
+    std::io::Error::other(error).into()
 }
 
 /// A 406 to a declaration: what is there is otherwise, and stays so.
